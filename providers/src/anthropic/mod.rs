@@ -1,0 +1,1 @@
+//! Anthropic messages: the wire towards clients and vendors, and the vendor.

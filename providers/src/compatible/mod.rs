@@ -1,0 +1,1 @@
+//! Vendors that speak OpenAI's wire, a table row each.

@@ -1,0 +1,194 @@
+//! A JSON object opened one level deep, so that a few members can change and all other bytes stay as they came.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The top-level members of a JSON object in their order; values are unparsed JSON text.
+///
+/// ```
+/// let mut body = tidegate_providers::Fields::parse(br#"{"model":"@a/b","n": 1,"x":[1, 2]}"#).unwrap();
+/// body.set_str("model", "b");
+/// body.remove("n");
+/// assert_eq!(body.to_vec(), br#"{"model":"b","x":[1, 2]}"#);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    members: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> Fields<'a> {
+    /// Opens an object. Of a repeated name the last value counts, as in JavaScript and Python.
+    ///
+    /// # Errors
+    /// serde_json's error with line and column when the bytes are not UTF-8, not JSON, or not an object.
+    pub fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
+    /// Makes an empty object.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { members: Vec::new() }
+    }
+
+    /// Returns a member's JSON text.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<&str> {
+        self.members.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
+    }
+
+    /// Returns whether a member exists and is not null.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.raw(name).is_some_and(|raw| raw != "null")
+    }
+
+    /// Parses a member; `None` when it is absent or null.
+    ///
+    /// # Errors
+    /// serde_json's error when the member has another type.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, serde_json::Error> {
+        match self.raw(name) {
+            None | Some("null") => Ok(None),
+            Some(raw) => serde_json::from_str(raw).map(Some),
+        }
+    }
+
+    /// Sets a member to JSON text, in its place or at the end. The text must be valid JSON.
+    pub fn set_raw(&mut self, name: &str, json: impl Into<Cow<'a, str>>) {
+        let json = json.into();
+        match self.members.iter_mut().find(|(key, _)| key == name) {
+            Some((_, value)) => *value = json,
+            None => self.members.push((Cow::Owned(name.to_owned()), json)),
+        }
+    }
+
+    /// Sets a member to a string.
+    pub fn set_str(&mut self, name: &str, text: &str) {
+        self.set_raw(name, serde_json::Value::from(text).to_string());
+    }
+
+    /// Removes a member and returns its JSON text.
+    pub fn remove(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let at = self.members.iter().position(|(key, _)| key == name)?;
+        Some(self.members.remove(at).1)
+    }
+
+    /// Renames a member unless the new name is taken, in which case the old one is only removed.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        if let Some(value) = self.remove(from)
+            && self.raw(to).is_none()
+        {
+            self.members.push((Cow::Owned(to.to_owned()), value));
+        }
+    }
+
+    /// Returns the names in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|(key, _)| key.as_ref())
+    }
+
+    /// Writes the object.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let size: usize = self.members.iter().map(|(key, value)| key.len() + value.len() + 6).sum();
+        let mut out = Vec::with_capacity(size + 2);
+        out.push(b'{');
+        for (at, (key, value)) in self.members.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            if key.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
+                out.extend_from_slice(serde_json::Value::from(key.as_ref()).to_string().as_bytes());
+            } else {
+                out.push(b'"');
+                out.extend_from_slice(key.as_bytes());
+                out.push(b'"');
+            }
+            out.push(b':');
+            out.extend_from_slice(value.as_bytes());
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member name")
+            }
+            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(v)))
+            }
+            fn visit_str<E>(self, v: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(v.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Fields { members: Vec::with_capacity(12) };
+                while let Some(Key(key)) = map.next_key()? {
+                    let value: &'de RawValue = map.next_value()?;
+                    match fields.members.iter_mut().find(|(known, _)| *known == key) {
+                        Some((_, old)) => *old = Cow::Borrowed(value.get()),
+                        None => fields.members.push((key, Cow::Borrowed(value.get()))),
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn untouched_members_keep_their_bytes() {
+        let body = br#"{ "a" : 1.0 , "b":{"x":[ 1,2 ]}, "c":"\u00e9" }"#;
+        let fields = Fields::parse(body).unwrap();
+        assert_eq!(fields.to_vec(), br#"{"a":1.0,"b":{"x":[ 1,2 ]},"c":"\u00e9"}"#);
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_name_counts() {
+        let fields = Fields::parse(br#"{"a":1,"a":2}"#).unwrap();
+        assert_eq!(fields.raw("a"), Some("2"));
+    }
+
+    #[test]
+    fn rename_never_overwrites() {
+        let mut fields = Fields::parse(br#"{"max_tokens":1,"max_completion_tokens":2}"#).unwrap();
+        fields.rename("max_tokens", "max_completion_tokens");
+        assert_eq!(fields.to_vec(), br#"{"max_completion_tokens":2}"#);
+    }
+
+    #[test]
+    fn an_array_is_refused() {
+        assert!(Fields::parse(b"[1]").is_err());
+        assert!(Fields::parse(b"{\"a\":\xff}").is_err());
+    }
+}

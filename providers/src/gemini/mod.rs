@@ -1,0 +1,1 @@
+//! Google Gemini `generateContent`: the wire towards the vendor, and the vendor.

@@ -1,0 +1,1 @@
+//! OpenAI responses: the wire towards clients.
