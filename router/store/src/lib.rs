@@ -1,0 +1,21 @@
+//! What Tidegate remembers: keys, budgets, providers, ledger and request log.
+//!
+//! One trait, [`Store`], one suite (`suite.rs`) that every backend must pass. Calls block: the router makes them on
+//! threads of their own and never on the way of a request, but for the first use of a key.
+//!
+//! Refuses to know: limits, prices, HTTP. Failure behaviour: every call returns an error and changes nothing.
+
+mod period;
+pub mod record;
+mod sqlite;
+mod store;
+#[cfg(test)]
+mod suite;
+
+pub use period::Period;
+pub use record::{
+    BudgetRecord, Change, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus, LedgerEntry, LimitRecord,
+    LogFilter, LogRow, Origin, ProviderRecord, SettleRecord, Window,
+};
+pub use sqlite::SqliteStore;
+pub use store::{Store, StoreError};

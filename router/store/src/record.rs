@@ -1,0 +1,346 @@
+//! The records that stores keep and the router reads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::period::Period;
+
+/// SHA-256 of an API key's text. Keys are 256 random bits, so a plain hash is enough.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyHash({:02x}{:02x}…)", self.0[0], self.0[1])
+    }
+}
+
+/// Where a record comes from. A settings file owns its records: they vanish when it no longer names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Made by a command or the Admin API.
+    Store,
+    /// Declared in the settings file.
+    Settings,
+}
+
+/// Whether a key works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyStatus {
+    /// It does.
+    Active,
+    /// It was switched off or deleted.
+    Revoked,
+}
+
+/// Window of a rate limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Window {
+    /// 1 s
+    Second,
+    /// 60 s
+    Minute,
+    /// 3,600 s
+    Hour,
+    /// 86,400 s
+    Day,
+    /// 604,800 s
+    Week,
+}
+
+impl Window {
+    /// Returns its length in seconds.
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        match self {
+            Window::Second => 1,
+            Window::Minute => 60,
+            Window::Hour => 3_600,
+            Window::Day => 86_400,
+            Window::Week => 604_800,
+        }
+    }
+}
+
+/// One limit of a key or provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum LimitRecord {
+    /// So many requests in a window.
+    Requests {
+        /// How many.
+        amount: u32,
+        /// The window.
+        per: Window,
+    },
+    /// So many tokens (input and output) in a window.
+    Tokens {
+        /// How many.
+        amount: u32,
+        /// The window.
+        per: Window,
+    },
+    /// So many requests at the same time.
+    Concurrent {
+        /// How many.
+        amount: u32,
+    },
+}
+
+/// An API key, without its text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// Stable id.
+    pub id: String,
+    /// Operator's name for it.
+    pub name: String,
+    /// First and last characters, for lists.
+    pub mask: String,
+    /// Whether it works.
+    pub status: KeyStatus,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Seconds since the epoch.
+    pub created_at: i64,
+    /// Seconds since the epoch; `None` never expires.
+    #[serde(default)]
+    pub expires_at: Option<i64>,
+    /// What it may do, like `completions.write`.
+    pub scopes: Vec<String>,
+    /// Allowed models, like `@openai-prod/*`; empty allows all.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Rate and concurrency limits.
+    #[serde(default)]
+    pub limits: Vec<LimitRecord>,
+    /// Its budget's id.
+    #[serde(default)]
+    pub budget: Option<String>,
+    /// Default config: an id or inline JSON.
+    #[serde(default)]
+    pub config: Option<String>,
+    /// Default metadata.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    /// Whether it may bring its own vendor credentials in headers.
+    #[serde(default)]
+    pub header_credentials: bool,
+}
+
+/// A budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetRecord {
+    /// Stable id.
+    pub id: String,
+    /// Operator's name for it.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Limit in nano-dollars.
+    pub limit_nano_usd: i64,
+    /// When it starts again.
+    #[serde(default)]
+    pub period: Period,
+}
+
+/// A provider: a vendor, a credential, a slug.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProviderRecord {
+    /// Name after the `@`.
+    pub slug: String,
+    /// Portkey's vendor name.
+    pub vendor: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// In place of the vendor's own.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// Whether `base_url` may be a private or loopback address.
+    #[serde(default)]
+    pub trusted: bool,
+    /// The key. Stores encrypt it; records in memory hold it in clear.
+    #[serde(default)]
+    pub api_key: Option<String>,
+    /// Vendor-specific credential fields.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+    /// Models to list; empty asks the vendor.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Prices by model, each field in US dollars per million tokens as decimal text.
+    #[serde(default)]
+    pub prices: BTreeMap<String, BTreeMap<String, String>>,
+    /// Rate and concurrency limits.
+    #[serde(default)]
+    pub limits: Vec<LimitRecord>,
+    /// Its budget's id.
+    #[serde(default)]
+    pub budget: Option<String>,
+}
+
+impl fmt::Debug for ProviderRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderRecord")
+            .field("slug", &self.slug)
+            .field("vendor", &self.vendor)
+            .field("base_url", &self.base_url)
+            .field("api_key", &self.api_key.as_ref().map(|_| "***"))
+            .finish_non_exhaustive()
+    }
+}
+
+/// One thing that happened, in the order it happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LedgerEntry {
+    /// Money was reserved; written only when holds must survive a crash.
+    Hold(HoldRecord),
+    /// A hold grew.
+    Extend {
+        /// Of which request.
+        request: String,
+        /// By how many nano-dollars.
+        nano_usd: i64,
+    },
+    /// A request ended: its hold goes, its cost is spent, its row is kept.
+    Settle(Box<SettleRecord>),
+}
+
+/// Money reserved for a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HoldRecord {
+    /// Nano-dollars reserved in each budget.
+    pub nano_usd: i64,
+    /// Ids and current period starts of the budgets.
+    pub budgets: Vec<(String, i64)>,
+    /// The log row as known so far; it is what is kept if the process dies.
+    pub row: LogRow,
+}
+
+/// The end of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SettleRecord {
+    /// Budgets that pay: id, period start.
+    pub budgets: Vec<(String, i64)>,
+    /// Whether a [`LedgerEntry::Hold`] was written for it.
+    pub held: bool,
+    /// The log row; its `cost_nano_usd` is what is spent.
+    pub row: LogRow,
+}
+
+/// One row of the request log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogRow {
+    /// Request id, unique and sortable by time.
+    pub id: String,
+    /// Trace id, the client's or ours.
+    pub trace_id: String,
+    /// Milliseconds since the epoch.
+    pub started_at_ms: i64,
+    /// Id of the key; empty when the caller was not known.
+    pub key: String,
+    /// Name of the key.
+    pub key_name: String,
+    /// Provider's slug.
+    pub provider: String,
+    /// Vendor's model.
+    pub model: String,
+    /// Path, like `/v1/chat/completions`.
+    pub endpoint: String,
+    /// Whether the answer was streamed.
+    pub stream: bool,
+    /// HTTP status sent.
+    pub status: u16,
+    /// How it ended: `ok`, `error`, `client_gone`, `upstream_cut`, `idle_timeout`, `budget_exceeded`, `recovered`, …
+    pub outcome: String,
+    /// Error sentence, if any.
+    pub error: Option<String>,
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Of which from the vendor's cache.
+    pub cached_input_tokens: u64,
+    /// Tokens written, reasoning included.
+    pub output_tokens: u64,
+    /// Of which reasoning.
+    pub reasoning_tokens: u64,
+    /// True when tokens were counted here because the vendor reported none.
+    pub estimated: bool,
+    /// Cost in nano-dollars; `None` when the model has no price.
+    pub cost_nano_usd: Option<i64>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Microseconds from request to first byte of the answer.
+    pub first_byte_us: Option<u64>,
+    /// Microseconds from request to end.
+    pub total_us: u64,
+    /// Microseconds the gateway itself took before the upstream was asked.
+    pub gateway_us: u64,
+    /// Metadata of the request.
+    pub metadata: BTreeMap<String, String>,
+    /// Budgets that paid.
+    pub budgets: Vec<String>,
+}
+
+/// Which rows to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct LogFilter {
+    /// At most so many; 0 is all.
+    pub limit: usize,
+    /// Only of this key (id or name).
+    pub key: Option<String>,
+    /// Only of this trace or request.
+    pub trace_id: Option<String>,
+    /// Only with this status or above.
+    pub min_status: Option<u16>,
+}
+
+/// What changed in the store since a sequence number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its number.
+    pub seq: i64,
+    /// What kind of record.
+    pub kind: ChangeKind,
+    /// Which one.
+    pub id: String,
+}
+
+/// Kinds of records that change under a running gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// An API key.
+    Key,
+    /// A budget.
+    Budget,
+    /// A budget's spend was reset.
+    Reset,
+    /// A provider.
+    Provider,
+    /// The price overrides.
+    Prices,
+}
+
+impl ChangeKind {
+    /// Returns its stored name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ChangeKind::Key => "key",
+            ChangeKind::Budget => "budget",
+            ChangeKind::Reset => "reset",
+            ChangeKind::Provider => "provider",
+            ChangeKind::Prices => "prices",
+        }
+    }
+
+    /// Reads a stored name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Key, Self::Budget, Self::Reset, Self::Provider, Self::Prices].into_iter().find(|kind| kind.name() == name)
+    }
+}

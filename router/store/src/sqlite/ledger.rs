@@ -1,0 +1,131 @@
+//! Holds, settlements and the request log.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, SettleRecord};
+use crate::store::StoreError;
+
+pub(super) fn commit(connection: &mut Connection, batch: &[LedgerEntry]) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for entry in batch {
+        match entry {
+            LedgerEntry::Hold(hold) => put_hold(&transaction, hold)?,
+            LedgerEntry::Extend { request, nano_usd } => {
+                transaction
+                    .prepare_cached("UPDATE hold SET nano_usd = nano_usd + ?2 WHERE request = ?1")?
+                    .execute(params![request, nano_usd])?;
+            }
+            LedgerEntry::Settle(settle) => put_settlement(&transaction, settle)?,
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn json<T: serde::Serialize>(id: &str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Record { id: id.to_owned(), reason: error.to_string() })
+}
+
+fn put_hold(transaction: &Transaction<'_>, hold: &HoldRecord) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO hold (request, nano_usd, budgets, row) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![
+            hold.row.id,
+            hold.nano_usd,
+            json(&hold.row.id, &hold.budgets)?,
+            json(&hold.row.id, &hold.row)?
+        ])?;
+    Ok(())
+}
+
+fn put_settlement(transaction: &Transaction<'_>, settle: &SettleRecord) -> Result<(), StoreError> {
+    let row = &settle.row;
+    if settle.held {
+        transaction.prepare_cached("DELETE FROM hold WHERE request = ?1")?.execute([&row.id])?;
+    }
+    if let Some(cost) = row.cost_nano_usd.filter(|cost| *cost != 0) {
+        for (budget, period_start) in &settle.budgets {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO budget_spend (budget, period_start, nano_usd) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (budget, period_start) DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd",
+                )?
+                .execute(params![budget, period_start, cost])?;
+        }
+    }
+    put_row(transaction, row)
+}
+
+fn put_row(transaction: &Transaction<'_>, row: &LogRow) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO request_log
+               (id, started_at_ms, trace_id, key, key_name, status, cost_nano_usd, row)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            row.id,
+            row.started_at_ms,
+            row.trace_id,
+            row.key,
+            row.key_name,
+            row.status,
+            row.cost_nano_usd,
+            json(&row.id, row)?
+        ])?;
+    Ok(())
+}
+
+pub(super) fn recover(connection: &mut Connection) -> Result<usize, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let open: Vec<(i64, String, String)> = {
+        let mut statement = transaction.prepare("SELECT nano_usd, budgets, row FROM hold")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.collect::<Result<_, _>>()?
+    };
+    for (nano_usd, budgets, row) in &open {
+        let unreadable = |error: serde_json::Error| StoreError::Record {
+            id: "hold".to_owned(),
+            reason: error.to_string(),
+        };
+        let mut row: LogRow = serde_json::from_str(row).map_err(unreadable)?;
+        row.cost_nano_usd = Some(*nano_usd);
+        row.estimated = true;
+        row.outcome = "recovered".to_owned();
+        let budgets = serde_json::from_str(budgets).map_err(unreadable)?;
+        put_settlement(&transaction, &SettleRecord { budgets, held: true, row })?;
+    }
+    transaction.commit()?;
+    Ok(open.len())
+}
+
+pub(super) fn open_holds(connection: &Connection) -> Result<(usize, i64), StoreError> {
+    let (count, sum): (i64, Option<i64>) = connection
+        .prepare_cached("SELECT count(*), sum(nano_usd) FROM hold")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((usize::try_from(count).unwrap_or(0), sum.unwrap_or(0)))
+}
+
+pub(super) fn logs(connection: &Connection, filter: &LogFilter) -> Result<Vec<LogRow>, StoreError> {
+    let limit = if filter.limit == 0 { -1 } else { i64::try_from(filter.limit).unwrap_or(-1) };
+    let mut statement = connection.prepare_cached(
+        "SELECT id, row FROM request_log
+         WHERE (?1 IS NULL OR key = ?1 OR key_name = ?1)
+           AND (?2 IS NULL OR trace_id = ?2 OR id = ?2)
+           AND (?3 IS NULL OR status >= ?3)
+         ORDER BY id DESC LIMIT ?4",
+    )?;
+    let rows = statement.query_map(params![filter.key, filter.trace_id, filter.min_status, limit], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+    })?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (id, text) = row?;
+        found.push(
+            serde_json::from_str(&text)
+                .map_err(|error| StoreError::Record { id, reason: error.to_string() })?,
+        );
+    }
+    Ok(found)
+}

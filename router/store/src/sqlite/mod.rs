@@ -1,0 +1,127 @@
+//! SQLite, the embedded default: one file in WAL mode.
+
+mod control;
+mod ledger;
+mod migrate;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::record::{
+    BudgetRecord, Change, ChangeKind, KeyHash, KeyRecord, LedgerEntry, LogFilter, LogRow, ProviderRecord,
+};
+use crate::store::{Store, StoreError};
+
+/// A store in one SQLite file.
+pub struct SqliteStore {
+    connection: Connection,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        StoreError::Database(error.to_string())
+    }
+}
+
+impl SqliteStore {
+    /// Opens or makes the file and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file can't be opened or was written by a newer version.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open(path)
+            .map_err(|error| StoreError::Database(format!("cannot open {}: {error}", path.display())))?;
+        // Other processes (the CLI) write too; wait for them rather than fail.
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        // FULL: a commit that returned survives power loss, which `durability = "each"` promises.
+        connection.pragma_update(None, "synchronous", "full")?;
+        let mut store = Self { connection };
+        migrate::run(&mut store.connection)?;
+        Ok(store)
+    }
+}
+
+impl Store for SqliteStore {
+    fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreError> {
+        control::key_by_hash(&self.connection, hash)
+    }
+
+    fn key_by_id(&self, id: &str) -> Result<Option<(KeyHash, KeyRecord)>, StoreError> {
+        control::key_by_id(&self.connection, id)
+    }
+
+    fn keys(&self, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
+        control::keys(&self.connection, limit)
+    }
+
+    fn put_keys(&mut self, keys: &[(KeyHash, KeyRecord)]) -> Result<(), StoreError> {
+        control::put_keys(&mut self.connection, keys)
+    }
+
+    fn budgets(&self, now: i64) -> Result<Vec<(BudgetRecord, i64)>, StoreError> {
+        control::budgets(&self.connection, now)
+    }
+
+    fn budget(&self, id: &str, now: i64) -> Result<Option<(BudgetRecord, i64)>, StoreError> {
+        control::budget(&self.connection, id, now)
+    }
+
+    fn put_budget(&mut self, budget: &BudgetRecord) -> Result<(), StoreError> {
+        control::put_budget(&mut self.connection, budget)
+    }
+
+    fn reset_budget(&mut self, id: &str, now: i64) -> Result<(), StoreError> {
+        control::reset_budget(&mut self.connection, id, now)
+    }
+
+    fn providers(&self) -> Result<Vec<ProviderRecord>, StoreError> {
+        control::providers(&self.connection)
+    }
+
+    fn put_provider(&mut self, provider: &ProviderRecord) -> Result<(), StoreError> {
+        control::put_provider(&mut self.connection, provider)
+    }
+
+    fn delete_provider(&mut self, slug: &str) -> Result<bool, StoreError> {
+        control::delete_provider(&mut self.connection, slug)
+    }
+
+    fn commit(&mut self, batch: &[LedgerEntry]) -> Result<(), StoreError> {
+        ledger::commit(&mut self.connection, batch)
+    }
+
+    fn recover(&mut self) -> Result<usize, StoreError> {
+        ledger::recover(&mut self.connection)
+    }
+
+    fn open_holds(&self) -> Result<(usize, i64), StoreError> {
+        ledger::open_holds(&self.connection)
+    }
+
+    fn logs(&self, filter: &LogFilter) -> Result<Vec<LogRow>, StoreError> {
+        ledger::logs(&self.connection, filter)
+    }
+
+    fn changes_since(&self, seq: i64) -> Result<Vec<Change>, StoreError> {
+        control::changes_since(&self.connection, seq)
+    }
+
+    fn last_change(&self) -> Result<i64, StoreError> {
+        control::last_change(&self.connection)
+    }
+
+    fn note_change(&mut self, kind: ChangeKind, id: &str) -> Result<(), StoreError> {
+        control::note_change(&self.connection, kind, id)
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        control::meta(&self.connection, name)
+    }
+
+    fn set_meta(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
+        control::set_meta(&self.connection, name, value)
+    }
+}

@@ -1,0 +1,155 @@
+//! The trait that every backend implements.
+
+use thiserror::Error;
+
+use crate::record::{
+    BudgetRecord, Change, ChangeKind, KeyHash, KeyRecord, LedgerEntry, LogFilter, LogRow, ProviderRecord,
+};
+
+/// Why a store call failed. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The store was written by a newer Tidegate.
+    #[error("the store has schema {found}, this version knows up to {known}: use a newer tidegate")]
+    Future {
+        /// Schema found.
+        found: i64,
+        /// Schema known.
+        known: i64,
+    },
+    /// The database refused.
+    #[error("database: {0}")]
+    Database(String),
+    /// A record can't be read.
+    #[error("record {id}: {reason}")]
+    Record {
+        /// Which one.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What Tidegate remembers. Implementations are used by one thread at a time; open several for several threads.
+pub trait Store: Send {
+    /// Returns the key with this hash.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreError>;
+
+    /// Returns a key and its hash by id.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn key_by_id(&self, id: &str) -> Result<Option<(KeyHash, KeyRecord)>, StoreError>;
+
+    /// Returns keys by name and id order, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn keys(&self, limit: usize) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// Writes keys in one transaction, replacing those of the same id.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn put_keys(&mut self, keys: &[(KeyHash, KeyRecord)]) -> Result<(), StoreError>;
+
+    /// Returns budgets with the spend of the period that holds `now`, in nano-dollars.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn budgets(&self, now: i64) -> Result<Vec<(BudgetRecord, i64)>, StoreError>;
+
+    /// Returns one budget with its spend of the period that holds `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn budget(&self, id: &str, now: i64) -> Result<Option<(BudgetRecord, i64)>, StoreError>;
+
+    /// Writes a budget; its spend stays.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn put_budget(&mut self, budget: &BudgetRecord) -> Result<(), StoreError>;
+
+    /// Sets a budget's spend of the current period to zero.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn reset_budget(&mut self, id: &str, now: i64) -> Result<(), StoreError>;
+
+    /// Returns all providers; keys are as stored (encrypted by the caller).
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn providers(&self) -> Result<Vec<ProviderRecord>, StoreError>;
+
+    /// Writes a provider.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn put_provider(&mut self, provider: &ProviderRecord) -> Result<(), StoreError>;
+
+    /// Deletes a provider; true when there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn delete_provider(&mut self, slug: &str) -> Result<bool, StoreError>;
+
+    /// Writes a batch in one durable transaction, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the whole batch is unwritten.
+    fn commit(&mut self, batch: &[LedgerEntry]) -> Result<(), StoreError>;
+
+    /// Settles holds that a dead process left open at their held amount, as rows with outcome `recovered`.
+    /// Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn recover(&mut self) -> Result<usize, StoreError>;
+
+    /// Returns the number of open holds and their sum in nano-dollars.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn open_holds(&self) -> Result<(usize, i64), StoreError>;
+
+    /// Lists request log rows, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn logs(&self, filter: &LogFilter) -> Result<Vec<LogRow>, StoreError>;
+
+    /// Returns changes after a sequence number, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn changes_since(&self, seq: i64) -> Result<Vec<Change>, StoreError>;
+
+    /// Returns the newest change's sequence number; 0 when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn last_change(&self) -> Result<i64, StoreError>;
+
+    /// Notes a change that other processes must see.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn note_change(&mut self, kind: ChangeKind, id: &str) -> Result<(), StoreError>;
+
+    /// Returns a small named value.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn meta(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Sets a small named value.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn set_meta(&mut self, name: &str, value: &str) -> Result<(), StoreError>;
+}

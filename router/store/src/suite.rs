@@ -1,0 +1,114 @@
+//! One suite, instantiated for every backend.
+
+use crate::record::{
+    BudgetRecord, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus, LedgerEntry, LogFilter, LogRow, Origin,
+    SettleRecord,
+};
+use crate::{Period, SqliteStore, Store, StoreError};
+
+fn budget(id: &str) -> BudgetRecord {
+    BudgetRecord {
+        id: id.into(),
+        name: id.into(),
+        origin: Origin::Store,
+        limit_nano_usd: 1_000_000_000,
+        period: Period::Daily,
+    }
+}
+
+fn row(id: &str, cost: Option<i64>) -> LogRow {
+    LogRow { id: id.into(), trace_id: format!("trace-{id}"), cost_nano_usd: cost, ..LogRow::default() }
+}
+
+fn key(id: &str, byte: u8) -> (KeyHash, KeyRecord) {
+    let record = KeyRecord {
+        id: id.into(),
+        name: format!("name-{id}"),
+        mask: "tg-ab…yz".into(),
+        status: KeyStatus::Active,
+        origin: Origin::Store,
+        created_at: 1,
+        expires_at: None,
+        scopes: vec!["completions.write".into()],
+        models: Vec::new(),
+        limits: Vec::new(),
+        budget: None,
+        config: None,
+        metadata: Default::default(),
+        header_credentials: false,
+    };
+    (KeyHash([byte; 32]), record)
+}
+
+fn keys_are_found_by_hash(store: &mut dyn Store) {
+    let entry = key("k1", 7);
+    store.put_keys(std::slice::from_ref(&entry)).unwrap();
+    assert_eq!(store.key_by_hash(&entry.0).unwrap().as_ref(), Some(&entry.1));
+    assert_eq!(store.key_by_hash(&KeyHash([8; 32])).unwrap(), None);
+    assert_eq!(store.key_by_id("k1").unwrap(), Some(entry));
+    let changes = store.changes_since(0).unwrap();
+    assert_eq!(changes.iter().map(|c| (c.kind, c.id.as_str())).collect::<Vec<_>>(), [(ChangeKind::Key, "k1")]);
+}
+
+fn a_settlement_spends_in_its_period_and_ends_the_hold(store: &mut dyn Store) {
+    let now = 1_000_000;
+    store.put_budget(&budget("b")).unwrap();
+    let period = Period::Daily.start(now);
+    let hold = HoldRecord { nano_usd: 50, budgets: vec![("b".into(), period)], row: row("r1", None) };
+    store
+        .commit(&[LedgerEntry::Hold(hold), LedgerEntry::Extend { request: "r1".into(), nano_usd: 25 }])
+        .unwrap();
+    assert_eq!(store.open_holds().unwrap(), (1, 75));
+    let settle = SettleRecord { budgets: vec![("b".into(), period)], held: true, row: row("r1", Some(30)) };
+    store.commit(&[LedgerEntry::Settle(Box::new(settle))]).unwrap();
+    assert_eq!(store.open_holds().unwrap(), (0, 0));
+    assert_eq!(store.budget("b", now).unwrap().unwrap().1, 30);
+    assert_eq!(store.budget("b", now + 86_400).unwrap().unwrap().1, 0);
+    store.reset_budget("b", now).unwrap();
+    assert_eq!(store.budgets(now).unwrap()[0].1, 0);
+    assert_eq!(store.logs(&LogFilter::default()).unwrap(), [row("r1", Some(30))]);
+}
+
+fn open_holds_are_settled_at_their_amount(store: &mut dyn Store) {
+    store.put_budget(&budget("b")).unwrap();
+    let period = Period::Daily.start(0);
+    let hold = HoldRecord { nano_usd: 40, budgets: vec![("b".into(), period)], row: row("r9", None) };
+    store.commit(&[LedgerEntry::Hold(hold)]).unwrap();
+    assert_eq!(store.recover().unwrap(), 1);
+    assert_eq!(store.recover().unwrap(), 0);
+    assert_eq!(store.budget("b", 0).unwrap().unwrap().1, 40);
+    let rows = store.logs(&LogFilter { trace_id: Some("trace-r9".into()), ..LogFilter::default() }).unwrap();
+    assert_eq!((rows[0].outcome.as_str(), rows[0].cost_nano_usd), ("recovered", Some(40)));
+}
+
+macro_rules! store_suite {
+    ($name:ident, $open:expr) => {
+        mod $name {
+            #[test]
+            fn keys_are_found_by_hash() {
+                super::keys_are_found_by_hash(&mut $open);
+            }
+            #[test]
+            fn a_settlement_spends_in_its_period_and_ends_the_hold() {
+                super::a_settlement_spends_in_its_period_and_ends_the_hold(&mut $open);
+            }
+            #[test]
+            fn open_holds_are_settled_at_their_amount() {
+                super::open_holds_are_settled_at_their_amount(&mut $open);
+            }
+        }
+    };
+}
+
+store_suite!(sqlite, crate::SqliteStore::open(&tempfile::tempdir().unwrap().keep().join("t.db")).unwrap());
+
+#[test]
+fn a_store_from_the_future_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    drop(SqliteStore::open(&path).unwrap());
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.pragma_update(None, "user_version", 99).unwrap();
+    drop(raw);
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Future { found: 99, .. })));
+}
