@@ -1,0 +1,363 @@
+//! A budget's actor.
+//!
+//! - **owns** limit, period, spend and holds of one budget.
+//! - **answers** `Reserve` with a [`Hold`] or a refusal, `Observe` with [`BudgetView`].
+//! - **never** waits, reads the store, or lets spent + held pass the limit.
+//!
+//! Its last state is published in a [`BudgetGauge`] that outlives it, so that a respawned actor knows what is spent
+//! and held; settlements that die in a dead actor's mailbox put themselves there too.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use actix::{Actor, Context, Handler, Message};
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use tidegate_store::BudgetRecord;
+
+use super::Unavailable;
+use super::owner::Owner;
+use super::permit::Hold;
+use super::shards::Shards;
+use crate::clock;
+use crate::limits::{Exhausted, Spend};
+
+/// Asks in flight beyond this wait at the sender; an actor answers some hundred thousand a second.
+const MAILBOX: usize = 4_096;
+
+/// Published state of a budget, in nano-dollars.
+#[derive(Debug, Default)]
+pub struct BudgetGauge {
+    spent: AtomicI64,
+    held: AtomicI64,
+    period_start: AtomicI64,
+    lost_spent: AtomicI64,
+    lost_held: AtomicI64,
+}
+
+/// Where a budget is reached. Outlives its actor.
+pub struct BudgetHandle {
+    id: String,
+    record: ArcSwap<BudgetRecord>,
+    gauge: Arc<BudgetGauge>,
+    owner: Owner<BudgetActor>,
+}
+
+/// What a budget shows of itself, in nano-dollars.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BudgetView {
+    /// Stable id.
+    pub id: String,
+    /// Operator's name.
+    pub name: String,
+    /// Most that may be spent in a period.
+    pub limit: i64,
+    /// Spent in this period.
+    pub spent: i64,
+    /// Held by requests in flight.
+    pub held: i64,
+    /// Start of this period, seconds since the epoch.
+    pub period_start: i64,
+    /// End of this period.
+    pub resets_at: Option<i64>,
+}
+
+impl BudgetHandle {
+    /// Starts the actor of a budget that has spent `spent` nano-dollars in its current period.
+    #[must_use]
+    pub fn start(record: BudgetRecord, spent: i64, shards: &Shards) -> Arc<Self> {
+        let gauge = Arc::new(BudgetGauge::default());
+        gauge.spent.store(spent, Ordering::Relaxed);
+        gauge.period_start.store(record.period.start(clock::unix()), Ordering::Relaxed);
+        let shard = shards.of(&record.id);
+        Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
+            let id = record.id.clone();
+            let first = record.clone();
+            let (this, state) = (this.clone(), gauge.clone());
+            let spawn = move || {
+                // While the handle is being made there is nothing to upgrade; then the record is the first one.
+                let record = this.upgrade().map_or_else(|| first.clone(), |it| (*it.record()).clone());
+                let gauge = state.clone();
+                BudgetActor::start_in_arbiter(&shard, move |_| BudgetActor::new(record, gauge))
+            };
+            Self { id, record: ArcSwap::from_pointee(record), gauge, owner: Owner::new(spawn) }
+        })
+    }
+
+    /// Returns the budget's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns the record in force.
+    #[must_use]
+    pub fn record(&self) -> Arc<BudgetRecord> {
+        self.record.load_full()
+    }
+
+    /// Reserves at least `need`, at best `want` nano-dollars.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the budget can't be asked; inside, its refusal.
+    pub async fn reserve(
+        self: &Arc<Self>,
+        need: i64,
+        want: i64,
+    ) -> Result<Result<Hold, Exhausted>, Unavailable> {
+        self.owner.ask(Reserve { need, want, handle: self.clone() }).await
+    }
+
+    /// Puts a changed record in force.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn reload(&self, record: BudgetRecord) -> Result<(), Unavailable> {
+        self.record.store(Arc::new(record.clone()));
+        self.owner.ask(Reload(record)).await
+    }
+
+    /// Sets spend to zero.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn reset(&self) -> Result<(), Unavailable> {
+        self.owner.ask(Reset).await
+    }
+
+    /// Returns the budget's state.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn observe(&self) -> Result<BudgetView, Unavailable> {
+        self.owner.ask(Observe).await
+    }
+
+    pub(super) fn gauge(&self) -> Arc<BudgetGauge> {
+        self.gauge.clone()
+    }
+
+    pub(super) fn owner(&self) -> &Owner<BudgetActor> {
+        &self.owner
+    }
+}
+
+/// The actor.
+pub(super) struct BudgetActor {
+    record: BudgetRecord,
+    spend: Spend,
+    gauge: Arc<BudgetGauge>,
+}
+
+impl BudgetActor {
+    fn new(record: BudgetRecord, gauge: Arc<BudgetGauge>) -> Self {
+        let (now, held) = (clock::unix(), gauge.held.load(Ordering::Relaxed));
+        let same_period = gauge.period_start.load(Ordering::Relaxed) == record.period.start(now);
+        let spent = if same_period { gauge.spent.load(Ordering::Relaxed) } else { 0 };
+        let spend = Spend::new(record.limit_nano_usd, record.period, now, spent, held);
+        Self { record, spend, gauge }
+    }
+
+    /// Takes in settlements that died in a mailbox.
+    fn collect_lost(&mut self) {
+        if self.gauge.lost_held.load(Ordering::Relaxed) != 0 || self.gauge.lost_spent.load(Ordering::Relaxed) != 0 {
+            let held = self.gauge.lost_held.swap(0, Ordering::AcqRel);
+            let spent = self.gauge.lost_spent.swap(0, Ordering::AcqRel);
+            self.spend.settle(clock::unix(), held, spent);
+        }
+    }
+
+    fn publish(&self) {
+        let (spent, held) = self.spend.state();
+        self.gauge.spent.store(spent, Ordering::Relaxed);
+        self.gauge.held.store(held, Ordering::Relaxed);
+        self.gauge.period_start.store(self.spend.period_start(), Ordering::Relaxed);
+    }
+}
+
+impl Actor for BudgetActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+        self.collect_lost();
+        self.publish();
+    }
+}
+
+#[derive(Clone, Message)]
+#[rtype(result = "Result<Hold, Exhausted>")]
+struct Reserve {
+    need: i64,
+    want: i64,
+    handle: Arc<BudgetHandle>,
+}
+
+impl Handler<Reserve> for BudgetActor {
+    type Result = Result<Hold, Exhausted>;
+
+    fn handle(&mut self, order: Reserve, _context: &mut Self::Context) -> Self::Result {
+        self.collect_lost();
+        let amount = self.spend.reserve(clock::unix(), order.need, order.want)?;
+        self.publish();
+        Ok(Hold::new(order.handle, amount))
+    }
+}
+
+/// Ends a hold. If the message dies unread, it leaves its figures in the gauge.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct SettleHold {
+    held: i64,
+    actual: i64,
+    gauge: Arc<BudgetGauge>,
+    read: bool,
+}
+
+impl SettleHold {
+    pub(super) fn new(held: i64, actual: i64, gauge: Arc<BudgetGauge>) -> Self {
+        Self { held, actual, gauge, read: false }
+    }
+}
+
+impl Drop for SettleHold {
+    fn drop(&mut self) {
+        if !self.read {
+            self.gauge.lost_held.fetch_add(self.held, Ordering::AcqRel);
+            self.gauge.lost_spent.fetch_add(self.actual, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Handler<SettleHold> for BudgetActor {
+    type Result = ();
+
+    fn handle(&mut self, mut order: SettleHold, _context: &mut Self::Context) {
+        order.read = true;
+        self.spend.settle(clock::unix(), order.held, order.actual);
+        self.publish();
+    }
+}
+
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+struct Reload(BudgetRecord);
+
+impl Handler<Reload> for BudgetActor {
+    type Result = ();
+
+    fn handle(&mut self, order: Reload, _context: &mut Self::Context) {
+        self.spend.change(order.0.limit_nano_usd, order.0.period, clock::unix());
+        self.record = order.0;
+        self.publish();
+    }
+}
+
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+struct Reset;
+
+impl Handler<Reset> for BudgetActor {
+    type Result = ();
+
+    fn handle(&mut self, _order: Reset, _context: &mut Self::Context) {
+        self.spend.reset();
+        self.publish();
+    }
+}
+
+#[derive(Clone, Message)]
+#[rtype(result = "BudgetView")]
+struct Observe;
+
+impl Handler<Observe> for BudgetActor {
+    type Result = actix::MessageResult<Observe>;
+
+    fn handle(&mut self, _question: Observe, _context: &mut Self::Context) -> Self::Result {
+        self.collect_lost();
+        self.publish();
+        let (spent, held) = self.spend.state();
+        let now = clock::unix();
+        actix::MessageResult(BudgetView {
+            id: self.record.id.clone(),
+            name: self.record.name.clone(),
+            limit: self.record.limit_nano_usd,
+            spent,
+            held,
+            period_start: self.spend.period_start(),
+            resets_at: self.record.period.end(now),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_store::{Origin, Period};
+
+    #[derive(Clone, Message)]
+    #[rtype(result = "()")]
+    struct Panic;
+
+    impl Handler<Panic> for BudgetActor {
+        type Result = ();
+        fn handle(&mut self, _order: Panic, _context: &mut Self::Context) {
+            panic!("asked to");
+        }
+    }
+
+    fn handle(limit: i64) -> Arc<BudgetHandle> {
+        let record = BudgetRecord {
+            id: "b".into(),
+            name: "b".into(),
+            origin: Origin::Store,
+            limit_nano_usd: limit,
+            period: Period::Total,
+        };
+        BudgetHandle::start(record, 0, &Shards::start(1))
+    }
+
+    #[actix::test]
+    async fn a_dropped_hold_is_released() {
+        let budget = handle(100);
+        let hold = budget.reserve(10, 60).await.unwrap().unwrap();
+        assert_eq!(hold.amount(), 60);
+        drop(hold);
+        let view = budget.observe().await.unwrap();
+        assert_eq!((view.spent, view.held), (0, 0));
+    }
+
+    #[actix::test]
+    async fn an_asker_that_leaves_leaks_nothing() {
+        let budget = handle(100);
+        {
+            let asking = budget.reserve(10, 60);
+            futures_util::pin_mut!(asking);
+            // Polled once, so that the message is on its way, then dropped.
+            assert!(futures_util::poll!(asking.as_mut()).is_pending());
+        }
+        let view = budget.observe().await.unwrap();
+        assert_eq!(view.held, 0);
+    }
+
+    #[actix::test]
+    async fn a_refusal_tells_what_is_left() {
+        let budget = handle(100);
+        let _hold = budget.reserve(90, 90).await.unwrap().unwrap();
+        let refusal = budget.reserve(20, 20).await.unwrap().err().unwrap();
+        assert_eq!((refusal.limit, refusal.spent, refusal.held), (100, 0, 90));
+    }
+
+    #[actix::test]
+    async fn a_panicked_budget_comes_back_with_spend_and_holds() {
+        let budget = handle(100);
+        let hold = budget.reserve(40, 40).await.unwrap().unwrap();
+        budget.reserve(10, 10).await.unwrap().unwrap().settle(7);
+        assert!(budget.owner().address().send(Panic).await.is_err());
+        let view = budget.observe().await.unwrap();
+        assert_eq!((view.spent, view.held), (7, 40));
+        hold.settle(30);
+        let view = budget.observe().await.unwrap();
+        assert_eq!((view.spent, view.held), (37, 0));
+    }
+}

@@ -1,0 +1,277 @@
+//! The ledger's actor: the open batch of settlements, holds and log rows.
+//!
+//! - **owns** the batch that is not written yet.
+//! - **answers** `Append` at once; entries that must be durable are acknowledged after their commit.
+//! - **never** writes on its own thread: batches go to a writer thread that owns the store connection.
+//!
+//! Group commit: a batch leaves after [`FLUSH_AFTER`], or at once when somebody waits for it and no commit is
+//! running. While the store refuses, batches are kept and tried again, and [`LedgerHandle::healthy`] is false: keys
+//! with a budget are refused then, because spend that can't be written down may not happen.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message};
+use tidegate_store::{LedgerEntry, Store};
+use tokio::sync::oneshot;
+
+use super::Unavailable;
+
+/// A crash in `batch` mode loses at most the settlements of this time.
+const FLUSH_AFTER: Duration = Duration::from_millis(20);
+/// A batch larger than this leaves early.
+const FLUSH_AT: usize = 2_000;
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+const MAILBOX: usize = 16_384;
+
+/// Where the ledger is reached.
+pub struct LedgerHandle {
+    address: Addr<LedgerActor>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    failing: AtomicBool,
+    waiting: AtomicU64,
+    written: AtomicU64,
+}
+
+/// What the ledger shows of itself.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct LedgerView {
+    /// Whether the last commit worked.
+    pub healthy: bool,
+    /// Entries not written yet.
+    pub waiting: u64,
+    /// Entries written since start.
+    pub written: u64,
+}
+
+impl LedgerHandle {
+    /// Starts the ledger on an arbiter, with a connection of its own.
+    ///
+    /// # Errors
+    /// When the writer thread can't be started.
+    pub fn start(store: Box<dyn Store>, arbiter: &ArbiterHandle) -> std::io::Result<Self> {
+        let state = Arc::new(State::default());
+        let (batches, inbox) = mpsc::channel::<Batch>();
+        let shared = state.clone();
+        let actor_state = state.clone();
+        let address = LedgerActor::start_in_arbiter(arbiter, move |_| LedgerActor {
+            open: Batch::default(),
+            batches,
+            committing: false,
+            flush_scheduled: false,
+            state: actor_state,
+        });
+        let done = address.clone();
+        thread::Builder::new().name("ledger".into()).spawn(move || write(store, &inbox, &shared, &done))?;
+        Ok(Self { address, state })
+    }
+
+    /// Returns false while the store refuses commits.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        !self.state.failing.load(Ordering::Relaxed)
+    }
+
+    /// Returns the ledger's state.
+    #[must_use]
+    pub fn view(&self) -> LedgerView {
+        LedgerView {
+            healthy: self.healthy(),
+            waiting: self.state.waiting.load(Ordering::Relaxed),
+            written: self.state.written.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Appends an entry and waits until it is durable.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the ledger is gone.
+    pub async fn append_durable(&self, entry: LedgerEntry) -> Result<(), Unavailable> {
+        let (done, written) = oneshot::channel();
+        self.tell(Append { entry, done: Some(done) });
+        written.await.map_err(|_| Unavailable)
+    }
+
+    /// Appends an entry; it is durable within a few tens of milliseconds.
+    pub fn append(&self, entry: LedgerEntry) {
+        self.tell(Append { entry, done: None });
+    }
+
+    /// Waits until everything appended so far is durable.
+    pub async fn flush(&self) {
+        let (done, written) = oneshot::channel();
+        if self.address.send(Flush { done }).await.is_ok() {
+            let _closed = written.await;
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "at most three entries per admitted request, a bound of its own")]
+    fn tell(&self, order: Append) {
+        self.state.waiting.fetch_add(1, Ordering::Relaxed);
+        self.address.do_send(order);
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    entries: Vec<LedgerEntry>,
+    waiters: Vec<oneshot::Sender<()>>,
+}
+
+fn write(mut store: Box<dyn Store>, inbox: &mpsc::Receiver<Batch>, state: &State, done: &Addr<LedgerActor>) {
+    while let Ok(batch) = inbox.recv() {
+        while !batch.entries.is_empty() {
+            match store.commit(&batch.entries) {
+                Ok(()) => break,
+                Err(error) => {
+                    if !state.failing.swap(true, Ordering::Relaxed) {
+                        tracing::error!(%error, entries = batch.entries.len(), "ledger commit failed, trying again");
+                    }
+                    thread::sleep(RETRY_AFTER);
+                }
+            }
+        }
+        if state.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("ledger commits work again");
+        }
+        let count = batch.entries.len() as u64;
+        state.waiting.fetch_sub(count, Ordering::Relaxed);
+        state.written.fetch_add(count, Ordering::Relaxed);
+        for waiter in batch.waiters {
+            let _asker_gone = waiter.send(());
+        }
+        if done.try_send(Committed).is_err() {
+            // A full mailbox flushes by size; a closed one means that the process ends.
+            tracing::debug!("ledger busy");
+        }
+    }
+}
+
+/// The actor.
+struct LedgerActor {
+    open: Batch,
+    batches: mpsc::Sender<Batch>,
+    committing: bool,
+    flush_scheduled: bool,
+    state: Arc<State>,
+}
+
+impl LedgerActor {
+    fn flush(&mut self) {
+        if self.open.entries.is_empty() && self.open.waiters.is_empty() {
+            return;
+        }
+        self.committing = true;
+        if self.batches.send(std::mem::take(&mut self.open)).is_err() {
+            self.state.failing.store(true, Ordering::Relaxed);
+            tracing::error!("ledger writer is gone");
+        }
+    }
+
+    fn schedule(&mut self, context: &mut Context<Self>) {
+        if !self.flush_scheduled {
+            self.flush_scheduled = true;
+            context.run_later(FLUSH_AFTER, |actor, _| {
+                actor.flush_scheduled = false;
+                actor.flush();
+            });
+        }
+    }
+}
+
+impl Actor for LedgerActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Append {
+    entry: LedgerEntry,
+    done: Option<oneshot::Sender<()>>,
+}
+
+impl Handler<Append> for LedgerActor {
+    type Result = ();
+
+    fn handle(&mut self, order: Append, context: &mut Self::Context) {
+        self.open.entries.push(order.entry);
+        let urgent = order.done.is_some();
+        self.open.waiters.extend(order.done);
+        if (urgent && !self.committing) || self.open.entries.len() >= FLUSH_AT {
+            self.flush();
+        } else if !self.committing {
+            self.schedule(context);
+        }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Flush {
+    done: oneshot::Sender<()>,
+}
+
+impl Handler<Flush> for LedgerActor {
+    type Result = ();
+
+    fn handle(&mut self, order: Flush, _context: &mut Self::Context) {
+        self.open.waiters.push(order.done);
+        self.flush();
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Committed;
+
+impl Handler<Committed> for LedgerActor {
+    type Result = ();
+
+    fn handle(&mut self, _news: Committed, context: &mut Self::Context) {
+        self.committing = false;
+        if !self.open.waiters.is_empty() {
+            self.flush();
+        } else if !self.open.entries.is_empty() {
+            self.schedule(context);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::shards::Shards;
+    use tidegate_store::{LogFilter, LogRow, SettleRecord, SqliteStore};
+
+    #[actix::test]
+    async fn durable_entries_are_in_the_store_when_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let store = SqliteStore::open(&path).unwrap();
+        let ledger = LedgerHandle::start(Box::new(store), &Shards::start(1).of("ledger")).unwrap();
+        for id in ["a", "b"] {
+            let row = LogRow { id: id.into(), ..LogRow::default() };
+            let entry = LedgerEntry::Settle(Box::new(SettleRecord { budgets: Vec::new(), held: false, row }));
+            if id == "a" {
+                ledger.append(entry);
+            } else {
+                ledger.append_durable(entry).await.unwrap();
+            }
+        }
+        let rows = SqliteStore::open(&path).unwrap().logs(&LogFilter::default()).unwrap();
+        assert_eq!(rows.len(), 2);
+        ledger.flush().await;
+        assert_eq!(ledger.view().waiting, 0);
+    }
+}

@@ -1,0 +1,15 @@
+//! The actors: each key, provider and budget owns its limits and state; the ledger owns the open batch.
+//!
+//! A request costs one parallel ask to admit and one unanswered settlement per holder. Stream bytes never come
+//! here. Handlers are synchronous, take microseconds and never wait for another actor.
+
+pub mod address_book;
+pub mod budget;
+pub mod key;
+pub mod ledger;
+mod owner;
+pub mod permit;
+pub mod provider;
+pub mod shards;
+
+pub use owner::Unavailable;

@@ -1,0 +1,139 @@
+//! What an actor grants: values that give back when dropped.
+//!
+//! A permit or hold is made inside the actor and returned by value. If the asker has gone, the answer is dropped
+//! and its `Drop` gives everything back. Settling consumes it. This is the only file that may use `do_send`, which
+//! skips the mailbox bound: there is at most one settlement per grant, which is a bound of its own.
+
+use std::sync::Arc;
+
+use super::Unavailable;
+use super::budget::{BudgetHandle, SettleHold};
+use super::key::{KeyHandle, SettleKey};
+use super::provider::{Outcome, ProviderHandle, SettleProvider};
+use crate::limits::{Exhausted, Grant, RateView};
+
+/// A key let a request in.
+#[must_use = "dropping a permit gives it back"]
+pub struct KeyPermit {
+    handle: Option<Arc<KeyHandle>>,
+    grant: Grant,
+    /// The key's tightest limits after admission.
+    pub views: Vec<RateView>,
+}
+
+impl KeyPermit {
+    pub(super) fn new(handle: Arc<KeyHandle>, grant: Grant, views: Vec<RateView>) -> Self {
+        Self { handle: Some(handle), grant, views }
+    }
+
+    /// Ends the request: it counts, with the tokens it used in fact.
+    pub fn settle(mut self, tokens: u64) {
+        self.send(Some(tokens));
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "one settlement per permit, see the module docs")]
+    fn send(&mut self, tokens: Option<u64>) {
+        if let Some(handle) = self.handle.take() {
+            let settle = SettleKey::new(self.grant, tokens, handle.gauge());
+            handle.owner().address().do_send(settle);
+        }
+    }
+}
+
+impl Drop for KeyPermit {
+    fn drop(&mut self) {
+        self.send(None);
+    }
+}
+
+/// A provider let an attempt in.
+#[must_use = "dropping a permit gives it back"]
+pub struct ProviderPermit {
+    handle: Option<Arc<ProviderHandle>>,
+    grant: Grant,
+}
+
+impl ProviderPermit {
+    pub(super) fn new(handle: Arc<ProviderHandle>, grant: Grant) -> Self {
+        Self { handle: Some(handle), grant }
+    }
+
+    /// Ends the attempt with what became of it.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.send(Some(outcome));
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "one settlement per permit, see the module docs")]
+    fn send(&mut self, outcome: Option<Outcome>) {
+        if let Some(handle) = self.handle.take() {
+            let settle = SettleProvider::new(self.grant, outcome, handle.gauge());
+            handle.owner().address().do_send(settle);
+        }
+    }
+}
+
+impl Drop for ProviderPermit {
+    fn drop(&mut self) {
+        self.send(None);
+    }
+}
+
+/// Money that a budget holds for a request, in nano-dollars.
+#[must_use = "dropping a hold gives it back"]
+pub struct Hold {
+    handle: Arc<BudgetHandle>,
+    amount: i64,
+    settled: bool,
+}
+
+impl Hold {
+    pub(super) fn new(handle: Arc<BudgetHandle>, amount: i64) -> Self {
+        Self { handle, amount, settled: false }
+    }
+
+    /// Returns how much is held.
+    #[must_use]
+    pub fn amount(&self) -> i64 {
+        self.amount
+    }
+
+    /// Returns the budget.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<BudgetHandle> {
+        &self.handle
+    }
+
+    /// Asks for more: at least `need`, at best `want`. Returns what was added.
+    ///
+    /// # Errors
+    /// The budget's refusal; what is held stays held.
+    pub async fn extend(&mut self, need: i64, want: i64) -> Result<Result<i64, Exhausted>, Unavailable> {
+        let answer = self.handle.reserve(need, want).await?;
+        // The addition comes as a hold of its own, so that nothing leaks if this future is dropped meanwhile.
+        Ok(answer.map(|mut more| {
+            more.settled = true;
+            self.amount += more.amount;
+            more.amount
+        }))
+    }
+
+    /// Ends the hold and spends `actual`.
+    pub fn settle(mut self, actual: i64) {
+        self.send(actual);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "one settlement per hold, see the module docs")]
+    fn send(&mut self, actual: i64) {
+        if !self.settled {
+            self.settled = true;
+            let settle = SettleHold::new(self.amount, actual, self.handle.gauge());
+            self.handle.owner().address().do_send(settle);
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.send(0);
+    }
+}

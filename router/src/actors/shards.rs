@@ -1,0 +1,31 @@
+//! Control arbiters: threads that run actors and nothing else, so that a parse on a worker never delays a limit.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use actix::{Arbiter, ArbiterHandle};
+
+/// The control arbiters. An actor lives on the shard of its id for life.
+#[derive(Clone)]
+pub struct Shards {
+    arbiters: Arc<Vec<ArbiterHandle>>,
+}
+
+impl Shards {
+    /// Starts `count` control threads (at least one). Must run inside an actix System.
+    #[must_use]
+    pub fn start(count: usize) -> Self {
+        let arbiters = (0..count.max(1)).map(|_| Arbiter::new().handle()).collect();
+        Self { arbiters: Arc::new(arbiters) }
+    }
+
+    /// Returns the shard of an id.
+    #[must_use]
+    pub fn of(&self, id: &str) -> ArbiterHandle {
+        // A fixed hasher: the shard of an id must not change between respawns.
+        let mut hasher = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().build_hasher();
+        hasher.write(id.as_bytes());
+        let at = usize::try_from(hasher.finish() % self.arbiters.len() as u64).unwrap_or(0);
+        self.arbiters[at].clone()
+    }
+}

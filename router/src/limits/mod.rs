@@ -1,0 +1,9 @@
+//! Pure state machines behind the actors. Time is an argument; nothing here waits, locks or logs.
+
+mod gate;
+mod rate;
+mod spend;
+
+pub use gate::{Gate, Grant, Refusal};
+pub use rate::{RateKind, RateLimit, RateView};
+pub use spend::{Exhausted, Spend};

@@ -1,0 +1,145 @@
+//! A budget's arithmetic: what is spent, what is held, what is left. Nano-dollars throughout.
+
+use tidegate_store::Period;
+
+/// Why nothing was reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted {
+    /// The budget's limit.
+    pub limit: i64,
+    /// Spent in this period.
+    pub spent: i64,
+    /// Held by requests in flight.
+    pub held: i64,
+    /// When the period ends, seconds since the epoch.
+    pub resets_at: Option<i64>,
+}
+
+/// Spend and holds against a limit in one period. Invariant: `reserve` and `extend` never let
+/// `spent + held` pass `limit`.
+#[derive(Clone, Debug)]
+pub struct Spend {
+    limit: i64,
+    period: Period,
+    period_start: i64,
+    spent: i64,
+    held: i64,
+}
+
+impl Spend {
+    /// Continues a budget with what was spent in the period that holds `now`, and what is held.
+    #[must_use]
+    pub fn new(limit: i64, period: Period, now: i64, spent: i64, held: i64) -> Self {
+        Self { limit, period, period_start: period.start(now), spent, held }
+    }
+
+    /// Returns spent and held.
+    #[must_use]
+    pub fn state(&self) -> (i64, i64) {
+        (self.spent, self.held)
+    }
+
+    /// Returns the start of the current period.
+    #[must_use]
+    pub fn period_start(&self) -> i64 {
+        self.period_start
+    }
+
+    /// Changes limit and period; spend stays unless the period's start differs.
+    pub fn change(&mut self, limit: i64, period: Period, now: i64) {
+        self.limit = limit;
+        self.period = period;
+        self.roll(now);
+    }
+
+    /// Sets spend to zero; holds stay.
+    pub fn reset(&mut self) {
+        self.spent = 0;
+    }
+
+    /// Reserves up to `want`, at least `need`.
+    ///
+    /// # Errors
+    /// [`Exhausted`] when less than `need` is left.
+    pub fn reserve(&mut self, now: i64, need: i64, want: i64) -> Result<i64, Exhausted> {
+        self.roll(now);
+        let left = self.limit.saturating_sub(self.spent).saturating_sub(self.held);
+        // A used-up budget refuses also what costs nothing: its owner asked for a stop.
+        if need > left || left <= 0 {
+            return Err(Exhausted {
+                limit: self.limit,
+                spent: self.spent,
+                held: self.held,
+                resets_at: self.period.end(now),
+            });
+        }
+        let granted = want.max(need).min(left);
+        self.held = self.held.saturating_add(granted);
+        Ok(granted)
+    }
+
+    /// Ends a hold and spends `actual`, which may differ from it.
+    pub fn settle(&mut self, now: i64, held: i64, actual: i64) {
+        self.roll(now);
+        self.held = self.held.saturating_sub(held).max(0);
+        self.spent = self.spent.saturating_add(actual);
+    }
+
+    fn roll(&mut self, now: i64) {
+        let start = self.period.start(now);
+        if start != self.period_start {
+            self.period_start = start;
+            self.spent = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_left_is_granted_when_it_covers_the_need() {
+        let mut spend = Spend::new(100, Period::Total, 0, 70, 0);
+        assert_eq!(spend.reserve(0, 10, 50), Ok(30));
+        assert!(spend.reserve(0, 1, 1).is_err());
+        spend.settle(0, 30, 12);
+        assert_eq!(spend.state(), (82, 0));
+    }
+
+    #[test]
+    fn a_new_period_starts_at_zero_and_keeps_holds() {
+        let mut spend = Spend::new(100, Period::Daily, 0, 90, 10);
+        assert!(spend.reserve(1, 1, 1).is_err());
+        assert_eq!(spend.reserve(86_400, 1, 200), Ok(90));
+        spend.settle(86_401, 100, 42);
+        assert_eq!(spend.state(), (42, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn never_above_the_limit_and_holds_return_to_zero(
+            limit in 1i64..10_000,
+            orders in proptest::collection::vec((0i64..500, 0i64..500, any::<bool>()), 1..200),
+        ) {
+            let mut spend = Spend::new(limit, Period::Total, 0, 0, 0);
+            let mut open = Vec::new();
+            for (need, more, settle_first) in orders {
+                if settle_first && let Some(held) = open.pop() {
+                    spend.settle(0, held, held / 2);
+                }
+                if let Ok(held) = spend.reserve(0, need, need + more) {
+                    prop_assert!(held >= need);
+                    open.push(held);
+                }
+                let (spent, held) = spend.state();
+                prop_assert!(spent + held <= limit);
+            }
+            for held in open {
+                spend.settle(0, held, 0);
+            }
+            prop_assert_eq!(spend.state().1, 0);
+        }
+    }
+}

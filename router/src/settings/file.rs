@@ -1,0 +1,278 @@
+//! The settings file as written (TOML 1.0). Field docs are the user's reference.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// `tidegate.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) listen: Option<String>,
+    pub(super) data: Option<String>,
+    pub(super) plugins: Option<String>,
+    pub(super) admin_key: Option<Spanned<String>>,
+    pub(super) workers: Option<usize>,
+    pub(super) control_threads: Option<usize>,
+    pub(super) unpriced: Unpriced,
+    pub(super) ledger: LedgerSettings,
+    pub(super) timeouts: TimeoutSettings,
+    pub(super) limits: LimitsSettings,
+    pub(super) cors: CorsSettings,
+    pub(super) log: LogSettings,
+    pub(super) security: SecuritySettings,
+    pub(super) provider: Vec<Spanned<ProviderSettings>>,
+    pub(super) key: Vec<Spanned<KeySettings>>,
+    pub(super) config: Vec<Spanned<ConfigSettings>>,
+}
+
+/// What happens to a model without a price on a key with a money budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unpriced {
+    /// The request is refused: spend that can't be measured can't be limited.
+    #[default]
+    Deny,
+    /// It costs nothing.
+    Free,
+}
+
+/// `[ledger]`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LedgerSettings {
+    /// `batch` (default) or `each`.
+    pub durability: super::load::Durability,
+}
+
+/// `[timeouts]`, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeoutSettings {
+    /// To connect to the vendor, TLS included.
+    pub connect_ms: u64,
+    /// From sending a request to the head of the answer.
+    pub head_ms: u64,
+    /// From the head of a streamed answer to its first event.
+    pub first_event_ms: u64,
+    /// Between two reads of an answer.
+    pub idle_ms: u64,
+    /// For a client to send its whole body.
+    pub body_ms: u64,
+    /// For streams to finish at shutdown.
+    pub drain_ms: u64,
+}
+
+impl Default for TimeoutSettings {
+    fn default() -> Self {
+        Self {
+            connect_ms: 10_000,
+            // Reasoning models answer whole calls after minutes; Portkey waits five.
+            head_ms: 300_000,
+            first_event_ms: 300_000,
+            idle_ms: 120_000,
+            body_ms: 60_000,
+            drain_ms: 30_000,
+        }
+    }
+}
+
+/// `[limits]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSettings {
+    /// Largest request body in bytes.
+    pub body_bytes: usize,
+    /// Largest whole answer in bytes.
+    pub answer_bytes: usize,
+}
+
+impl Default for LimitsSettings {
+    fn default() -> Self {
+        // 64 MiB holds a long recording or a dozen large pictures as base64.
+        Self { body_bytes: 64 << 20, answer_bytes: 256 << 20 }
+    }
+}
+
+/// `[cors]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CorsSettings {
+    /// Origins of browser pages that may call inference routes; `*` allows all (keys, not cookies, protect them).
+    pub origins: Vec<String>,
+}
+
+impl Default for CorsSettings {
+    fn default() -> Self {
+        Self { origins: vec!["*".to_owned()] }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// Filter as in `RUST_LOG`, like `info,tidegate=debug`.
+    pub filter: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[security]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecuritySettings {
+    /// Custom hosts that are allowed although their address is private.
+    pub trusted_hosts: Vec<String>,
+}
+
+/// `[[provider]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSettings {
+    /// Name after the `@`.
+    pub slug: String,
+    /// Portkey's vendor name.
+    pub vendor: String,
+    /// `env:NAME`, `file:PATH` or the key itself.
+    #[serde(default)]
+    pub api_key: Option<String>,
+    /// In place of the vendor's own.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// Whether `base_url` may be a private or loopback address.
+    #[serde(default)]
+    pub trusted: bool,
+    /// Vendor-specific credential fields, like `azure_resource_name`.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+    /// Models to list; without it the vendor is asked.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// US dollars per million tokens by model.
+    #[serde(default)]
+    pub prices: BTreeMap<String, BTreeMap<String, toml::Value>>,
+    /// Rate and concurrency limits.
+    #[serde(default)]
+    pub limits: Vec<LimitSettings>,
+    /// Money.
+    #[serde(default)]
+    pub budget: Option<BudgetSettings>,
+}
+
+/// `[[key]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySettings {
+    /// Operator's name; the key's identity in the file.
+    pub name: String,
+    /// `env:NAME`, `file:PATH` or the key itself; else made and printed once.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Allowed models, like `@openai-prod/*`.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Money.
+    #[serde(default)]
+    pub budget: Option<BudgetSettings>,
+    /// Rate and concurrency limits.
+    #[serde(default)]
+    pub limits: Vec<LimitSettings>,
+    /// A `[[config]]` id, or a Portkey config as JSON text.
+    #[serde(default)]
+    pub config: Option<String>,
+    /// Metadata of every request.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    /// Whether it may bring its own vendor credentials.
+    #[serde(default)]
+    pub header_credentials: bool,
+    /// RFC 3339 date and time.
+    #[serde(default)]
+    pub expires_at: Option<toml::value::Datetime>,
+    /// What it may do; `completions.write` by default.
+    #[serde(default)]
+    pub scopes: Option<Vec<String>>,
+}
+
+/// `budget = { usd = 1.00, period = "monthly" }`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetSettings {
+    /// US dollars, as number or text.
+    pub usd: toml::Value,
+    /// When it starts again; never without.
+    #[serde(default)]
+    pub period: Option<PeriodName>,
+    /// Every so many days, in place of `period`.
+    #[serde(default)]
+    pub days: Option<u16>,
+}
+
+/// Names of periods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeriodName {
+    /// At 00:00 UTC.
+    Daily,
+    /// Mondays, 00:00 UTC.
+    Weekly,
+    /// On the first, 00:00 UTC.
+    Monthly,
+}
+
+/// One of `{ requests = 60, per = "minute" }`, `{ tokens = 100000, per = "minute" }`, `{ concurrent = 20 }`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSettings {
+    /// So many requests.
+    #[serde(default)]
+    pub requests: Option<u32>,
+    /// So many tokens.
+    #[serde(default)]
+    pub tokens: Option<u32>,
+    /// So many at the same time.
+    #[serde(default)]
+    pub concurrent: Option<u32>,
+    /// The window of `requests` and `tokens`.
+    #[serde(default)]
+    pub per: Option<WindowName>,
+}
+
+/// Names of windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WindowName {
+    /// 1 s
+    Second,
+    /// 60 s
+    Minute,
+    /// 3,600 s
+    Hour,
+    /// 86,400 s
+    Day,
+    /// 604,800 s
+    Week,
+}
+
+/// `[[config]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigSettings {
+    /// Name that keys and headers use.
+    pub id: String,
+    /// Portkey config JSON.
+    pub json: String,
+}

@@ -1,0 +1,413 @@
+//! From file and environment to [`Settings`]: parsed, checked and resolved, or refused whole with line and reason.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+use tidegate_store::{BudgetRecord, LimitRecord, Origin, ProviderRecord};
+use toml::Spanned;
+
+use super::file::{
+    ConfigSettings, CorsSettings, File, KeySettings, LimitsSettings, LogSettings, ProviderSettings, TimeoutSettings,
+    Unpriced,
+};
+use super::values::{self, Secret, resolve_secret};
+
+/// Why settings were refused.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{path}{}: {message}", line.map(|line| format!(":{line}")).unwrap_or_default())]
+pub struct SettingsError {
+    /// The file.
+    pub path: String,
+    /// Line, from 1.
+    pub line: Option<usize>,
+    /// What is wrong and what is accepted.
+    pub message: String,
+}
+
+/// When a hold must be on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Settlements are written within 20 ms; a crash loses those and forgets what was in flight.
+    #[default]
+    Batch,
+    /// A hold is durable before the vendor is asked; a crash loses nothing.
+    Each,
+}
+
+/// Settings in force.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address to listen on, like `127.0.0.1:8787`.
+    pub listen: String,
+    /// Folder of the store, master key and price overrides.
+    pub data: PathBuf,
+    /// Watched folder of plugins.
+    pub plugins: PathBuf,
+    /// Admin key, where the operator chose one.
+    pub admin_key: Option<Secret>,
+    /// Worker threads; `None` is one a core.
+    pub workers: Option<usize>,
+    /// Control threads.
+    pub control_threads: usize,
+    /// Models without a price.
+    pub unpriced: Unpriced,
+    /// When holds are durable.
+    pub durability: Durability,
+    /// How long things may take.
+    pub timeouts: TimeoutSettings,
+    /// How large things may be.
+    pub limits: LimitsSettings,
+    /// Browser pages.
+    pub cors: CorsSettings,
+    /// Log lines.
+    pub log: LogSettings,
+    /// Private hosts that are allowed.
+    pub trusted_hosts: Vec<String>,
+    /// Declared providers, and those of the environment.
+    pub providers: Vec<ProviderRecord>,
+    /// Declared keys.
+    pub keys: Vec<DeclaredKey>,
+    /// Budgets of declared keys and providers.
+    pub budgets: Vec<BudgetRecord>,
+    /// Declared configs by id, as JSON text.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// A key of the settings file.
+#[derive(Clone, Debug)]
+pub struct DeclaredKey {
+    /// As written.
+    pub settings: KeySettings,
+    /// The key's text; `None` is made at first start.
+    pub secret: Option<Secret>,
+    /// Its limits.
+    pub limits: Vec<LimitRecord>,
+    /// Its budget's id.
+    pub budget: Option<String>,
+    /// Seconds since the epoch.
+    pub expires_at: Option<i64>,
+}
+
+impl Settings {
+    /// Reads the file, or the defaults when `path` is `None`. `environment` looks a variable up.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with line and reason; nothing is half accepted.
+    pub fn load(
+        path: Option<&Path>,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let shown = path.map_or_else(|| "settings".to_owned(), |path| path.display().to_string());
+        let text = match path {
+            Some(path) => std::fs::read_to_string(path).map_err(|error| SettingsError {
+                path: shown.clone(),
+                line: None,
+                message: format!("cannot be read: {error}"),
+            })?,
+            None => String::new(),
+        };
+        Self::parse(&text, &shown, environment)
+    }
+
+    /// Reads the text of a settings file; `path` is only for messages.
+    ///
+    /// # Errors
+    /// [`SettingsError`]
+    pub fn parse(
+        text: &str,
+        path: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let at = |offset: Option<usize>, message: String| SettingsError {
+            path: path.to_owned(),
+            line: offset.map(|offset| line_of(text, offset)),
+            message,
+        };
+        let file: File = toml::from_str(text)
+            .map_err(|error| at(error.span().map(|span| span.start), with_suggestion(error.message())))?;
+        let mut budgets = Vec::new();
+        let mut providers = Vec::new();
+        let mut slugs = HashSet::new();
+        for entry in &file.provider {
+            let refuse = |message: String| at(Some(entry.span().start), message);
+            let declared = entry.get_ref();
+            if !slugs.insert(declared.slug.clone()) {
+                return Err(refuse(format!("provider.slug: \"{}\" is declared twice", declared.slug)));
+            }
+            providers.push(provider(declared, &mut budgets, environment).map_err(refuse)?);
+        }
+        from_environment(&mut providers, environment);
+        let configs = configs(&file.config, &at)?;
+        let mut keys = Vec::new();
+        let mut names = HashSet::new();
+        for entry in &file.key {
+            let refuse = |message: String| at(Some(entry.span().start), message);
+            let declared = entry.get_ref();
+            if !names.insert(declared.name.clone()) {
+                return Err(refuse(format!("key.name: \"{}\" is declared twice", declared.name)));
+            }
+            keys.push(key(declared, &configs, &mut budgets, environment).map_err(refuse)?);
+        }
+        let admin_key = match &file.admin_key {
+            Some(reference) => Some(
+                resolve_secret(reference.get_ref(), environment)
+                    .map_err(|message| at(Some(reference.span().start), format!("admin_key: {message}")))?,
+            ),
+            None => environment("TIDEGATE_ADMIN_KEY").filter(|key| !key.is_empty()).map(Secret::new),
+        };
+        Ok(Self {
+            listen: file.listen.unwrap_or_else(|| "127.0.0.1:8787".to_owned()),
+            data: file.data.unwrap_or_else(|| "./data".to_owned()).into(),
+            plugins: file.plugins.unwrap_or_else(|| "./plugins.d".to_owned()).into(),
+            admin_key,
+            workers: file.workers,
+            control_threads: file.control_threads.unwrap_or(1),
+            unpriced: file.unpriced,
+            durability: file.ledger.durability,
+            timeouts: file.timeouts,
+            limits: file.limits,
+            cors: file.cors,
+            log: file.log,
+            trusted_hosts: file.security.trusted_hosts,
+            providers,
+            keys,
+            budgets,
+            configs,
+        })
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Adds the nearest accepted name to serde's "unknown field" messages.
+fn with_suggestion(message: &str) -> String {
+    let mut names = message.split('`').skip(1).step_by(2);
+    if !message.starts_with("unknown ") {
+        return message.to_owned();
+    }
+    let Some(unknown) = names.next() else { return message.to_owned() };
+    let nearest = names.max_by(|a, b| {
+        strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
+    });
+    match nearest {
+        Some(name) if strsim::jaro_winkler(unknown, name) > 0.75 => {
+            format!("{message}; did you mean `{name}`?")
+        }
+        _ => message.to_owned(),
+    }
+}
+
+fn provider(
+    declared: &ProviderSettings,
+    budgets: &mut Vec<BudgetRecord>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<ProviderRecord, String> {
+    check_slug(&declared.slug)?;
+    let Some(vendor) = tidegate_providers::registry::find(&declared.vendor) else {
+        return Err(unknown_vendor(&declared.vendor));
+    };
+    if declared.base_url.is_none() && vendor.default_base().is_none() && declared.options.is_empty() {
+        return Err(format!("provider.base_url: vendor {} has no address of its own", declared.vendor));
+    }
+    let api_key = declared
+        .api_key
+        .as_deref()
+        .map(|reference| resolve_secret(reference, environment))
+        .transpose()
+        .map_err(|message| format!("provider.api_key: {message}"))?;
+    if let Some(url) = &declared.base_url {
+        crate::upstream::address::check_base_url(url, declared.trusted)
+            .map_err(|message| format!("provider.base_url: {message}"))?;
+    }
+    let prices = values::prices(&declared.prices).map_err(|message| format!("provider.{message}"))?;
+    crate::money::check_prices(&prices).map_err(|message| format!("provider.prices: {message}"))?;
+    let budget = match &declared.budget {
+        Some(settings) => {
+            let record = values::budget(format!("provider:{}", declared.slug), &declared.slug, settings)
+                .map_err(|message| format!("provider.{message}"))?;
+            budgets.push(record);
+            Some(format!("provider:{}", declared.slug))
+        }
+        None => None,
+    };
+    Ok(ProviderRecord {
+        slug: declared.slug.clone(),
+        vendor: declared.vendor.clone(),
+        origin: Origin::Settings,
+        base_url: declared.base_url.clone(),
+        trusted: declared.trusted,
+        api_key: api_key.map(|key| key.reveal().to_owned()),
+        options: declared.options.clone(),
+        models: declared.models.clone(),
+        prices,
+        limits: values::limits(&declared.limits).map_err(|message| format!("provider.{message}"))?,
+        budget,
+    })
+}
+
+/// Checks a slug's form.
+///
+/// # Errors
+/// A sentence with what is accepted.
+pub(crate) fn check_slug(slug: &str) -> Result<(), String> {
+    let fine = !slug.is_empty()
+        && slug.len() <= 64
+        && slug.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if fine {
+        Ok(())
+    } else {
+        Err(format!("provider.slug: \"{slug}\" is not 1 to 64 letters, digits, `-`, `_` or `.`"))
+    }
+}
+
+fn unknown_vendor(name: &str) -> String {
+    let nearest = tidegate_providers::registry::all()
+        .map(|provider| provider.slug())
+        .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+    match nearest {
+        Some(nearest) => {
+            format!("provider.vendor: \"{name}\" is unknown; did you mean \"{nearest}\"? `tidegate provider vendors` lists all")
+        }
+        None => format!("provider.vendor: \"{name}\" is unknown"),
+    }
+}
+
+/// Adds a provider for every vendor key in the environment whose slug is free.
+fn from_environment(providers: &mut Vec<ProviderRecord>, environment: &dyn Fn(&str) -> Option<String>) {
+    for vendor in tidegate_providers::registry::all() {
+        let slug = vendor.slug();
+        if vendor.default_base().is_none() || providers.iter().any(|known| known.slug == slug) {
+            continue;
+        }
+        let found = vendor.key_variables().iter().find_map(|name| environment(name).filter(|key| !key.is_empty()));
+        let Some(api_key) = found else { continue };
+        providers.push(ProviderRecord {
+            slug: slug.to_owned(),
+            vendor: slug.to_owned(),
+            origin: Origin::Settings,
+            base_url: None,
+            trusted: false,
+            api_key: Some(api_key.trim().to_owned()),
+            options: BTreeMap::new(),
+            models: Vec::new(),
+            prices: BTreeMap::new(),
+            limits: Vec::new(),
+            budget: None,
+        });
+    }
+}
+
+fn configs(
+    declared: &[Spanned<ConfigSettings>],
+    at: &dyn Fn(Option<usize>, String) -> SettingsError,
+) -> Result<BTreeMap<String, String>, SettingsError> {
+    let mut configs = BTreeMap::new();
+    for entry in declared {
+        let config = entry.get_ref();
+        if let Err(error) = tidegate_config::Plan::parse(&config.json) {
+            return Err(at(Some(entry.span().start), format!("config \"{}\": {error}", config.id)));
+        }
+        if configs.insert(config.id.clone(), config.json.clone()).is_some() {
+            return Err(at(Some(entry.span().start), format!("config.id: \"{}\" is declared twice", config.id)));
+        }
+    }
+    Ok(configs)
+}
+
+fn key(
+    declared: &KeySettings,
+    configs: &BTreeMap<String, String>,
+    budgets: &mut Vec<BudgetRecord>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<DeclaredKey, String> {
+    if declared.name.trim().is_empty() {
+        return Err("key.name: is empty".to_owned());
+    }
+    let secret = declared
+        .key
+        .as_deref()
+        .map(|reference| resolve_secret(reference, environment))
+        .transpose()
+        .map_err(|message| format!("key.key: {message}"))?;
+    if let Some(config) = &declared.config
+        && !configs.contains_key(config)
+    {
+        if !config.trim_start().starts_with('{') {
+            return Err(format!("key.config: there is no [[config]] with id \"{config}\""));
+        }
+        tidegate_config::Plan::parse(config).map_err(|error| format!("key.config: {error}"))?;
+    }
+    let budget = match &declared.budget {
+        Some(settings) => {
+            let id = format!("key:{}", declared.name);
+            let record = values::budget(id.clone(), &declared.name, settings)
+                .map_err(|message| format!("key.{message}"))?;
+            budgets.push(record);
+            Some(id)
+        }
+        None => None,
+    };
+    Ok(DeclaredKey {
+        secret,
+        limits: values::limits(&declared.limits).map_err(|message| format!("key.{message}"))?,
+        budget,
+        expires_at: declared
+            .expires_at
+            .as_ref()
+            .map(values::timestamp)
+            .transpose()
+            .map_err(|message| format!("key.{message}"))?,
+        settings: declared.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, SettingsError> {
+        Settings::parse(text, "tidegate.toml", &|name| (name == "DEMO_KEY").then(|| "tg-demo".to_owned()))
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_line_and_suggestion() {
+        let error = parse("listen = \"127.0.0.1:1\"\n\nlissten = 3\n").unwrap_err();
+        assert_eq!(error.line, Some(3));
+        assert!(error.message.contains("did you mean `listen`?"), "{error}");
+    }
+
+    #[test]
+    fn an_unset_variable_is_named_with_its_line() {
+        let error = parse("[[key]]\nname = \"a\"\nkey = \"env:NOT_SET\"\n").unwrap_err();
+        assert!(error.to_string().contains("tidegate.toml:1: key.key: environment variable NOT_SET"), "{error}");
+    }
+
+    #[test]
+    fn the_documented_example_is_read() {
+        let settings = parse(include_str!("../../../tests/fixtures/settings/example.toml")).unwrap();
+        assert_eq!(settings.keys[0].limits.len(), 3);
+        assert_eq!(settings.budgets[0].limit_nano_usd, 1_000_000_000);
+        assert_eq!(settings.providers[0].prices["mock"]["input"], "3");
+    }
+
+    #[test]
+    fn limits_and_budgets_say_what_is_accepted() {
+        for (text, part) in [
+            ("[[key]]\nname = \"a\"\nlimits = [{ requests = 1 }]", "limits[0]: `per` is missing"),
+            ("[[key]]\nname = \"a\"\nlimits = [{ requests = 1, tokens = 2 }]", "exactly one of"),
+            ("[[key]]\nname = \"a\"\nbudget = { usd = true }", "a number of US dollars"),
+            ("[[key]]\nname = \"a\"\nbudget = { usd = 1, days = 400 }", "1 to 365"),
+            ("[[key]]\nname = \"a\"\n[[key]]\nname = \"a\"", "declared twice"),
+            ("[[provider]]\nslug = \"a b\"\nvendor = \"openai\"", "letters, digits"),
+            ("[[provider]]\nslug = \"a\"\nvendor = \"opnai\"", "did you mean \"openai\""),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

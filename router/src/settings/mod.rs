@@ -1,0 +1,12 @@
+//! Settings: `tidegate.toml` plus the environment, read whole, validated whole, swapped whole.
+
+mod file;
+mod load;
+mod values;
+
+pub use file::{
+    BudgetSettings, ConfigSettings, CorsSettings, KeySettings, LedgerSettings, LimitSettings, LimitsSettings,
+    LogFormat, LogSettings, PeriodName, ProviderSettings, SecuritySettings, TimeoutSettings, Unpriced, WindowName,
+};
+pub use load::{Durability, Settings, SettingsError};
+pub use values::{Secret, resolve_secret};

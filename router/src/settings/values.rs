@@ -1,0 +1,144 @@
+//! Values of the settings file that need more than their type: secrets, limits, budgets, dates.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use tidegate_prices::NanoUsd;
+use tidegate_store::{BudgetRecord, LimitRecord, Origin, Period, Window};
+
+use super::file::{BudgetSettings, LimitSettings, PeriodName, WindowName};
+use crate::actors::key::MAX_LIMITS;
+
+/// A secret; `Debug` and `Display` never show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Resolves `env:NAME`, `file:PATH` or a literal secret. `environment` looks a variable up.
+///
+/// # Errors
+/// A sentence naming the variable or file.
+pub fn resolve_secret(
+    reference: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Secret, String> {
+    let text = if let Some(name) = reference.strip_prefix("env:") {
+        environment(name).ok_or_else(|| format!("environment variable {name} is not set"))?
+    } else if let Some(path) = reference.strip_prefix("file:") {
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?
+    } else {
+        reference.to_owned()
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(format!("{} is empty", reference.split(':').next().unwrap_or_default()));
+    }
+    Ok(Secret::new(text))
+}
+
+pub(super) fn limits(settings: &[LimitSettings]) -> Result<Vec<LimitRecord>, String> {
+    if settings.len() > MAX_LIMITS {
+        return Err(format!("limits: at most {MAX_LIMITS} are allowed"));
+    }
+    settings.iter().enumerate().map(|(at, limit)| one_limit(limit).map_err(|e| format!("limits[{at}]: {e}"))).collect()
+}
+
+fn one_limit(limit: &LimitSettings) -> Result<LimitRecord, String> {
+    let window = |per: Option<WindowName>| {
+        let per = per.ok_or("`per` is missing: second, minute, hour, day or week")?;
+        Ok::<_, String>(match per {
+            WindowName::Second => Window::Second,
+            WindowName::Minute => Window::Minute,
+            WindowName::Hour => Window::Hour,
+            WindowName::Day => Window::Day,
+            WindowName::Week => Window::Week,
+        })
+    };
+    match (limit.requests, limit.tokens, limit.concurrent) {
+        (Some(amount), None, None) => Ok(LimitRecord::Requests { amount, per: window(limit.per)? }),
+        (None, Some(amount), None) => Ok(LimitRecord::Tokens { amount, per: window(limit.per)? }),
+        (None, None, Some(_)) if limit.per.is_some() => Err("`concurrent` takes no `per`".into()),
+        (None, None, Some(amount)) => Ok(LimitRecord::Concurrent { amount }),
+        _ => Err("needs exactly one of `requests`, `tokens`, `concurrent`".into()),
+    }
+}
+
+pub(super) fn budget(id: String, name: &str, settings: &BudgetSettings) -> Result<BudgetRecord, String> {
+    let text = decimal_text(&settings.usd).ok_or("budget.usd: a number of US dollars is expected")?;
+    let limit: NanoUsd = text.parse().map_err(|error| format!("budget.usd: {error}"))?;
+    let period = match (settings.period, settings.days) {
+        (None, None) => Period::Total,
+        (Some(PeriodName::Daily), None) => Period::Daily,
+        (Some(PeriodName::Weekly), None) => Period::Weekly,
+        (Some(PeriodName::Monthly), None) => Period::Monthly,
+        (None, Some(days)) if (1..=365).contains(&days) => Period::Days(days),
+        (None, Some(_)) => return Err("budget.days: 1 to 365 are accepted".into()),
+        (Some(_), Some(_)) => return Err("budget: `period` and `days` exclude each other".into()),
+    };
+    Ok(BudgetRecord {
+        id,
+        name: name.to_owned(),
+        origin: Origin::Settings,
+        limit_nano_usd: limit.as_i64(),
+        period,
+    })
+}
+
+pub(super) fn prices(
+    settings: &BTreeMap<String, BTreeMap<String, toml::Value>>,
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, String> {
+    let mut prices = BTreeMap::new();
+    for (model, fields) in settings {
+        let mut texts = BTreeMap::new();
+        for (name, value) in fields {
+            let text = decimal_text(value)
+                .ok_or_else(|| format!("prices.\"{model}\".{name}: a number of US dollars is expected"))?;
+            texts.insert(name.clone(), text);
+        }
+        prices.insert(model.clone(), texts);
+    }
+    Ok(prices)
+}
+
+/// Returns the decimal text of a number or string. A float's shortest text is what was written.
+fn decimal_text(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::String(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// Reads an RFC 3339 date and time with offset into seconds since the epoch.
+pub(super) fn timestamp(value: &toml::value::Datetime) -> Result<i64, String> {
+    use time::format_description::well_known::Rfc3339;
+    let mut text = value.to_string();
+    if value.time.is_none() {
+        text.push_str("T00:00:00Z");
+    } else if value.offset.is_none() {
+        text.push('Z');
+    }
+    time::OffsetDateTime::parse(&text, &Rfc3339)
+        .map(time::OffsetDateTime::unix_timestamp)
+        .map_err(|_| format!("expires_at: {value} is not a date and time"))
+}
