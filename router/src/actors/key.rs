@@ -60,7 +60,7 @@ pub struct Wish {
 pub struct KeyGauge {
     in_flight: AtomicU32,
     lost: AtomicU32,
-    meters: Vec<Arc<AtomicU64>>,
+    meters: ArcSwap<Vec<Arc<AtomicU64>>>,
 }
 
 /// Where a key is reached.
@@ -88,8 +88,11 @@ impl KeyHandle {
     /// Starts the actor of a key.
     #[must_use]
     pub fn start(record: KeyRecord, shards: &Shards) -> Arc<Self> {
-        let meters = (0..MAX_LIMITS.min(record.limits.len())).map(|_| Arc::default()).collect();
-        let gauge = Arc::new(KeyGauge { in_flight: AtomicU32::new(0), lost: AtomicU32::new(0), meters });
+        let gauge = Arc::new(KeyGauge {
+            in_flight: AtomicU32::new(0),
+            lost: AtomicU32::new(0),
+            meters: ArcSwap::from_pointee(new_meters(&record)),
+        });
         let shard = shards.of(&record.id);
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
             let first = record.clone();
@@ -123,6 +126,26 @@ impl KeyHandle {
         self.owner.ask(Admit { wish, handle: self.clone() }).await
     }
 
+    /// Puts a changed record in force. Limits that did not change keep their state.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn reload(&self, record: KeyRecord) -> Result<(), Unavailable> {
+        if record.limits != self.record().limits {
+            self.gauge.meters.store(Arc::new(new_meters(&record)));
+        }
+        self.record.store(Arc::new(record.clone()));
+        self.owner.ask(Reload(record)).await
+    }
+
+    /// Returns whether all its limits are full and nobody is inside, so that nothing is lost if it rests.
+    #[must_use]
+    pub fn rested(&self) -> bool {
+        let now = u64::try_from(clock::uptime().as_nanos()).unwrap_or(u64::MAX);
+        self.gauge.in_flight.load(Ordering::Relaxed) == 0
+            && self.gauge.meters.load().iter().all(|meter| meter.load(Ordering::Relaxed) <= now)
+    }
+
     /// Returns the key's state.
     ///
     /// # Errors
@@ -144,6 +167,16 @@ impl KeyHandle {
     pub(super) fn owner(&self) -> &Owner<KeyActor> {
         &self.owner
     }
+}
+
+fn new_meters(record: &KeyRecord) -> Vec<Arc<AtomicU64>> {
+    (0..MAX_LIMITS.min(record.limits.len())).map(|_| Arc::default()).collect()
+}
+
+fn gate(record: &KeyRecord, gauge: &KeyGauge) -> Gate {
+    let meters = gauge.meters.load();
+    let in_flight = gauge.in_flight.load(Ordering::Relaxed);
+    Gate::new(&record.limits, in_flight, |at| meters.get(at).cloned().unwrap_or_default())
 }
 
 /// Returns whether a key's patterns allow a model. `*` allows all, `@slug/*` a provider's, `@slug/model` one,
@@ -176,8 +209,7 @@ pub(super) struct KeyActor {
 
 impl KeyActor {
     fn new(record: KeyRecord, gauge: Arc<KeyGauge>) -> Self {
-        let in_flight = gauge.in_flight.load(Ordering::Relaxed);
-        let gate = Gate::new(&record.limits, in_flight, |at| gauge.meters.get(at).cloned().unwrap_or_default());
+        let gate = gate(&record, &gauge);
         Self { record, gate, gauge }
     }
 
@@ -272,6 +304,20 @@ impl Handler<SettleKey> for KeyActor {
             None => self.gate.give_back(order.grant),
         }
         self.publish();
+    }
+}
+
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+struct Reload(KeyRecord);
+
+impl Handler<Reload> for KeyActor {
+    type Result = ();
+
+    fn handle(&mut self, order: Reload, _context: &mut Self::Context) {
+        self.publish();
+        self.gate = gate(&order.0, &self.gauge);
+        self.record = order.0;
     }
 }
 

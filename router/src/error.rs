@@ -1,0 +1,226 @@
+//! What a caller is told when a request fails. One table maps each kind to status, type, code and envelope.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use thiserror::Error;
+use tidegate_providers::{ErrorBody, InvalidCall, UpstreamError};
+
+use crate::actors::Unavailable;
+use crate::limits::RateView;
+
+/// Kinds of failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The body, a header or a parameter is wrong.
+    Invalid,
+    /// The provider does not offer the endpoint.
+    Unsupported,
+    /// No such path or object.
+    NotFound,
+    /// The path exists, not with this method.
+    Method,
+    /// No key was sent, or nobody knows it.
+    Key,
+    /// The key's time is over.
+    KeyExpired,
+    /// The key may not do this.
+    Scope,
+    /// The key may not use this model.
+    Model,
+    /// The model has no price and the key has a budget.
+    Unpriced,
+    /// A budget is used up.
+    Budget,
+    /// A rate or concurrency limit is reached.
+    RateLimit,
+    /// The body is too large.
+    TooLarge,
+    /// The client took too long to send its body.
+    SlowBody,
+    /// The vendor did not answer in time.
+    UpstreamTimeout,
+    /// The vendor can't be reached or broke off.
+    UpstreamUnreachable,
+    /// The vendor answered an error.
+    Upstream,
+    /// A limit or store can't be asked; fail closed.
+    Unavailable,
+    /// A mistake of ours.
+    Bug,
+}
+
+/// Status, OpenAI type, Portkey code, and whether Portkey's `status: failure` members are added.
+struct Face {
+    status: u16,
+    kind: &'static str,
+    code: Option<&'static str>,
+    failure: bool,
+}
+
+impl ErrorKind {
+    fn face(self) -> Face {
+        let face = |status, kind, code, failure| Face { status, kind, code, failure };
+        match self {
+            ErrorKind::Invalid => face(400, "invalid_request_error", None, true),
+            ErrorKind::Unsupported => face(400, "invalid_request_error", Some("unsupported_endpoint"), true),
+            ErrorKind::NotFound => face(404, "invalid_request_error", Some("not_found"), true),
+            ErrorKind::Method => face(405, "invalid_request_error", Some("method_not_allowed"), true),
+            ErrorKind::Key => face(401, "authentication_error", Some("03"), true),
+            ErrorKind::KeyExpired => face(401, "authentication_error", Some("01"), true),
+            ErrorKind::Scope => face(403, "permission_error", Some("033"), true),
+            ErrorKind::Model => face(412, "model_not_allowed_error", None, false),
+            ErrorKind::Unpriced => face(412, "model_unpriced_error", None, false),
+            ErrorKind::Budget => face(412, "budget_exceeded", Some("04"), true),
+            ErrorKind::RateLimit => face(429, "rate_limit_error", Some("05"), true),
+            ErrorKind::TooLarge => face(413, "invalid_request_error", Some("payload_too_large"), true),
+            ErrorKind::SlowBody => face(408, "invalid_request_error", Some("request_timeout"), true),
+            ErrorKind::UpstreamTimeout => face(408, "timeout_error", None, false),
+            ErrorKind::UpstreamUnreachable => face(502, "upstream_error", Some("upstream_unreachable"), false),
+            ErrorKind::Upstream => face(502, "upstream_error", None, false),
+            ErrorKind::Unavailable => face(503, "service_unavailable_error", None, true),
+            ErrorKind::Bug => face(500, "internal_error", None, true),
+        }
+    }
+}
+
+/// A request failed.
+#[derive(Clone, Debug, Error)]
+#[error("{message}")]
+pub struct GatewayError {
+    /// What kind.
+    pub kind: ErrorKind,
+    /// A sentence for the end user.
+    pub message: String,
+    /// Member or header at fault.
+    pub param: Option<String>,
+    /// When it is worth trying again.
+    pub retry_after: Option<Duration>,
+    /// The key's limits, for headers.
+    pub views: Vec<RateView>,
+    /// The vendor's own error.
+    pub upstream: Option<Box<UpstreamFailure>>,
+}
+
+/// A vendor's error answer.
+#[derive(Clone, Debug)]
+pub struct UpstreamFailure {
+    /// What it says.
+    pub error: UpstreamError,
+    /// Vendor's Portkey name.
+    pub provider: &'static str,
+    /// The body, when the client speaks the vendor's own dialect and gets it untouched.
+    pub verbatim: Option<bytes::Bytes>,
+    /// Headers worth passing on: `retry-after`, rate limits, request ids.
+    pub headers: Vec<(String, String)>,
+}
+
+impl GatewayError {
+    /// Makes an error.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            param: None,
+            retry_after: None,
+            views: Vec::new(),
+            upstream: None,
+        }
+    }
+
+    /// Names the member or header at fault.
+    #[must_use]
+    pub fn at(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// Makes the error of a vendor's error.
+    #[must_use]
+    pub fn upstream(failure: UpstreamFailure) -> Self {
+        let mut error = Self::new(ErrorKind::Upstream, failure.error.message.clone());
+        error.upstream = Some(Box::new(failure));
+        error
+    }
+
+    /// Returns the HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match &self.upstream {
+            // A vendor's odd status (2xx or 3xx with an error) must not look like success.
+            Some(failure) if (400..600).contains(&failure.error.status) => failure.error.status,
+            Some(_) => 502,
+            None => self.kind.face().status,
+        }
+    }
+
+    /// Returns whether Portkey's `status` and `message` members stand beside `error`.
+    #[must_use]
+    pub fn is_failure_shape(&self) -> bool {
+        self.upstream.is_none() && self.kind.face().failure
+    }
+
+    /// Returns what a dialect's encoder shows.
+    #[must_use]
+    pub fn body(&self) -> ErrorBody {
+        if let Some(failure) = &self.upstream {
+            return ErrorBody {
+                status: self.status(),
+                message: failure.error.message.clone(),
+                kind: failure.error.kind.clone().unwrap_or_else(|| "upstream_error".to_owned()),
+                param: failure.error.param.clone(),
+                code: failure.error.code.clone(),
+                provider: Some(failure.provider.to_owned()),
+            };
+        }
+        let face = self.kind.face();
+        ErrorBody {
+            status: face.status,
+            message: self.message.clone(),
+            kind: face.kind.to_owned(),
+            param: self.param.clone().map(Value::from),
+            code: face.code.map(Value::from),
+            provider: None,
+        }
+    }
+
+    /// Returns the word for it in the request log.
+    #[must_use]
+    pub fn outcome(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::Budget => "budget_exceeded",
+            ErrorKind::RateLimit => "rate_limited",
+            ErrorKind::UpstreamTimeout => "upstream_timeout",
+            ErrorKind::UpstreamUnreachable => "upstream_unreachable",
+            ErrorKind::Upstream => "upstream_error",
+            ErrorKind::Bug => "bug",
+            _ => "refused",
+        }
+    }
+}
+
+impl From<InvalidCall> for GatewayError {
+    fn from(invalid: InvalidCall) -> Self {
+        Self { param: invalid.param, ..Self::new(ErrorKind::Invalid, invalid.message) }
+    }
+}
+
+impl From<Unavailable> for GatewayError {
+    fn from(unavailable: Unavailable) -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(ErrorKind::Unavailable, format!("{unavailable}; try again"))
+        }
+    }
+}
+
+impl From<tidegate_store::StoreError> for GatewayError {
+    fn from(error: tidegate_store::StoreError) -> Self {
+        tracing::error!(%error, "the store could not be read for a request");
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(ErrorKind::Unavailable, "the gateway's store can't be read; try again")
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Towards vendors: addresses that may be called, and one HTTP client a worker.
+
+pub mod address;
+mod client;
+
+pub use client::{Client, ConnectFailure};
