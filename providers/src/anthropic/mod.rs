@@ -1,6 +1,7 @@
 //! Anthropic messages: the wire towards clients and vendors, and the vendor.
 //!
-//! [`MessagesCodec`] reads and writes the Messages wire in both directions. Facts about single models (output limits, which way of thinking they accept)
+//! [`MessagesCodec`] reads and writes the Messages wire in both directions; [`Anthropic`] says where the vendor is
+//! and how it wants its credential. Facts about single models (output limits, which way of thinking they accept)
 //! are in `model.rs` and nowhere else.
 //!
 //! Failure behaviour: a client's body that can't be understood is refused with the path of the member; unknown
@@ -17,6 +18,7 @@ mod error;
 mod frames;
 mod frames_out;
 mod model;
+mod provider;
 mod read;
 mod thinking;
 mod tools;
@@ -26,3 +28,4 @@ mod write;
 mod laws;
 
 pub use codec::MessagesCodec;
+pub use provider::Anthropic;
