@@ -25,6 +25,8 @@ mod tools;
 mod write;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod laws;
 
 pub use codec::MessagesCodec;
