@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::model::{Model, Thinking, ThinkingOff};
-use crate::call::{ChatCall, ReasoningRequest, ToolChoice};
+use crate::call::{ChatCall, Message, Part, ReasoningRequest, Role, ToolChoice};
 use crate::error::InvalidCall;
 
 /// The smallest budget that the vendor accepts.
@@ -55,6 +55,7 @@ pub(super) fn plan(call: &ChatCall, model: Model, max_tokens: u64) -> Result<Pla
         Thinking::Never => None,
         _ if forced => None,
         Thinking::Adaptive => Some(json!({"type": "adaptive"})),
+        Thinking::Budget if lost_thoughts(&call.messages) => None,
         Thinking::Budget => budget(request, effort, max_tokens)
             .map(|budget| json!({"type": "enabled", "budget_tokens": budget})),
     };
@@ -65,6 +66,19 @@ pub(super) fn plan(call: &ChatCall, model: Model, max_tokens: u64) -> Result<Pla
         thinking
     });
     Ok(Plan { thinking, effort: taken_effort })
+}
+
+/// Returns whether the conversation stands in the middle of a tool call whose thoughts the client didn't send back.
+/// With a budget the vendor refuses to go on thinking there; OpenAI's clients have no place to keep thoughts.
+fn lost_thoughts(messages: &[Message]) -> bool {
+    let last = messages.iter().rfind(|message| message.role == Role::Assistant);
+    last.is_some_and(|last| {
+        let calls = last.parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
+        let thoughts = last.parts.iter().any(|part| {
+            matches!(part, Part::Thinking { signature: Some(_), .. } | Part::RedactedThinking { .. })
+        });
+        calls && !thoughts
+    })
 }
 
 fn switched_off(model: Model) -> Plan {
@@ -133,6 +147,21 @@ mod tests {
         let reasoning = ReasoningRequest { effort: Some("heroic".into()), ..ReasoningRequest::default() };
         let call = ChatCall { reasoning: Some(reasoning), ..ChatCall::default() };
         assert!(plan(&call, Model::parse("claude-opus-5"), 5).is_err());
+    }
+
+    #[test]
+    fn a_tool_call_without_its_thoughts_goes_on_without_a_budget() {
+        let reasoning = ReasoningRequest { effort: Some("high".into()), ..ReasoningRequest::default() };
+        let tool =
+            Part::ToolCall { id: "t".into(), name: "f".into(), arguments: String::new(), signature: None };
+        let messages = vec![Message { role: Role::Assistant, name: None, parts: vec![tool] }];
+        let mut call = ChatCall { reasoning: Some(reasoning), messages, ..ChatCall::default() };
+        let thinking = |call: &ChatCall, model| plan(call, Model::parse(model), 64_000).unwrap().thinking;
+        assert_eq!(thinking(&call, "claude-sonnet-4-5"), None);
+        assert!(thinking(&call, "claude-sonnet-4-6").is_some());
+        let thought = Part::Thinking { text: "t".into(), signature: Some("s".into()) };
+        call.messages[0].parts.insert(0, thought);
+        assert!(thinking(&call, "claude-sonnet-4-5").is_some());
     }
 
     #[test]
