@@ -42,7 +42,7 @@ impl Decoder for MessagesDecoder {
         if self.state == State::Over {
             return;
         }
-        match serde_json::from_str::<Frame>(data) {
+        match serde_json::from_str::<Frame<'_>>(data) {
             Ok(frame) => self.frame(event, frame, out),
             Err(_) if event == "error" => {
                 let message = Some(data.to_owned()).filter(|data| !data.is_empty());
@@ -62,8 +62,8 @@ impl Decoder for MessagesDecoder {
 }
 
 impl MessagesDecoder {
-    fn frame(&mut self, event: &str, frame: Frame, out: &mut Vec<Event>) {
-        let kind = if frame.kind.is_empty() { event } else { &frame.kind };
+    fn frame(&mut self, event: &str, frame: Frame<'_>, out: &mut Vec<Event>) {
+        let kind = if frame.kind.is_empty() { event } else { frame.kind.as_ref() };
         match kind {
             "message_start" => self.message_start(frame.message.unwrap_or_default(), out),
             "content_block_start" => {
@@ -122,12 +122,12 @@ impl MessagesDecoder {
         }
     }
 
-    fn block_delta(&mut self, index: u64, delta: Delta, out: &mut Vec<Event>) {
-        match delta.kind.as_deref() {
-            Some("text_delta") => push_text(delta.text, out),
-            Some("thinking_delta") => push_reasoning(delta.thinking, out),
-            Some("signature_delta") => push_signature(delta.signature, out),
-            Some("input_json_delta") => {
+    fn block_delta(&mut self, index: u64, delta: Delta<'_>, out: &mut Vec<Event>) {
+        match delta.kind.as_ref() {
+            "text_delta" => push_text(delta.text, out),
+            "thinking_delta" => push_reasoning(delta.thinking, out),
+            "signature_delta" => push_signature(delta.signature, out),
+            "input_json_delta" => {
                 // Input of server tools comes the same way, but their blocks were never opened here.
                 let open = self.open_tools.iter_mut().find(|open| open.block == index);
                 if let (Some(open), Some(json)) = (open, filled(delta.partial_json)) {
@@ -147,7 +147,7 @@ impl MessagesDecoder {
         }
     }
 
-    fn message_delta(&mut self, delta: Delta, usage: Option<UsageShape>, out: &mut Vec<Event>) {
+    fn message_delta(&mut self, delta: Delta<'_>, usage: Option<UsageShape>, out: &mut Vec<Event>) {
         if let Some(reason) = delta.stop_reason {
             out.push(Event::Finish { choice: 0, reason: finish_reason(reason, delta.stop_sequence) });
         }

@@ -1,5 +1,7 @@
 //! The vendor's answer shapes as serde reads them: only the members that are used, all of them optional.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -52,13 +54,14 @@ impl Block {
 /// One event of a stream.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Frame {
-    #[serde(rename = "type")]
-    pub(super) kind: String,
+pub(super) struct Frame<'a> {
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Cow<'a, str>,
     pub(super) index: Option<u64>,
     pub(super) message: Option<MessageShape>,
     pub(super) content_block: Option<Block>,
-    pub(super) delta: Option<Delta>,
+    #[serde(borrow)]
+    pub(super) delta: Option<Delta<'a>>,
     pub(super) usage: Option<UsageShape>,
     pub(super) error: Option<ErrorObject>,
 }
@@ -66,9 +69,9 @@ pub(super) struct Frame {
 /// The `delta` of `content_block_delta` and of `message_delta`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Delta {
-    #[serde(rename = "type")]
-    pub(super) kind: Option<String>,
+pub(super) struct Delta<'a> {
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Cow<'a, str>,
     pub(super) text: Option<String>,
     pub(super) thinking: Option<String>,
     pub(super) signature: Option<String>,
