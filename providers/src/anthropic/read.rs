@@ -103,6 +103,8 @@ fn system(body: &Map<String, Value>, call: &mut ChatCall) -> Result<(), InvalidC
     let Some(value) = present(body, "system") else { return Ok(()) };
     let mut parts = Vec::new();
     content(value, &Path::Root("system"), &mut parts)?;
+    // An empty prompt says nothing here, but would be an empty message elsewhere.
+    parts.retain(|part| !matches!(part, Part::Text { text, .. } if text.is_empty()));
     if !parts.is_empty() {
         call.messages.push(Message { role: Role::System, name: None, parts });
     }
