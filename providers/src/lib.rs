@@ -31,7 +31,9 @@ pub mod codec;
 pub mod error;
 pub mod event;
 pub mod fields;
+pub mod look;
 pub mod provider;
+pub mod registry;
 pub mod usage;
 
 pub use answer::{Answer, Choice};

@@ -138,6 +138,11 @@ impl UsageShape {
     }
 }
 
+/// Reads the JSON text of a usage object; `None` when it is not one.
+pub(crate) fn usage_from(json: &str) -> Option<Usage> {
+    serde_json::from_str::<UsageShape>(json).ok().map(|shape| shape.usage())
+}
+
 /// Reads a `stop_reason`; a word younger than this code counts as a natural end.
 pub(super) fn finish_reason(reason: String, stop_sequence: Option<String>) -> FinishReason {
     let kind = match reason.as_str() {

@@ -29,5 +29,8 @@ mod golden;
 #[cfg(test)]
 mod laws;
 
+pub(crate) use error::inside_stream as error_inside_stream;
+pub(crate) use frames::usage_from;
+
 pub use codec::MessagesCodec;
 pub use provider::Anthropic;
