@@ -35,6 +35,7 @@ mod name;
 mod part;
 mod pico;
 mod price;
+pub mod refresh;
 mod table;
 
 pub use book::PriceBook;
