@@ -37,6 +37,7 @@ mod pico;
 mod price;
 pub mod refresh;
 mod table;
+pub mod tokens;
 
 pub use book::PriceBook;
 pub use cost::Cost;
