@@ -163,7 +163,7 @@ pub struct ProviderSettings {
     pub models: Vec<String>,
     /// US dollars per million tokens by model.
     #[serde(default)]
-    pub prices: BTreeMap<String, BTreeMap<String, toml::Value>>,
+    pub prices: tidegate_prices::CustomPrices,
     /// Rate and concurrency limits.
     #[serde(default)]
     pub limits: Vec<LimitSettings>,

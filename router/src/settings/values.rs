@@ -1,6 +1,5 @@
 //! Values of the settings file that need more than their type: secrets, limits, budgets, dates.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use tidegate_prices::NanoUsd;
@@ -101,22 +100,6 @@ pub(super) fn budget(id: String, name: &str, settings: &BudgetSettings) -> Resul
         limit_nano_usd: limit.as_i64(),
         period,
     })
-}
-
-pub(super) fn prices(
-    settings: &BTreeMap<String, BTreeMap<String, toml::Value>>,
-) -> Result<BTreeMap<String, BTreeMap<String, String>>, String> {
-    let mut prices = BTreeMap::new();
-    for (model, fields) in settings {
-        let mut texts = BTreeMap::new();
-        for (name, value) in fields {
-            let text = decimal_text(value)
-                .ok_or_else(|| format!("prices.\"{model}\".{name}: a number of US dollars is expected"))?;
-            texts.insert(name.clone(), text);
-        }
-        prices.insert(model.clone(), texts);
-    }
-    Ok(prices)
 }
 
 /// Returns the decimal text of a number or string. A float's shortest text is what was written.

@@ -172,9 +172,9 @@ pub struct ProviderRecord {
     /// Models to list; empty asks the vendor.
     #[serde(default)]
     pub models: Vec<String>,
-    /// Prices by model, each field in US dollars per million tokens as decimal text.
+    /// Prices by model in US dollars per million tokens, in the form of the settings file; null has none.
     #[serde(default)]
-    pub prices: BTreeMap<String, BTreeMap<String, String>>,
+    pub prices: serde_json::Value,
     /// Rate and concurrency limits.
     #[serde(default)]
     pub limits: Vec<LimitRecord>,
