@@ -50,6 +50,12 @@ pub(super) fn unreadable(what: impl Into<String>) -> UpstreamError {
     UpstreamError { status: 502, message: what.into(), kind: None, code: None, param: None }
 }
 
+/// Reads an `error` event; its type stands for the status.
+pub(crate) fn inside_stream(event: &Value) -> UpstreamError {
+    let object = event.get("error").cloned().unwrap_or_default();
+    serde_json::from_value::<ErrorObject>(object).unwrap_or_default().into_upstream(None)
+}
+
 /// Reads a non-2xx answer of any shape.
 pub(super) fn read(status: u16, body: &[u8]) -> UpstreamError {
     #[derive(Deserialize)]

@@ -59,7 +59,7 @@ pub(super) fn error_from_value(status: u16, value: &Value) -> UpstreamError {
 }
 
 /// Reads the error that a stream or a 200 body carries; its status is guessed from code and type.
-pub(super) fn error_inside_answer(value: &Value) -> UpstreamError {
+pub(crate) fn error_inside_answer(value: &Value) -> UpstreamError {
     let mut error = error_from_value(BAD_GATEWAY, value);
     let inner = value.get("error").unwrap_or(value);
     let declared = ["code", "status", "status_code"].iter().find_map(|name| {

@@ -36,5 +36,8 @@ mod write_messages;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use errors::error_inside_answer;
+pub(crate) use usage::usage_from;
+
 pub use chat::ChatCodec;
 pub use completions::CompletionsCodec;

@@ -7,7 +7,7 @@ use super::json::count;
 use crate::usage::Usage;
 
 /// Reads a usage object; `None` when it holds no figure (`null`, `{}`).
-pub(super) fn usage_from(value: &Value) -> Option<Usage> {
+pub(crate) fn usage_from(value: &Value) -> Option<Usage> {
     let figure = |names: &[&str]| names.iter().find_map(|name| value.get(*name).and_then(count));
     let detail = |holders: &[&str], names: &[&str]| {
         let found = holders.iter().filter_map(|holder| value.get(*holder));
