@@ -1,0 +1,101 @@
+//! How many tokens a request will read, before anybody reads it.
+//!
+//! Admission needs an upper bound that costs nothing: no token of a byte-level tokenizer is shorter than a byte, so
+//! the bytes of the conversation bound it. The exact count is made only where the bound does not fit a budget.
+
+use memchr::memmem;
+use tidegate_prices::tokens;
+use tidegate_providers::Fields;
+
+/// A picture or other medium is counted as this many tokens plus one for each [`MEDIA_BYTES`]; vendors bill a large
+/// picture 1,000 to 5,000 tokens, a page of a document about 2,000, a second of sound up to 100.
+const MEDIA_TOKENS: u64 = 2_048;
+const MEDIA_BYTES: u64 = 128;
+/// Vendors add some tokens of their own to each message and tool.
+const OVERHEAD: u64 = 64;
+/// Members that the model reads.
+const READ: [&str; 9] =
+    ["messages", "input", "prompt", "system", "instructions", "tools", "functions", "suffix", "response_format"];
+
+/// Estimates of a request's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Input {
+    /// Never less than what the vendor will report.
+    pub bound: u64,
+    /// What it is likely to be: about four bytes a token.
+    pub likely: u64,
+}
+
+/// Estimates the input of a JSON body.
+#[must_use]
+pub fn input(fields: &Fields<'_>) -> Input {
+    let (mut text, mut media) = (0, 0);
+    for raw in READ.iter().filter_map(|name| fields.raw(name)) {
+        let (text_bytes, media_tokens) = measure(raw);
+        text += text_bytes;
+        media += media_tokens;
+    }
+    Input { bound: text + media + OVERHEAD, likely: text / 4 + media + 8 }
+}
+
+/// Counts the input exactly, with the vendor's margin; slow, about 30 MB/s.
+#[must_use]
+pub fn exact(fields: &Fields<'_>, vendor: &str) -> u64 {
+    let (mut counted, mut media) = (0, 0);
+    for raw in READ.iter().filter_map(|name| fields.raw(name)) {
+        let (text_bytes, media_tokens) = measure(raw);
+        media += media_tokens;
+        if text_bytes == raw.len() as u64 {
+            counted += tokens::count(raw);
+        } else {
+            // Without its media the rest is mostly text; JSON's own characters stay as a margin.
+            counted += text_bytes.div_ceil(2);
+        }
+    }
+    tokens::scaled(vendor, counted) + media + OVERHEAD
+}
+
+/// Returns the bytes of text and the tokens of media in JSON text.
+fn measure(raw: &str) -> (u64, u64) {
+    let bytes = raw.as_bytes();
+    let (mut text, mut media) = (bytes.len() as u64, 0);
+    // Base64 stands in data URLs (`;base64,…"`) or in members named data or file_data.
+    for (marker, skip) in [(&b";base64,"[..], 8), (&b"\"data\":"[..], 7)] {
+        for at in memmem::find_iter(bytes, marker) {
+            let start = at + skip + bytes[at + skip..].iter().take_while(|b| matches!(b, b' ' | b'"')).count();
+            let length = memchr::memchr(b'"', &bytes[start..]).unwrap_or(bytes.len() - start) as u64;
+            if length >= 64 && !memmem::find(&bytes[start..start + usize::try_from(length).unwrap_or(0)], b";base64,").is_some() {
+                text = text.saturating_sub(length);
+                media += MEDIA_TOKENS + length / MEDIA_BYTES;
+            }
+        }
+    }
+    for marker in [&b"\"url\":\"http"[..], &b"\"url\": \"http"[..], &b"\"image_url\":\"http"[..], &b"\"file_id\""[..]] {
+        media += MEDIA_TOKENS * memmem::find_iter(bytes, marker).count() as u64;
+    }
+    (text, media)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_bounded_by_its_bytes() {
+        let body = br#"{"model":"x","messages":[{"role":"user","content":"hello"}]}"#;
+        let fields = Fields::parse(body).unwrap();
+        let input = input(&fields);
+        assert!(input.bound >= 36 && input.bound < 120, "{input:?}");
+        assert!(exact(&fields, "openai") <= input.bound);
+    }
+
+    #[test]
+    fn pictures_do_not_count_as_text() {
+        let picture = "A".repeat(1 << 20);
+        let body = format!(
+            r#"{{"messages":[{{"content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{picture}"}}}}]}}]}}"#
+        );
+        let input = input(&Fields::parse(body.as_bytes()).unwrap());
+        assert!(input.bound < 20_000, "{input:?}");
+    }
+}

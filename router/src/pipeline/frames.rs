@@ -1,0 +1,233 @@
+//! Splits a byte stream into SSE frames without changing a byte: the passthrough lane's scanner.
+//!
+//! A frame ends with a blank line (`\n\n` or `\r\n\r\n`; WHATWG HTML, server-sent events). Whole frames leave as
+//! slices of what came in; a frame that is cut by a read waits for its rest, so that an error event never lands
+//! inside one.
+
+use bytes::{Bytes, BytesMut};
+
+/// What to do with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send it on.
+    Forward,
+    /// Swallow it.
+    Hide,
+    /// Keep it and everything after it until asked again.
+    Pause,
+}
+
+/// Why scanning stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// More bytes are needed.
+    Hungry,
+    /// The judge paused.
+    Paused,
+}
+
+/// The scanner.
+#[derive(Debug, Default)]
+pub struct Frames {
+    /// Bytes that were not judged yet.
+    rest: Bytes,
+    /// How far `rest` was searched for the end of its first frame.
+    searched: usize,
+}
+
+impl Frames {
+    /// Adds bytes.
+    pub fn push(&mut self, bytes: Bytes) {
+        if self.rest.is_empty() {
+            self.rest = bytes;
+        } else {
+            let mut joined = BytesMut::with_capacity(self.rest.len() + bytes.len());
+            joined.extend_from_slice(&self.rest);
+            joined.extend_from_slice(&bytes);
+            self.rest = joined.freeze();
+        }
+    }
+
+    /// Returns how many bytes wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Judges every whole frame that waits, in order, and returns those to forward. The judge sees the frame's
+    /// joined data; comments and empty frames are forwarded unseen.
+    pub fn scan(&mut self, judge: &mut dyn FnMut(&str) -> Verdict) -> (Bytes, Stop) {
+        let mut out = Run::default();
+        loop {
+            let Some(length) = self.first_frame() else { return (out.finish(), Stop::Hungry) };
+            match verdict(&self.rest[..length], judge) {
+                Verdict::Pause => return (out.finish(), Stop::Paused),
+                Verdict::Forward => out.push(self.rest.split_to(length)),
+                Verdict::Hide => drop(self.rest.split_to(length)),
+            }
+            self.searched = 0;
+        }
+    }
+
+    /// Judges what is left at the end of the stream as if a blank line followed.
+    pub fn finish(&mut self, judge: &mut dyn FnMut(&str) -> Verdict) -> Bytes {
+        let rest = std::mem::take(&mut self.rest);
+        self.searched = 0;
+        if rest.iter().all(u8::is_ascii_whitespace) || verdict(&rest, judge) != Verdict::Forward {
+            return Bytes::new();
+        }
+        let mut whole = BytesMut::from(&rest[..]);
+        whole.extend_from_slice(if rest.ends_with(b"\n") { b"\n" } else { b"\n\n" });
+        whole.freeze()
+    }
+
+    /// Returns the length of the first frame, its blank line included.
+    fn first_frame(&mut self) -> Option<usize> {
+        let bytes = &self.rest[..];
+        let mut at = self.searched;
+        while let Some(found) = memchr::memchr(b'\n', &bytes[at..]) {
+            let next = at + found + 1;
+            match bytes.get(next..) {
+                Some([b'\n', ..]) => return Some(next + 1),
+                Some([b'\r', b'\n', ..]) => return Some(next + 2),
+                // A frame of nothing but a line end at the very start.
+                _ if at == 0 && found == 0 => return Some(1),
+                _ if next == 2 && bytes[0] == b'\r' => return Some(2),
+                // The blank line may be cut: look at this line end again with the next read.
+                Some([] | [b'\r']) => {
+                    self.searched = next - 1;
+                    return None;
+                }
+                _ => at = next,
+            }
+        }
+        self.searched = bytes.len();
+        None
+    }
+}
+
+fn verdict(frame: &[u8], judge: &mut dyn FnMut(&str) -> Verdict) -> Verdict {
+    // Bytes that are no text are nobody's JSON: forwarded as they came.
+    let Ok(text) = std::str::from_utf8(frame) else { return Verdict::Forward };
+    let mut data = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix("data:")?;
+        Some(rest.strip_prefix(' ').unwrap_or(rest))
+    });
+    let Some(first) = data.next() else { return Verdict::Forward };
+    match data.next() {
+        None => judge(first),
+        Some(second) => {
+            let joined = [first, second].into_iter().chain(data).collect::<Vec<_>>().join("\n");
+            judge(&joined)
+        }
+    }
+}
+
+/// Collects forwarded slices: one slice costs nothing, neighbours are one slice again, others are copied.
+#[derive(Default)]
+struct Run {
+    first: Bytes,
+    joined: Option<BytesMut>,
+}
+
+impl Run {
+    fn push(&mut self, piece: Bytes) {
+        if let Some(joined) = &mut self.joined {
+            joined.extend_from_slice(&piece);
+        } else if self.first.is_empty() {
+            self.first = piece;
+        } else {
+            let mut joined = BytesMut::with_capacity((self.first.len() + piece.len()) * 2);
+            joined.extend_from_slice(&self.first);
+            joined.extend_from_slice(&piece);
+            self.joined = Some(joined);
+        }
+    }
+
+    fn finish(self) -> Bytes {
+        self.joined.map_or(self.first, BytesMut::freeze)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn run(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
+        let (mut seen, mut out) = (Vec::new(), Vec::new());
+        let mut frames = Frames::default();
+        for piece in pieces {
+            frames.push(Bytes::copy_from_slice(piece));
+            let (bytes, stop) = frames.scan(&mut |data| {
+                seen.push(data.to_owned());
+                Verdict::Forward
+            });
+            assert_eq!(stop, Stop::Hungry);
+            out.extend_from_slice(&bytes);
+        }
+        out.extend_from_slice(&frames.finish(&mut |data| {
+            seen.push(data.to_owned());
+            Verdict::Forward
+        }));
+        (seen, out)
+    }
+
+    const STREAM: &[u8] =
+        ": hi\n\ndata: {\"a\":\"é😀\"}\n\nevent: x\r\ndata: 1\r\ndata: 2\r\n\r\n\ndata:[DONE]\n\n".as_bytes();
+
+    #[test]
+    fn every_cut_gives_the_same_frames_and_bytes() {
+        let whole = run(&[STREAM]);
+        assert_eq!(whole.0, ["{\"a\":\"é😀\"}", "1\n2", "[DONE]"]);
+        assert_eq!(whole.1, STREAM);
+        for first in 0..=STREAM.len() {
+            for second in first..=STREAM.len() {
+                let cut = run(&[&STREAM[..first], &STREAM[first..second], &STREAM[second..]]);
+                assert_eq!(cut, whole, "cut at {first} and {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_last_blank_line_loses_nothing() {
+        assert_eq!(run(&[b"data: 1\n\ndata: 2"]), (vec!["1".into(), "2".into()], b"data: 1\n\ndata: 2\n\n".to_vec()));
+        assert_eq!(run(&[b"data: 2\n"]).1, b"data: 2\n\n");
+    }
+
+    #[test]
+    fn a_paused_frame_comes_again() {
+        let mut frames = Frames::default();
+        frames.push(Bytes::from_static(b"data: 1\n\ndata: 2\n\n"));
+        let mut pause = true;
+        let mut judge = |data: &str| {
+            if data == "2" && std::mem::take(&mut pause) { Verdict::Pause } else { Verdict::Forward }
+        };
+        assert_eq!(frames.scan(&mut judge), (Bytes::from_static(b"data: 1\n\n"), Stop::Paused));
+        assert_eq!(frames.scan(&mut judge), (Bytes::from_static(b"data: 2\n\n"), Stop::Hungry));
+    }
+
+    #[test]
+    fn hidden_frames_do_not_leave() {
+        let mut frames = Frames::default();
+        frames.push(Bytes::from_static(b"data: 1\n\ndata: 2\n\ndata: 3\n\n"));
+        let (out, _) = frames.scan(&mut |data| if data == "2" { Verdict::Hide } else { Verdict::Forward });
+        assert_eq!(out, Bytes::from_static(b"data: 1\n\ndata: 3\n\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_any_cuts_pass_unchanged(
+            bytes in proptest::collection::vec(
+                prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'd'), any::<u8>()], 0..200),
+            cut in 0usize..200,
+        ) {
+            let mut bytes = bytes;
+            bytes.extend_from_slice(b"\n\n");
+            let cut = cut.min(bytes.len());
+            let (whole, parts) = (run(&[&bytes]), run(&[&bytes[..cut], &bytes[cut..]]));
+            prop_assert_eq!(&whole, &parts);
+            prop_assert!(whole.1.starts_with(&bytes) || bytes.starts_with(&whole.1));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What comes in and what goes out of the pipeline. The API makes the one and renders the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tidegate_providers::Endpoint;
+
+use super::stream::AnswerStream;
+use crate::limits::RateView;
+
+/// Whose words a client expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenAI's.
+    OpenAi,
+    /// Anthropic's.
+    Anthropic,
+}
+
+/// A request, read but not understood yet.
+pub struct Request {
+    /// What is asked.
+    pub endpoint: Endpoint,
+    /// Whose words are expected.
+    pub dialect: Dialect,
+    /// Unique and sortable by time.
+    pub id: String,
+    /// The client's trace id, or the request id.
+    pub trace_id: String,
+    /// When it arrived.
+    pub started: Instant,
+    /// When it arrived, milliseconds since the epoch.
+    pub started_at_ms: i64,
+    /// Routing and vendor headers; `x-tidegate-*` is spelled `x-portkey-*` here.
+    pub headers: HeaderMap,
+    /// Key for the vendor that the client brought: Authorization or x-api-key beside a gateway key.
+    pub vendor_key: Option<String>,
+    /// The body.
+    pub body: Body,
+}
+
+/// A body as it came.
+pub enum Body {
+    /// JSON text.
+    Json(Bytes),
+    /// A multipart form.
+    Form {
+        /// Its content type, boundary included.
+        content_type: String,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+}
+
+/// An answer.
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers of the vendor's answer worth passing on.
+    pub headers: Vec<(String, String)>,
+    /// What the gateway adds.
+    pub about: About,
+    /// The body.
+    pub body: AnswerBody,
+}
+
+/// The body of an answer.
+pub enum AnswerBody {
+    /// All of it.
+    Whole(Bytes),
+    /// As it comes.
+    Stream(Box<AnswerStream>),
+}
+
+/// What every answer says of its making.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Vendor's Portkey name.
+    pub provider: Option<&'static str>,
+    /// Which target of the config answered.
+    pub option_index: String,
+    /// The key's tightest limits.
+    pub views: Vec<RateView>,
+}
+
+/// Who calls and with what metadata.
+#[derive(Clone)]
+pub struct Caller {
+    /// The key.
+    pub key: Arc<crate::actors::key::KeyHandle>,
+    /// Metadata: the request's, beaten by the key's.
+    pub metadata: BTreeMap<String, String>,
+}

@@ -1,0 +1,228 @@
+//! Headers, config and model name → the one target of a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tidegate_config::{Plan, Target};
+use tidegate_store::{KeyRecord, Origin, ProviderRecord};
+
+use super::request::Request;
+use crate::actors::provider::ProviderHandle;
+use crate::error::{ErrorKind, GatewayError};
+use crate::gateway::Gateway;
+use crate::upstream::address::{check_base_url, is_private_host};
+
+/// Where a request goes.
+pub struct Route {
+    /// The provider.
+    pub provider: Arc<ProviderHandle>,
+    /// Vendor's model name; empty when the request names none.
+    pub model: String,
+    /// Members set last in the body.
+    pub overrides: Map<String, Value>,
+    /// Time to the head of the answer, where config or header say one.
+    pub timeout: Option<Duration>,
+    /// Portkey's `strict_open_ai_compliance`.
+    pub strict: bool,
+    /// Place of the target in the config.
+    pub option_index: String,
+}
+
+/// Resolves a request's target. Portkey's order: config target, then headers, then the model's slug; see the
+/// product's header table.
+///
+/// # Errors
+/// 400 naming the header or member at fault.
+pub fn resolve(
+    gateway: &Gateway,
+    key: &KeyRecord,
+    request: &Request,
+    body_model: Option<&str>,
+) -> Result<Route, GatewayError> {
+    let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let mut target = target(gateway, key, header("x-portkey-config").filter(|text| !text.is_empty()))?;
+    let from_config = target.provider.is_some() || target.virtual_key.is_some();
+    if !from_config {
+        target.provider = header("x-portkey-provider").filter(|text| !text.is_empty()).map(str::to_owned);
+        target.virtual_key = header("x-portkey-virtual-key").filter(|text| !text.is_empty()).map(str::to_owned);
+    }
+    let strict_header = header("x-portkey-strict-open-ai-compliance");
+    let strict = target.strict_open_ai_compliance != Some(false) && strict_header != Some("false");
+    let timeout = match header("x-portkey-request-timeout") {
+        Some(text) if !text.is_empty() => match text.parse() {
+            Ok(ms) if ms > 0 => Some(ms),
+            _ => return Err(invalid("x-portkey-request-timeout", "a positive number of milliseconds is expected")),
+        },
+        _ => target.request_timeout,
+    };
+    let wanted = target.override_params.get("model").and_then(Value::as_str).or(body_model);
+    let (slug, model) = split_model(wanted);
+    let named = target.provider.as_deref().or(target.virtual_key.as_deref());
+    let slug = named.and_then(|name| name.strip_prefix('@')).or(target.virtual_key.as_deref()).or(slug);
+    let provider = match (slug, target.provider.as_deref()) {
+        (Some(slug), _) => gateway.book.provider(slug).ok_or_else(|| unknown_slug(gateway, slug))?,
+        (None, Some(vendor)) => by_vendor(gateway, key, request, &target, vendor)?,
+        (None, None) => only_provider(gateway, wanted)?,
+    };
+    let mut overrides = target.override_params;
+    overrides.remove("model");
+    Ok(Route {
+        provider,
+        model: model.unwrap_or_default().to_owned(),
+        overrides,
+        timeout: timeout.map(Duration::from_millis),
+        strict,
+        option_index: target.path,
+    })
+}
+
+/// Splits `@slug/model` at the first slash. Workers AI's `@cf/…` and `@hf/…` are model names of their own.
+#[must_use]
+pub fn split_model(model: Option<&str>) -> (Option<&str>, Option<&str>) {
+    let Some(model) = model else { return (None, None) };
+    match model.strip_prefix('@').and_then(|rest| rest.split_once('/')) {
+        Some((slug, _)) if slug == "cf" || slug == "hf" => (None, Some(model)),
+        Some((slug, rest)) => (Some(slug), Some(rest)),
+        None => (None, Some(model)),
+    }
+}
+
+fn target(gateway: &Gateway, key: &KeyRecord, header: Option<&str>) -> Result<Target, GatewayError> {
+    let Some(wanted) = header.or(key.config.as_deref()) else {
+        return Ok(Target { path: "config".to_owned(), ..Target::default() });
+    };
+    let settings = gateway.settings();
+    let json = if wanted.trim_start().starts_with(['{', '[']) {
+        wanted
+    } else if let Some(saved) = settings.configs.get(wanted) {
+        saved.as_str()
+    } else if wanted.starts_with("pc-") {
+        return Err(invalid("x-portkey-config", &format!("Following keys are not valid: {wanted}")));
+    } else {
+        return Err(invalid("x-portkey-config", "Invalid config passed. You need to pass a valid json"));
+    };
+    let plan = Plan::parse(json).map_err(|error| {
+        let message = if error.path.is_empty() && error.message.starts_with("not JSON") {
+            "Invalid config passed. You need to pass a valid json".to_owned()
+        } else {
+            format!("Invalid config passed: {error}")
+        };
+        invalid("x-portkey-config", &message)
+    })?;
+    Ok(plan.target)
+}
+
+/// A vendor's name in place of a slug: the client's own credentials if it may bring some, else the provider that is
+/// named like its vendor.
+fn by_vendor(
+    gateway: &Gateway,
+    key: &KeyRecord,
+    request: &Request,
+    target: &Target,
+    vendor: &str,
+) -> Result<Arc<ProviderHandle>, GatewayError> {
+    let Some(dialect) = tidegate_providers::registry::find(vendor) else {
+        if let Some(provider) = gateway.book.provider(vendor) {
+            return Ok(provider);
+        }
+        return Err(invalid("x-portkey-provider", "Invalid provider passed"));
+    };
+    let api_key = target.api_key.clone().or_else(|| request.vendor_key.clone());
+    let header_host = request.headers.get("x-portkey-custom-host").and_then(|value| value.to_str().ok());
+    let host = header_host.map(str::to_owned).or_else(|| target.custom_host.clone());
+    if api_key.is_none() && host.is_none() {
+        return match gateway.book.provider(vendor) {
+            Some(provider) => Ok(provider),
+            None => Err(invalid(
+                "x-portkey-provider",
+                &format!("no provider is named {vendor}; use its slug, or a key that may bring its own credentials"),
+            )),
+        };
+    }
+    if !key.header_credentials {
+        return Err(GatewayError::new(
+            ErrorKind::Scope,
+            "this API key may not bring its own vendor credentials (header_credentials)",
+        ));
+    }
+    let mut trusted = false;
+    if let Some(host) = &host {
+        trusted = is_trusted(&gateway.settings().trusted_hosts, host);
+        check_base_url(host, trusted).map_err(|_| invalid("x-portkey-custom-host", "Invalid custom host"))?;
+    }
+    let mut options = target.options.clone();
+    for (name, value) in &request.headers {
+        if let (Some(name), Ok(value)) = (name.as_str().strip_prefix("x-portkey-"), value.to_str()) {
+            options.entry(name.replace('-', "_")).or_insert_with(|| value.to_owned());
+        }
+    }
+    let record = ProviderRecord {
+        slug: vendor.to_owned(),
+        vendor: vendor.to_owned(),
+        origin: Origin::Settings,
+        base_url: host,
+        trusted,
+        api_key,
+        options,
+        models: Vec::new(),
+        prices: Value::Null,
+        limits: Vec::new(),
+        budget: None,
+    };
+    // A guest has no limits of its own, so its actor lives as long as the request.
+    Ok(ProviderHandle::start(record, dialect, &gateway.shards))
+}
+
+fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
+    let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
+    host.is_some_and(|host| !is_private_host(&host) || trusted_hosts.iter().any(|trusted| *trusted == host))
+}
+
+fn only_provider(gateway: &Gateway, model: Option<&str>) -> Result<Arc<ProviderHandle>, GatewayError> {
+    let mut providers = gateway.book.providers();
+    match (providers.len(), model) {
+        (1, _) => Ok(providers.remove(0)),
+        (0, _) => Err(invalid("model", "no provider is set up; set OPENAI_API_KEY or add a [[provider]]")),
+        (_, Some(model)) => Err(invalid(
+            "model",
+            &format!("model \"{model}\" names no provider; write @provider/{model} with one of: {}", slugs(gateway)),
+        )),
+        (_, None) => Err(invalid("model", "is missing; a string like \"@provider/model\" is expected")),
+    }
+}
+
+fn unknown_slug(gateway: &Gateway, slug: &str) -> GatewayError {
+    invalid("model", &format!("Following keys are not valid: {slug} (providers: {})", slugs(gateway)))
+}
+
+fn slugs(gateway: &Gateway) -> String {
+    let all: Vec<String> =
+        gateway.book.providers().iter().map(|provider| format!("@{}", provider.record().slug)).collect();
+    if all.is_empty() { "none is set up".to_owned() } else { all.join(", ") }
+}
+
+fn invalid(param: &str, message: &str) -> GatewayError {
+    GatewayError::new(ErrorKind::Invalid, message).at(param)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_split_at_the_first_slash() {
+        assert_eq!(split_model(Some("@a/b/c")), (Some("a"), Some("b/c")));
+        assert_eq!(split_model(Some("gpt-4o")), (None, Some("gpt-4o")));
+        assert_eq!(split_model(Some("@cf/meta/llama")), (None, Some("@cf/meta/llama")));
+        assert_eq!(split_model(None), (None, None));
+    }
+
+    #[test]
+    fn trusted_hosts_are_compared_by_name() {
+        let trusted = vec!["127.0.0.1".to_owned()];
+        assert!(is_trusted(&trusted, "http://127.0.0.1:9000/v1"));
+        assert!(!is_trusted(&trusted, "http://127.0.0.2:9000/v1"));
+        assert!(is_trusted(&trusted, "https://api.example.com/v1"));
+    }
+}

@@ -1,0 +1,256 @@
+//! The end of a request: one message per holder and one ledger entry, whatever happened.
+//!
+//! A [`Settlement`] is made at admission and travels with the answer's body. It ends by [`Settlement::finish`], or
+//! by being dropped, which is how a client that left is settled.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidegate_prices::{NanoUsd, Price};
+use tidegate_providers::Usage;
+use tidegate_store::{HoldRecord, LedgerEntry, LogRow, SettleRecord};
+
+use super::admit::Admission;
+use crate::actors::permit::{Hold, KeyPermit, ProviderPermit};
+use crate::actors::provider::Outcome;
+use crate::clock;
+use crate::error::GatewayError;
+use crate::gateway::Gateway;
+use crate::limits::Exhausted;
+use crate::money::{self, Quantities};
+use crate::settings::Durability;
+
+/// Output tokens a stream's extension asks for at first, and at most; each asks twice as many as the last.
+const SLICE: u64 = 128;
+const LARGEST_SLICE: u64 = 1_024;
+
+/// How a request ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// `ok`, or what went wrong.
+    pub outcome: &'static str,
+    /// HTTP status sent.
+    pub status: u16,
+    /// Error sentence.
+    pub error: Option<String>,
+    /// Tokens that the vendor reported.
+    pub usage: Option<Usage>,
+    /// Output tokens counted here.
+    pub counted_output: u64,
+    /// Whether nothing is to be paid because the vendor refused or was never reached.
+    pub unpaid: bool,
+    /// Whether the vendor is at fault.
+    pub fault: bool,
+}
+
+/// Everything that must be given back or written down at the end of a request.
+pub struct Settlement {
+    gateway: Arc<Gateway>,
+    permit: Option<KeyPermit>,
+    provider: Option<ProviderPermit>,
+    holds: Vec<Hold>,
+    price: Option<Arc<Price>>,
+    likely_input: u64,
+    input_cost: i64,
+    slice: u64,
+    metered: bool,
+    quantities: Quantities,
+    row: LogRow,
+    started: Instant,
+    first_byte_us: Option<u64>,
+    durable: bool,
+    asked: bool,
+    finished: bool,
+}
+
+impl Settlement {
+    /// Takes over what admission granted.
+    #[must_use]
+    pub fn new(
+        gateway: Arc<Gateway>,
+        admission: Admission,
+        quantities: Quantities,
+        row: LogRow,
+        started: Instant,
+    ) -> Self {
+        Self {
+            gateway,
+            permit: Some(admission.permit),
+            provider: None,
+            metered: admission.metered && !admission.holds.is_empty(),
+            holds: admission.holds,
+            price: admission.price,
+            likely_input: admission.likely_input,
+            input_cost: admission.input_cost,
+            slice: SLICE,
+            quantities,
+            row,
+            started,
+            first_byte_us: None,
+            durable: false,
+            asked: false,
+            finished: false,
+        }
+    }
+
+    /// Notes that the vendor is about to be asked: from here on the request counts. With `durability = "each"`
+    /// waits until the hold is on disk.
+    ///
+    /// # Errors
+    /// 503 when the hold can't be written.
+    pub async fn ask(&mut self, provider: ProviderPermit) -> Result<(), GatewayError> {
+        self.provider = Some(provider);
+        self.row.attempts += 1;
+        if self.gateway.settings().durability == Durability::Each && !self.durable && !self.holds.is_empty() {
+            let hold = HoldRecord {
+                nano_usd: self.holds.iter().map(Hold::amount).max().unwrap_or(0),
+                budgets: self.budgets(),
+                row: self.row.clone(),
+            };
+            // From here on a row may be on disk, also if this future is dropped meanwhile.
+            self.durable = true;
+            self.gateway.ledger.append_durable(LedgerEntry::Hold(hold)).await?;
+        }
+        self.row.gateway_us = micros(self.started);
+        self.asked = true;
+        Ok(())
+    }
+
+    /// Notes the first byte of the answer.
+    pub fn first_byte(&mut self) {
+        self.first_byte_us.get_or_insert_with(|| micros(self.started));
+    }
+
+    /// Notes what was made, where the answer tells.
+    pub fn quantities(&mut self) -> &mut Quantities {
+        &mut self.quantities
+    }
+
+    /// Returns whether output must be counted against holds while it streams.
+    #[must_use]
+    pub fn is_metered(&self) -> bool {
+        self.metered
+    }
+
+    /// Returns how many output tokens the holds afford.
+    #[must_use]
+    pub fn affords(&self) -> u64 {
+        let (Some(price), Some(held)) = (&self.price, self.holds.iter().map(Hold::amount).min()) else {
+            return u64::MAX;
+        };
+        price.tokens_for(NanoUsd(u64::try_from(held - self.input_cost).unwrap_or(0)))
+    }
+
+    /// Extends every hold so that `tokens` of output are afforded, and some more if there is room.
+    ///
+    /// # Errors
+    /// The refusing budget's 412, or 503.
+    pub async fn extend(&mut self, tokens: u64) -> Result<(), GatewayError> {
+        let Some(price) = self.price.clone() else { return Ok(()) };
+        let target = |tokens: u64| self.input_cost.saturating_add(price.output_cost(tokens).as_i64());
+        let (least, best) = (target(tokens), target(tokens + self.slice));
+        self.slice = (self.slice * 2).min(LARGEST_SLICE);
+        let mut added = 0;
+        for hold in &mut self.holds {
+            if hold.amount() >= least {
+                continue;
+            }
+            let (need, want) = (least - hold.amount(), best - hold.amount());
+            match hold.extend(need, want).await? {
+                Ok(more) => added = added.max(more),
+                Err(exhausted) => return Err(refusal(hold, &exhausted)),
+            }
+        }
+        if self.durable && added > 0 {
+            let entry = LedgerEntry::Extend { request: self.row.id.clone(), nano_usd: added };
+            self.gateway.ledger.append_durable(entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the request.
+    pub fn finish(&mut self, ending: Ending) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        self.row.status = ending.status;
+        self.row.outcome = ending.outcome.to_owned();
+        self.row.error = ending.error;
+        self.row.total_us = micros(self.started);
+        self.row.first_byte_us = self.first_byte_us;
+        self.row.budgets = self.holds.iter().map(|hold| hold.budget().id().to_owned()).collect();
+        if !self.asked {
+            // Nothing was asked of the vendor: everything is given back by drop.
+            self.permit = None;
+            self.provider = None;
+            self.holds.clear();
+            self.write(Vec::new());
+            return;
+        }
+        let usage = self.usage(&ending.usage, ending.counted_output, ending.unpaid);
+        let cost = match &self.price {
+            Some(price) if !ending.unpaid => Some(money::cost(price, &usage, &self.quantities).as_i64()),
+            Some(_) => Some(0),
+            None => None,
+        };
+        self.row.estimated = ending.usage.is_none() && !ending.unpaid && usage.total() > 0;
+        self.row.input_tokens = usage.input;
+        self.row.cached_input_tokens = usage.cached_input;
+        self.row.output_tokens = usage.output;
+        self.row.reasoning_tokens = usage.reasoning;
+        self.row.cost_nano_usd = cost;
+        let budgets = self.budgets();
+        for hold in self.holds.drain(..) {
+            hold.settle(cost.unwrap_or(0));
+        }
+        if let Some(permit) = self.permit.take() {
+            permit.settle(usage.total());
+        }
+        if let Some(provider) = self.provider.take() {
+            let fault = ending.fault;
+            provider.settle(Outcome { tokens: usage.total(), first_byte_us: self.first_byte_us, fault });
+        }
+        self.write(budgets);
+    }
+
+    fn usage(&self, reported: &Option<Usage>, counted: u64, unpaid: bool) -> Usage {
+        match reported {
+            Some(usage) => *usage,
+            None if unpaid || self.quantities != Quantities::default() => Usage::default(),
+            None => Usage { input: self.likely_input, output: counted, ..Usage::default() },
+        }
+    }
+
+    fn budgets(&self) -> Vec<(String, i64)> {
+        let now = clock::unix();
+        self.holds
+            .iter()
+            .map(|hold| {
+                let record = hold.budget().record();
+                (record.id.clone(), record.period.start(now))
+            })
+            .collect()
+    }
+
+    fn write(&mut self, budgets: Vec<(String, i64)>) {
+        let row = std::mem::take(&mut self.row);
+        let settle = SettleRecord { budgets, held: self.durable, row };
+        self.gateway.ledger.append(LedgerEntry::Settle(Box::new(settle)));
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.finish(Ending { outcome: "client_gone", status: 499, ..Ending::default() });
+        }
+    }
+}
+
+fn refusal(hold: &Hold, exhausted: &Exhausted) -> GatewayError {
+    super::admit::budget_refusal(hold.budget(), exhausted)
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
