@@ -10,8 +10,8 @@ use crate::openai::ChatCodec;
 use crate::usage::Usage;
 use crate::{Inbound, Outbound, UpstreamError};
 
-fn read(body: &Value) -> Result<Answer, UpstreamError> {
-    ChatCodec.read_answer(body.to_string().as_bytes())
+fn read(body: &Value) -> Result<Answer, Box<UpstreamError>> {
+    ChatCodec.read_answer(body.to_string().as_bytes()).map_err(Box::new)
 }
 
 fn parts(message: Value) -> Vec<Part> {
