@@ -90,6 +90,10 @@ impl Decoder for ChatDecoder {
         if self.state == State::Failed {
             return;
         }
+        if !data.starts_with('{') {
+            self.fail(error_without_object(data), out);
+            return;
+        }
         match serde_json::from_str::<Chunk>(data) {
             Ok(chunk) if !chunk.error.is_null() || event == "error" => {
                 let whole = serde_json::from_str(data).unwrap_or(chunk.error);
@@ -171,6 +175,14 @@ impl ChatDecoder {
         }
         let usage = usage.or_else(|| chunk.x_groq.get("usage").and_then(usage_from));
         out.extend(usage.map(Event::Usage));
+    }
+}
+
+/// Reads data that is no chunk: Google wraps its errors in an array, some servers send a bare sentence.
+fn error_without_object(data: &str) -> UpstreamError {
+    match serde_json::from_str::<Value>(data) {
+        Ok(value @ (Value::String(_) | Value::Array(_))) => error_inside_answer(&value),
+        _ => bad_gateway(shorten(data)),
     }
 }
 

@@ -32,11 +32,7 @@ fn without_body(status: u16) -> String {
 
 /// Reads an error document, whatever its shape.
 pub(super) fn error_from_value(status: u16, value: &Value) -> UpstreamError {
-    // Google's OpenAI endpoint wraps its error in an array.
-    let value = match value {
-        Value::Array(list) => list.first().unwrap_or(&Value::Null),
-        other => other,
-    };
+    let value = unwrapped(value);
     let inner = match value.get("error") {
         Some(inner @ (Value::Object(_) | Value::String(_))) => inner,
         _ => value,
@@ -58,9 +54,18 @@ pub(super) fn error_from_value(status: u16, value: &Value) -> UpstreamError {
     }
 }
 
+/// Google's OpenAI endpoint wraps its error in an array.
+fn unwrapped(value: &Value) -> &Value {
+    match value {
+        Value::Array(list) => list.first().unwrap_or(&Value::Null),
+        other => other,
+    }
+}
+
 /// Reads the error that a stream or a 200 body carries; its status is guessed from code and type.
 pub(crate) fn error_inside_answer(value: &Value) -> UpstreamError {
     let mut error = error_from_value(BAD_GATEWAY, value);
+    let value = unwrapped(value);
     let inner = value.get("error").unwrap_or(value);
     let declared = ["code", "status", "status_code"].iter().find_map(|name| {
         let declared = inner.get(*name).or_else(|| value.get(*name))?;
