@@ -28,6 +28,8 @@ pub struct Seen {
     pub usage_only: bool,
     /// The vendor broke off.
     pub error: Option<UpstreamError>,
+    /// A content block began (`Some(Some(index))`) or ended (`Some(None)`); Anthropic only.
+    pub block: Option<Option<u32>>,
 }
 
 /// A JSON string, borrowed where it holds no escapes; any other JSON value reads as empty.
@@ -189,6 +191,8 @@ struct TypedFrame<'a> {
     response: Option<&'a RawValue>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
+    #[serde(default)]
+    index: Option<u32>,
 }
 
 fn messages(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
@@ -213,7 +217,11 @@ fn messages(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
             let message = frame.message.and_then(|raw| serde_json::from_str::<Message<'_>>(raw.get()).ok());
             seen.usage = message.and_then(|message| message.usage).and_then(|raw| anthropic::usage_from(raw.get()));
         }
-        Some("content_block_start") => seen.content = true,
+        Some("content_block_start") => {
+            seen.content = true;
+            seen.block = Some(frame.index);
+        }
+        Some("content_block_stop") => seen.block = Some(None),
         Some("content_block_delta") => {
             seen.content = true;
             let delta = frame.delta.and_then(|raw| serde_json::from_str::<Delta<'_>>(raw.get()).ok());

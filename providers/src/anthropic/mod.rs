@@ -33,4 +33,5 @@ pub(crate) use error::inside_stream as error_inside_stream;
 pub(crate) use frames::usage_from;
 
 pub use codec::MessagesCodec;
+pub use frames_out::cut;
 pub use provider::Anthropic;

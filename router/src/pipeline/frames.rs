@@ -41,8 +41,9 @@ impl Frames {
         if self.rest.is_empty() {
             self.rest = bytes;
         } else {
-            let mut joined = BytesMut::with_capacity(self.rest.len() + bytes.len());
-            joined.extend_from_slice(&self.rest);
+            // What was joined before is ours alone and grows in place: a huge frame is not copied for each read.
+            let rest = std::mem::take(&mut self.rest);
+            let mut joined = rest.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
             joined.extend_from_slice(&bytes);
             self.rest = joined.freeze();
         }

@@ -1,0 +1,126 @@
+//! One attempt at a vendor: send, wait for the head, read what is not an answer.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::encode::Outgoing;
+use crate::error::{ErrorKind, GatewayError};
+use crate::upstream::{Client, ConnectFailure};
+
+/// Largest error body that is read.
+const ERROR_BYTES: usize = 1 << 20;
+
+/// Headers that say something about one connection, or that the gateway sets itself.
+const DROPPED: [&str; 16] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    "content-encoding",
+    "content-type",
+    "set-cookie",
+    "alt-svc",
+    "strict-transport-security",
+    "date",
+    "server",
+];
+
+/// Sends a request and waits for the head of the answer.
+///
+/// # Errors
+/// 408 when none comes in time, 502 when the vendor can't be reached or breaks off.
+pub async fn send(
+    client: &Client,
+    outgoing: Outgoing,
+    head_timeout: Duration,
+) -> Result<Response<Incoming>, GatewayError> {
+    let ms = head_timeout.as_millis();
+    match timeout(head_timeout, client.send(outgoing.request, outgoing.trusted)).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(ConnectFailure::Connect(reason))) => {
+            Err(unreachable(format!("The provider could not be reached: {reason}")))
+        }
+        Ok(Err(ConnectFailure::Broken(reason))) => {
+            Err(unreachable(format!("The provider broke the connection before it answered: {reason}")))
+        }
+        Err(_) => Err(GatewayError::new(
+            ErrorKind::UpstreamTimeout,
+            format!("Request exceeded the timeout sent in the request: {ms}ms"),
+        )),
+    }
+}
+
+/// Makes the error of a vendor that can't be reached or broke off.
+#[must_use]
+pub fn unreachable(message: String) -> GatewayError {
+    GatewayError::new(ErrorKind::UpstreamUnreachable, message)
+}
+
+/// Reads a whole body of at most `limit` bytes; `idle` bounds the wait for each read.
+///
+/// # Errors
+/// 502 when the body is cut or too large, 408 when it stalls.
+pub async fn read_whole(body: &mut Incoming, limit: usize, idle: Duration) -> Result<Bytes, GatewayError> {
+    let mut first = Bytes::new();
+    let mut joined: Option<BytesMut> = None;
+    loop {
+        let data = match timeout(idle, body.frame()).await {
+            Err(_) => {
+                return Err(GatewayError::new(
+                    ErrorKind::UpstreamTimeout,
+                    format!("The provider stalled for {} ms in the middle of its answer", idle.as_millis()),
+                ));
+            }
+            Ok(None) => return Ok(joined.map_or(first, BytesMut::freeze)),
+            Ok(Some(Err(error))) => {
+                return Err(unreachable(format!("The provider broke off in the middle of its answer: {error}")));
+            }
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => data,
+                Err(_trailers) => continue,
+            },
+        };
+        let so_far = joined.as_ref().map_or(first.len(), BytesMut::len);
+        if so_far + data.len() > limit {
+            return Err(unreachable(format!("The provider's answer is larger than {limit} bytes")));
+        }
+        match &mut joined {
+            Some(joined) => joined.extend_from_slice(&data),
+            None if first.is_empty() => first = data,
+            None => {
+                let mut both = BytesMut::with_capacity((first.len() + data.len()) * 2);
+                both.extend_from_slice(&first);
+                both.extend_from_slice(&data);
+                joined = Some(both);
+            }
+        }
+    }
+}
+
+/// Reads the body of an error answer, as far as it comes.
+pub async fn read_error_body(body: &mut Incoming, idle: Duration) -> Bytes {
+    read_whole(body, ERROR_BYTES, idle.min(Duration::from_secs(10))).await.unwrap_or_default()
+}
+
+/// Returns the headers worth passing on to the client.
+#[must_use]
+pub fn passed_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            let name = name.as_str();
+            !DROPPED.contains(&name) && !name.starts_with("access-control-") && !name.starts_with("x-portkey-")
+        })
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect()
+}

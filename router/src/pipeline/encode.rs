@@ -1,0 +1,131 @@
+//! Call → upstream request: pure translation and splicing.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request as HttpRequest};
+use http_body_util::Full;
+use serde_json::Value;
+use tidegate_providers::provider::Destination;
+use tidegate_providers::{Endpoint, Fields, Lane, Wire, registry};
+
+use super::form::Form;
+use super::resolve::Route;
+use crate::error::{ErrorKind, GatewayError};
+
+/// A request as the vendor wants it.
+pub struct Outgoing {
+    /// The HTTP request.
+    pub request: HttpRequest<Full<Bytes>>,
+    /// Whether private addresses may be called.
+    pub trusted: bool,
+}
+
+/// What the caller's body says, besides its bytes.
+pub enum Payload<'a> {
+    /// JSON members.
+    Json(&'a Fields<'a>),
+    /// A multipart form.
+    Form(&'a Form<'a>),
+}
+
+/// Builds the upstream request.
+///
+/// # Errors
+/// 400 naming the member that can't be said to this vendor.
+pub fn encode(
+    route: &Route,
+    endpoint: Endpoint,
+    lane: Lane,
+    stream: bool,
+    cap: Option<u64>,
+    payload: &Payload<'_>,
+    inbound: &HeaderMap,
+) -> Result<Outgoing, GatewayError> {
+    let provider = &route.provider;
+    let vendor = provider.vendor();
+    let to = Destination { endpoint, lane, model: &route.model, stream };
+    let (content_type, body) = match (payload, lane) {
+        (Payload::Form(form), Lane::Native) => (form.content_type().to_owned(), form.with_model(&route.model)),
+        (Payload::Form(_), _) => return Err(unsupported(endpoint, vendor.slug())),
+        (Payload::Json(fields), _) => ("application/json".to_owned(), json(route, &to, cap, fields)?),
+    };
+    let url = vendor.url(provider.credential(), &to)?;
+    let mut request = HttpRequest::builder().method(Method::POST).uri(&url);
+    if let Some(headers) = request.headers_mut() {
+        let content_type = HeaderValue::from_str(&content_type)
+            .map_err(|_| GatewayError::new(ErrorKind::Invalid, "the content type can't be passed on"))?;
+        headers.insert(http::header::CONTENT_TYPE, content_type);
+        // Identity only: a compressed stream could not be looked at, and arrives late.
+        headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION"))));
+        let accept = if stream { "text/event-stream" } else { "*/*" };
+        headers.insert(http::header::ACCEPT, HeaderValue::from_static(accept));
+        let own: Vec<(HeaderName, HeaderValue)> = vendor.headers(provider.credential(), inbound)?;
+        headers.extend(own);
+    }
+    let request = request
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|error| GatewayError::new(ErrorKind::Invalid, format!("the provider's URL {url} is no URL: {error}")))?;
+    Ok(Outgoing { request, trusted: provider.record().trusted })
+}
+
+fn json(
+    route: &Route,
+    to: &Destination<'_>,
+    cap: Option<u64>,
+    fields: &Fields<'_>,
+) -> Result<Vec<u8>, GatewayError> {
+    let vendor = route.provider.vendor();
+    let mut fields = fields.clone();
+    for (name, value) in &route.overrides {
+        fields.set_raw(name, value.to_string());
+    }
+    if let Some(cap) = cap {
+        set_output_limit(to.endpoint, &mut fields, cap);
+    }
+    match to.lane {
+        Lane::Native => {
+            if fields.raw("model").is_some() || !to.model.is_empty() {
+                fields.set_str("model", to.model);
+            }
+            vendor.adapt(to, &mut fields);
+            Ok(fields.to_vec())
+        }
+        Lane::Translate(wire) => {
+            let written = translate(route, to.endpoint, wire, &fields)?;
+            let mut fields = Fields::parse(&written)
+                .map_err(|error| GatewayError::new(ErrorKind::Bug, format!("translated body: {error}")))?;
+            vendor.adapt(to, &mut fields);
+            Ok(fields.to_vec())
+        }
+        Lane::Exchange(exchange) => Ok(exchange.request(to.model, &fields)?),
+    }
+}
+
+fn translate(route: &Route, endpoint: Endpoint, wire: Wire, fields: &Fields<'_>) -> Result<Vec<u8>, GatewayError> {
+    let Some(codec) = endpoint.wire().and_then(registry::inbound) else {
+        return Err(unsupported(endpoint, route.provider.vendor().slug()));
+    };
+    let body: Value = serde_json::from_slice(&fields.to_vec()).map_err(|error| {
+        GatewayError::new(ErrorKind::Invalid, format!("the body is not JSON: {error}"))
+    })?;
+    let mut call = codec.read_call(&body)?;
+    call.model.clone_from(&route.model);
+    let written = registry::outbound(wire).write_call(&call)?;
+    serde_json::to_vec(&written).map_err(|error| GatewayError::new(ErrorKind::Bug, error.to_string()))
+}
+
+/// Limits the output in the endpoint's own words; vendors' quirks rename it.
+fn set_output_limit(endpoint: Endpoint, fields: &mut Fields<'_>, cap: u64) {
+    let name = match endpoint {
+        Endpoint::Responses => "max_output_tokens",
+        Endpoint::Chat if fields.has("max_completion_tokens") => "max_completion_tokens",
+        _ => "max_tokens",
+    };
+    fields.set_raw(name, cap.to_string());
+}
+
+/// Makes the error of an endpoint that a vendor does not offer.
+#[must_use]
+pub fn unsupported(endpoint: Endpoint, vendor: &str) -> GatewayError {
+    GatewayError::new(ErrorKind::Unsupported, format!("{} is not supported by {vendor}", endpoint.function()))
+}

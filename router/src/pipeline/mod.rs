@@ -1,0 +1,294 @@
+//! The way of a request, a file per step. Control never goes back up the line: a refusal leaves by `?`.
+//!
+//! authenticate → resolve → admit → encode → attempt → (peek: the commit point) → stream or whole → settle.
+
+mod admit;
+mod attempt;
+mod authenticate;
+mod decoded;
+mod encode;
+mod estimate;
+mod form;
+mod frames;
+mod meter;
+mod passthrough;
+mod request;
+mod resolve;
+mod settle;
+mod shape;
+mod stream;
+mod whole;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Response;
+use hyper::body::Incoming;
+use tidegate_providers::{EncodeOptions, Endpoint, Fields, Lane, Wire, registry};
+use tidegate_store::LogRow;
+
+pub use admit::SCOPE;
+pub use authenticate::authenticate;
+pub use request::{About, Answer, AnswerBody, Body, Caller, Dialect, Request};
+pub use resolve::split_model;
+pub use stream::AnswerStream;
+
+use admit::{Demand, admit, limit_refusal};
+use decoded::Decoded;
+use encode::{Payload, encode, unsupported};
+use form::Form;
+use meter::Meter;
+use passthrough::Passthrough;
+use resolve::{Route, resolve};
+use settle::{Ending, Settlement};
+use shape::Shape;
+use stream::{Lane as StreamLane, Patience};
+use whole::{Exchanged, whole};
+
+use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
+use crate::gateway::Gateway;
+use crate::upstream::Client;
+
+/// Serves an authenticated request.
+///
+/// # Errors
+/// What the caller is told; the request is settled and logged then.
+pub async fn serve(
+    gateway: &Arc<Gateway>,
+    client: &Client,
+    caller: &Caller,
+    request: Request,
+) -> Result<Answer, GatewayError> {
+    match &request.body {
+        Body::Json(bytes) => {
+            let fields = Fields::parse(bytes).map_err(|error| not_json(&error))?;
+            let shape = shape::of_json(request.endpoint, &fields)?;
+            run(gateway, client, caller, &request, &Payload::Json(&fields), &shape).await
+        }
+        Body::Form { content_type, bytes } => {
+            let form = Form::parse(content_type, bytes)?;
+            let shape = shape::of_form(request.endpoint, &form)?;
+            run(gateway, client, caller, &request, &Payload::Form(&form), &shape).await
+        }
+    }
+}
+
+async fn run(
+    gateway: &Arc<Gateway>,
+    client: &Client,
+    caller: &Caller,
+    request: &Request,
+    payload: &Payload<'_>,
+    shape: &Shape,
+) -> Result<Answer, GatewayError> {
+    let record = caller.key.record();
+    let mut row = row(caller, request, shape);
+    let refused = |error: GatewayError, row: LogRow| {
+        log_refusal(gateway, request, row, &error);
+        error
+    };
+    let route = match resolve(gateway, &record, request, shape.model.as_deref()) {
+        Ok(route) => route,
+        Err(error) => return Err(refused(error, row)),
+    };
+    row.provider.clone_from(&route.provider.record().slug);
+    row.model.clone_from(&route.model);
+    let vendor = route.provider.vendor();
+    let lane = match vendor.lane(request.endpoint, &route.model) {
+        Some(lane) => lane,
+        None if request.endpoint == Endpoint::CountTokens => return count_here(payload, vendor.slug(), &route),
+        None => return Err(refused(unsupported(request.endpoint, vendor.slug()), row)),
+    };
+    let demand = Demand {
+        endpoint: request.endpoint,
+        stream: shape.stream,
+        model: &route.model,
+        max_tokens: shape.max_tokens,
+        n: shape.n,
+        quantities: &shape.quantities,
+        fields: if let Payload::Json(fields) = payload { Some(*fields) } else { None },
+    };
+    let admission = match admit(gateway, &caller.key, &route.provider, &demand).await {
+        Ok(admission) => admission,
+        Err(error) => return Err(refused(error, row)),
+    };
+    let views = admission.permit.views.clone();
+    let cap = admission.cap;
+    let tokens = u32::try_from(admission.likely_input).unwrap_or(u32::MAX);
+    // From here on the settlement owns everything that must be given back, also if this future is dropped.
+    let mut settlement =
+        Settlement::new(gateway.clone(), admission, shape.quantities.clone(), row, request.started);
+    let started = async {
+        let outgoing = encode(&route, request.endpoint, lane, shape.stream, cap, payload, &request.headers)?;
+        let permit = route.provider.acquire(tokens).await?.map_err(|refusal| {
+            limit_refusal(&refusal, &format!("provider {}", route.provider.record().slug))
+        })?;
+        settlement.ask(permit).await?;
+        let timeouts = &gateway.settings().timeouts;
+        let head = route.timeout.unwrap_or(Duration::from_millis(timeouts.head_ms));
+        attempt::send(client, outgoing, head).await
+    };
+    let about = About { provider: Some(vendor.slug()), option_index: route.option_index.clone(), views };
+    let response = match started.await {
+        Ok(response) => response,
+        Err(mut error) => {
+            settlement.finish(Ending {
+                outcome: error.outcome(),
+                status: error.status(),
+                error: Some(error.message.clone()),
+                unpaid: error.kind != ErrorKind::UpstreamTimeout,
+                fault: matches!(error.kind, ErrorKind::UpstreamTimeout | ErrorKind::UpstreamUnreachable),
+                ..Ending::default()
+            });
+            error.views = about.views;
+            return Err(error);
+        }
+    };
+    answer(gateway, request, &route, lane, shape, response, settlement, about).await
+}
+
+#[expect(clippy::too_many_arguments, reason = "the second half of run(): the same values, nothing to group")]
+async fn answer(
+    gateway: &Arc<Gateway>,
+    request: &Request,
+    route: &Route,
+    lane: Lane,
+    shape: &Shape,
+    mut response: Response<Incoming>,
+    mut settlement: Settlement,
+    about: About,
+) -> Result<Answer, GatewayError> {
+    let settings = gateway.settings();
+    let idle = Duration::from_millis(settings.timeouts.idle_ms);
+    let vendor = route.provider.vendor().slug();
+    let status = response.status().as_u16();
+    if !response.status().is_success() {
+        let error = upstream_error(&mut response, request, lane, vendor, idle).await;
+        settlement.first_byte();
+        settlement.finish(Ending {
+            outcome: error.outcome(),
+            status: error.status(),
+            error: Some(error.message.clone()),
+            unpaid: true,
+            fault: status >= 500,
+            ..Ending::default()
+        });
+        return Err(GatewayError { views: about.views, ..error });
+    }
+    let options = EncodeOptions {
+        model: route.model.clone(),
+        provider: vendor.to_owned(),
+        id: request.id.clone(),
+        created: u64::try_from(request.started_at_ms / 1_000).unwrap_or(0),
+        include_usage: shape.include_usage,
+        strict: route.strict,
+    };
+    let headers = attempt::passed_headers(response.headers());
+    if !shape.stream || !is_stream(&response, request.endpoint) {
+        let to = Exchanged { endpoint: request.endpoint, lane, model: &route.model, vendor, options: &options };
+        let (content_type, body) =
+            whole(response, &to, (settings.limits.answer_bytes, idle), &mut settlement).await?;
+        let mut headers = headers;
+        headers.push(("content-type".to_owned(), content_type));
+        return Ok(Answer { status, headers, about, body: AnswerBody::Whole(body) });
+    }
+    let meter = Meter::new(vendor, settlement.is_metered());
+    let patience = Patience { first_event: Duration::from_millis(settings.timeouts.first_event_ms), idle };
+    let mut headers = headers;
+    let content_type = response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = match request.endpoint {
+        Endpoint::Speech => content_type.unwrap_or("application/octet-stream").to_owned(),
+        _ => "text/event-stream; charset=utf-8".to_owned(),
+    };
+    headers.push(("content-type".to_owned(), content_type));
+    let stream_lane = stream_lane(request.endpoint, lane, vendor, options);
+    let stream = AnswerStream::open(response.into_body(), stream_lane, meter, patience, settlement).await?;
+    Ok(Answer { status, headers, about, body: AnswerBody::Stream(Box::new(stream)) })
+}
+
+fn stream_lane(endpoint: Endpoint, lane: Lane, vendor: &'static str, options: EncodeOptions) -> StreamLane {
+    let Some((wire, codec)) = endpoint.wire().and_then(|wire| Some((wire, registry::inbound(wire)?))) else {
+        return StreamLane::Raw;
+    };
+    match lane {
+        Lane::Translate(upstream) => {
+            let decoder = registry::outbound(upstream).decoder();
+            StreamLane::Decoded(Box::new(Decoded::new(vendor, decoder, codec.encoder(options))))
+        }
+        _ => {
+            let include_usage = options.include_usage;
+            StreamLane::Passthrough(Passthrough::new(wire, vendor, include_usage, codec.encoder(options)))
+        }
+    }
+}
+
+fn is_stream(response: &Response<Incoming>, endpoint: Endpoint) -> bool {
+    let content_type = response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    endpoint == Endpoint::Speech || content_type.is_some_and(|kind| kind.starts_with("text/event-stream"))
+}
+
+async fn upstream_error(
+    response: &mut Response<Incoming>,
+    request: &Request,
+    lane: Lane,
+    vendor: &'static str,
+    idle: Duration,
+) -> GatewayError {
+    let status = response.status().as_u16();
+    let headers = attempt::passed_headers(response.headers());
+    let upstream_headers = response.headers().clone();
+    let body = attempt::read_error_body(response.body_mut(), idle).await;
+    let wire = match lane {
+        Lane::Translate(wire) => wire,
+        _ => request.endpoint.wire().unwrap_or(if request.endpoint == Endpoint::CountTokens { Wire::Messages } else { Wire::Chat }),
+    };
+    let error = registry::outbound(wire).read_error(status, &upstream_headers, &body);
+    // OpenAI's and Anthropic's own errors reach their own clients untouched.
+    let own = matches!(lane, Lane::Native) && matches!(vendor, "openai" | "azure-openai" | "anthropic");
+    let verbatim = (own && (400..600).contains(&status) && body.starts_with(b"{")).then_some(body);
+    GatewayError::upstream(UpstreamFailure { error, provider: vendor, verbatim, headers })
+}
+
+fn count_here(payload: &Payload<'_>, vendor: &str, route: &Route) -> Result<Answer, GatewayError> {
+    let Payload::Json(fields) = payload else { return Err(unsupported(Endpoint::CountTokens, vendor)) };
+    let body = serde_json::json!({ "input_tokens": estimate::exact(fields, vendor) });
+    let about = About { provider: Some(route.provider.vendor().slug()), option_index: route.option_index.clone(), views: Vec::new() };
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    Ok(Answer { status: 200, headers, about, body: AnswerBody::Whole(body.to_string().into()) })
+}
+
+fn row(caller: &Caller, request: &Request, shape: &Shape) -> LogRow {
+    let record = caller.key.record();
+    let mut metadata = caller.metadata.clone();
+    if let Some(user) = &shape.user {
+        metadata.entry("_user".to_owned()).or_insert_with(|| user.clone());
+    }
+    LogRow {
+        id: request.id.clone(),
+        trace_id: request.trace_id.clone(),
+        started_at_ms: request.started_at_ms,
+        key: record.id.clone(),
+        key_name: record.name.clone(),
+        model: shape.model.clone().unwrap_or_default(),
+        endpoint: format!("/v1{}", request.endpoint.path()),
+        stream: shape.stream,
+        metadata,
+        ..LogRow::default()
+    }
+}
+
+/// Logs a request that was refused before anything was asked of a vendor.
+fn log_refusal(gateway: &Gateway, request: &Request, mut row: LogRow, error: &GatewayError) {
+    row.status = error.status();
+    row.outcome = error.outcome().to_owned();
+    row.error = Some(error.message.clone());
+    row.total_us = u64::try_from(request.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    row.gateway_us = row.total_us;
+    let settle = tidegate_store::SettleRecord { budgets: Vec::new(), held: false, row };
+    gateway.ledger.append(tidegate_store::LedgerEntry::Settle(Box::new(settle)));
+}
+
+fn not_json(error: &serde_json::Error) -> GatewayError {
+    GatewayError::new(ErrorKind::Invalid, format!("The body is not a JSON object: {error}"))
+}
+

@@ -1,0 +1,185 @@
+//! The passthrough lane: client and vendor speak the same dialect, frames leave as they came.
+
+use bytes::{Bytes, BytesMut};
+use tidegate_providers::event::FinishKind;
+use tidegate_providers::{Encoder, ErrorBody, Event, FinishReason, Usage, Wire, anthropic, look};
+
+use super::frames::{Frames, Stop, Verdict};
+use super::stream::{Progress, Step};
+use crate::error::{GatewayError, UpstreamFailure};
+
+/// A frame larger than this is a broken stream; the largest real ones are pictures in one event.
+const LARGEST_FRAME: usize = 64 << 20;
+
+/// The lane.
+pub(super) struct Passthrough {
+    wire: Wire,
+    provider: &'static str,
+    frames: Frames,
+    /// Whether the client asked for OpenAI's usage chunk.
+    include_usage: bool,
+    encoder: Box<dyn Encoder>,
+    finished: bool,
+    ended: bool,
+    open_block: Option<u32>,
+}
+
+impl Passthrough {
+    pub(super) fn new(wire: Wire, provider: &'static str, include_usage: bool, encoder: Box<dyn Encoder>) -> Self {
+        Self {
+            wire,
+            provider,
+            frames: Frames::default(),
+            include_usage,
+            encoder,
+            finished: false,
+            ended: false,
+            open_block: None,
+        }
+    }
+
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        self.frames.push(bytes);
+    }
+
+    /// Judges what waits.
+    pub(super) fn step(&mut self, progress: &mut Progress) -> Step {
+        let (mut failure, mut costs) = (None, None);
+        let mut judge = Judge {
+            wire: self.wire,
+            include_usage: self.include_usage,
+            progress,
+            finished: &mut self.finished,
+            ended: &mut self.ended,
+            open_block: &mut self.open_block,
+            failure: &mut failure,
+            costs: &mut costs,
+        };
+        let (bytes, stop) = self.frames.scan(&mut |data| judge.frame(data));
+        if let Some(error) = failure {
+            return self.failed(error, &bytes);
+        }
+        if !bytes.is_empty() {
+            return Step::Bytes(bytes);
+        }
+        match (stop, costs) {
+            (Stop::Paused, Some(tokens)) => Step::Costs(tokens),
+            _ if self.frames.waiting() > LARGEST_FRAME => {
+                let message = format!("The provider sent an event larger than {LARGEST_FRAME} bytes");
+                let error = super::attempt::unreachable(message);
+                let frames = self.error_frames(&error.body(), None);
+                Step::Failed { error: Box::new(error), frames }
+            }
+            _ => Step::Hungry,
+        }
+    }
+
+    /// Ends the stream where upstream's body ended.
+    pub(super) fn finish(&mut self, progress: &mut Progress) -> Step {
+        let (mut failure, mut costs) = (None, None);
+        let mut judge = Judge {
+            wire: self.wire,
+            include_usage: self.include_usage,
+            progress,
+            finished: &mut self.finished,
+            ended: &mut self.ended,
+            open_block: &mut self.open_block,
+            failure: &mut failure,
+            costs: &mut costs,
+        };
+        let rest = self.frames.finish(&mut |data| match judge.frame(data) {
+            // The last piece is already paid for by the hold's margin or settled above it.
+            Verdict::Pause => Verdict::Forward,
+            verdict => verdict,
+        });
+        if let Some(error) = failure {
+            return self.failed(error, &rest);
+        }
+        if self.ended {
+            return Step::End(rest);
+        }
+        let mut out = BytesMut::from(&rest[..]);
+        if self.finished {
+            // OpenAI's clients accept a missing [DONE], some others don't: it is always sent.
+            if matches!(self.wire, Wire::Chat | Wire::Completions) {
+                out.extend_from_slice(b"data: [DONE]\n\n");
+            }
+            return Step::End(out.freeze());
+        }
+        let error = super::attempt::unreachable("The provider ended the stream in the middle of its answer".into());
+        let frames = self.error_frames(&error.body(), None);
+        out.extend_from_slice(&frames);
+        Step::Failed { error: Box::new(error), frames: out.freeze() }
+    }
+
+    /// The vendor's own error frame is already in the client's dialect and leaves as it came.
+    fn failed(&mut self, error: tidegate_providers::UpstreamError, frames: &Bytes) -> Step {
+        let failure =
+            UpstreamFailure { error, provider: self.provider, verbatim: None, headers: Vec::new() };
+        Step::Failed { error: Box::new(GatewayError::upstream(failure)), frames: frames.clone() }
+    }
+
+    /// Writes an error event. With `clean` usage the answer is ended properly around it.
+    pub(super) fn error_frames(&mut self, error: &ErrorBody, clean: Option<Usage>) -> Bytes {
+        let mut out = BytesMut::new();
+        match (self.wire, clean) {
+            (Wire::Chat | Wire::Completions, Some(usage)) => {
+                let reason = FinishReason::new(FinishKind::Length, "length");
+                self.encoder.encode(&Event::Finish { choice: 0, reason }, &mut out);
+                self.encoder.encode(&Event::Usage(usage), &mut out);
+                self.encoder.encode_error(error, &mut out);
+                self.encoder.encode(&Event::End, &mut out);
+            }
+            (Wire::Messages, Some(usage)) => {
+                anthropic::cut(self.open_block, usage.output, &mut out);
+                self.encoder.encode_error(error, &mut out);
+            }
+            _ => self.encoder.encode_error(error, &mut out),
+        }
+        out.freeze()
+    }
+}
+
+/// Looks at one frame after the other.
+struct Judge<'a> {
+    wire: Wire,
+    include_usage: bool,
+    progress: &'a mut Progress,
+    finished: &'a mut bool,
+    ended: &'a mut bool,
+    open_block: &'a mut Option<u32>,
+    failure: &'a mut Option<tidegate_providers::UpstreamError>,
+    costs: &'a mut Option<u64>,
+}
+
+impl Judge<'_> {
+    fn frame(&mut self, data: &str) -> Verdict {
+        if self.failure.is_some() {
+            // Nothing follows an error.
+            return Verdict::Hide;
+        }
+        let (mut bytes, mut tokens) = (0, 0);
+        let meter = &self.progress.meter;
+        let mut seen = look::frame(self.wire, data, &mut |piece| {
+            bytes += piece.len() as u64;
+            tokens += meter.weigh(piece);
+        });
+        let output = self.progress.meter.output_with(tokens);
+        if tokens > 0 && output > self.progress.affords {
+            *self.costs = Some(output);
+            return Verdict::Pause;
+        }
+        self.progress.meter.add(bytes, tokens);
+        self.progress.merge(seen.usage);
+        self.progress.committed |= seen.content;
+        *self.finished |= seen.finished;
+        *self.ended |= seen.end;
+        if let Some(block) = seen.block {
+            *self.open_block = block;
+        }
+        if let Some(error) = seen.error.take() {
+            *self.failure = Some(error);
+        }
+        if seen.usage_only && !self.include_usage { Verdict::Hide } else { Verdict::Forward }
+    }
+}

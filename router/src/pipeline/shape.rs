@@ -1,0 +1,196 @@
+//! The few members of a body that the gateway itself needs, checked by type and named when wrong.
+
+use serde::de::DeserializeOwned;
+use tidegate_providers::{Endpoint, Fields};
+
+use super::form::Form;
+use crate::error::{ErrorKind, GatewayError};
+use crate::money::Quantities;
+
+/// Sound is at least this many bytes a second (32 kbit/s); the length of a recording is not known before it is heard.
+const AUDIO_BYTES_PER_SECOND: u64 = 4_000;
+
+/// What the gateway needs to know of a body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Model as written.
+    pub model: Option<String>,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+    /// Output limit.
+    pub max_tokens: Option<u64>,
+    /// Choices or pictures asked for.
+    pub n: u64,
+    /// Whether OpenAI's usage chunk is wanted.
+    pub include_usage: bool,
+    /// End user.
+    pub user: Option<String>,
+    /// What is made besides tokens.
+    pub quantities: Quantities,
+}
+
+/// Reads a JSON body.
+///
+/// # Errors
+/// 400 naming the member and what is accepted.
+pub fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, GatewayError> {
+    let model: Option<String> = member(fields, "model", "a string like \"@provider/model\"")?;
+    if model.as_deref().is_some_and(|model| model.trim().is_empty()) {
+        return Err(wrong("model", "is empty; a string like \"@provider/model\" is expected"));
+    }
+    required(endpoint, fields)?;
+    let n = member::<u64>(fields, "n", "a positive whole number")?.unwrap_or(1);
+    if n == 0 || n > 128 {
+        return Err(wrong("n", "1 to 128 is expected"));
+    }
+    let names: &[&str] = match endpoint {
+        Endpoint::Responses => &["max_output_tokens"],
+        _ => &["max_completion_tokens", "max_tokens"],
+    };
+    let mut max_tokens = None;
+    for name in names {
+        let found: Option<u64> = member(fields, name, "a positive whole number")?;
+        max_tokens = max_tokens.or(found);
+    }
+    Ok(Shape {
+        stream: streams(endpoint, fields)?,
+        max_tokens,
+        n,
+        include_usage: include_usage(fields),
+        user: user(endpoint, fields),
+        quantities: quantities(endpoint, fields, n)?,
+        model,
+    })
+}
+
+/// Reads a multipart form.
+///
+/// # Errors
+/// 400 when the model is missing.
+pub fn of_form(endpoint: Endpoint, form: &Form<'_>) -> Result<Shape, GatewayError> {
+    let n = form.text("n").and_then(|text| text.parse().ok()).unwrap_or(1);
+    let mut quantities = Quantities::default();
+    if endpoint == Endpoint::ImageEdits {
+        quantities.images = n;
+        quantities.image_quality = form.text("quality").map(str::to_owned);
+        quantities.image_size = form.text("size").map(str::to_owned);
+    } else {
+        quantities.audio_ms = form.file_bytes() * 1_000 / AUDIO_BYTES_PER_SECOND;
+    }
+    Ok(Shape {
+        model: form.text("model").map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
+        stream: form.text("stream") == Some("true"),
+        n,
+        quantities,
+        ..Shape::default()
+    })
+}
+
+/// Checks the member that an endpoint can't do without, and its type.
+fn required(endpoint: Endpoint, fields: &Fields<'_>) -> Result<(), GatewayError> {
+    let (name, first, what) = match endpoint {
+        Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => ("messages", "[", "an array of messages"),
+        Endpoint::Completions => ("prompt", "\"[", "a string or an array"),
+        Endpoint::Embeddings | Endpoint::Speech => ("input", "\"[", "a string or an array"),
+        Endpoint::Responses => ("input", "\"[", "a string or an array"),
+        Endpoint::ImageGenerations => ("prompt", "\"", "a string"),
+        Endpoint::ImageEdits | Endpoint::Transcriptions | Endpoint::Translations => return Ok(()),
+    };
+    match fields.raw(name) {
+        // A stored prompt may stand for the input of a response.
+        None if endpoint == Endpoint::Responses => Ok(()),
+        None => Err(wrong(name, &format!("is missing; {what} is expected"))),
+        Some(raw) if raw.starts_with(|start: char| first.contains(start)) => Ok(()),
+        Some(_) => Err(wrong(name, &format!("{what} is expected"))),
+    }
+}
+
+fn streams(endpoint: Endpoint, fields: &Fields<'_>) -> Result<bool, GatewayError> {
+    if endpoint == Endpoint::Speech {
+        // Sound is passed on as it comes.
+        return Ok(true);
+    }
+    Ok(member(fields, "stream", "true or false")?.unwrap_or(false))
+}
+
+fn include_usage(fields: &Fields<'_>) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Options {
+        #[serde(default)]
+        include_usage: Option<bool>,
+    }
+    let options: Option<Options> = fields.get("stream_options").unwrap_or_default();
+    options.and_then(|options| options.include_usage).unwrap_or(false)
+}
+
+fn user(endpoint: Endpoint, fields: &Fields<'_>) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        #[serde(default)]
+        user_id: Option<String>,
+    }
+    match endpoint {
+        Endpoint::Messages => fields.get::<Metadata>("metadata").ok().flatten().and_then(|metadata| metadata.user_id),
+        _ => fields.get("user").ok().flatten(),
+    }
+}
+
+fn quantities(endpoint: Endpoint, fields: &Fields<'_>, n: u64) -> Result<Quantities, GatewayError> {
+    let mut quantities = Quantities::default();
+    match endpoint {
+        Endpoint::ImageGenerations => {
+            quantities.images = n;
+            quantities.image_quality = member(fields, "quality", "a string")?;
+            quantities.image_size = member(fields, "size", "a string")?;
+        }
+        Endpoint::Speech => {
+            let input: Option<String> = member(fields, "input", "a string")?;
+            quantities.characters = input.map_or(0, |input| input.chars().count() as u64);
+        }
+        _ => {}
+    }
+    Ok(quantities)
+}
+
+fn member<T: DeserializeOwned>(fields: &Fields<'_>, name: &str, what: &str) -> Result<Option<T>, GatewayError> {
+    fields.get(name).map_err(|_| wrong(name, &format!("{what} is expected")))
+}
+
+fn wrong(name: &str, message: &str) -> GatewayError {
+    GatewayError::new(ErrorKind::Invalid, format!("{name}: {message}")).at(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(endpoint: Endpoint, body: &str) -> Result<Shape, GatewayError> {
+        of_json(endpoint, &Fields::parse(body.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn wrong_types_are_named() {
+        for (body, param) in [
+            (r#"{"model":1,"messages":[]}"#, "model"),
+            (r#"{"model":"","messages":[]}"#, "model"),
+            (r#"{"model":"x"}"#, "messages"),
+            (r#"{"model":"x","messages":"hi"}"#, "messages"),
+            (r#"{"model":"x","messages":[],"stream":"yes"}"#, "stream"),
+            (r#"{"model":"x","messages":[],"max_tokens":-1}"#, "max_tokens"),
+            (r#"{"model":"x","messages":[],"n":0}"#, "n"),
+        ] {
+            let error = shape(Endpoint::Chat, body).unwrap_err();
+            assert_eq!((error.status(), error.param.as_deref()), (400, Some(param)), "{body}");
+        }
+    }
+
+    #[test]
+    fn nulls_are_absent() {
+        let found = shape(
+            Endpoint::Chat,
+            r#"{"model":"x","messages":[],"max_tokens":null,"stream":null,"stream_options":null,"user":null,"n":null}"#,
+        )
+        .unwrap();
+        assert_eq!((found.stream, found.max_tokens, found.n), (false, None, 1));
+    }
+}

@@ -1,0 +1,347 @@
+//! A streamed answer: upstream's body wrapped into downstream's, polled by one thread.
+//!
+//! Three lanes: **passthrough** (same dialect on both sides: frames leave as they came and are only looked at),
+//! **decoded** (SSE events → canonical events → the client's dialect), and **raw** (no SSE: audio). All end in the
+//! same meter and the same settlement. Back-pressure is not polling: nothing is read from the vendor before the
+//! client's socket took what there was.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tidegate_providers::{ErrorBody, Event, Usage};
+use tokio::time::{Instant, timeout};
+
+use super::decoded::Decoded;
+use super::meter::Meter;
+use super::passthrough::Passthrough;
+use super::settle::{Ending, Settlement};
+use crate::error::{ErrorKind, GatewayError};
+
+/// Frames before the first content are held back this long at most, so that an early error is still a status.
+const HOLD_BACK: Duration = Duration::from_secs(5);
+/// And this many bytes.
+const HOLD_BACK_BYTES: usize = 1 << 20;
+
+/// How frames are treated.
+pub(super) enum Lane {
+    /// Same dialect.
+    Passthrough(Passthrough),
+    /// Translated.
+    Decoded(Box<Decoded>),
+    /// No events.
+    Raw,
+}
+
+/// What one step of a lane gives.
+pub(super) enum Step {
+    /// Bytes for the client; may be empty.
+    Bytes(Bytes),
+    /// The next piece would make the output `tokens` long, which the holds don't afford.
+    Costs(u64),
+    /// The vendor reported an error. Before the commit point it is an HTTP error; after it, `frames` say so.
+    Failed {
+        /// The error.
+        error: Box<GatewayError>,
+        /// What the client gets, when the answer had begun.
+        frames: Bytes,
+    },
+    /// More must be read.
+    Hungry,
+    /// The answer is complete.
+    End(Bytes),
+}
+
+/// What a lane learns on the way.
+pub(super) struct Progress {
+    /// Counts the output.
+    pub(super) meter: Meter,
+    /// How much output the holds afford.
+    pub(super) affords: u64,
+    /// What the vendor reported.
+    pub(super) usage: Option<Usage>,
+    /// Real content was seen.
+    pub(super) committed: bool,
+}
+
+impl Progress {
+    pub(super) fn merge(&mut self, usage: Option<Usage>) {
+        if let Some(usage) = usage {
+            self.usage.get_or_insert_default().merge(&usage);
+        }
+    }
+}
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the first event.
+    pub first_event: Duration,
+    /// Between two reads.
+    pub idle: Duration,
+}
+
+/// A streamed answer.
+pub struct AnswerStream {
+    upstream: Option<Incoming>,
+    lane: Lane,
+    progress: Progress,
+    patience: Patience,
+    settlement: Settlement,
+    /// Held back until the commit point.
+    first: Vec<Bytes>,
+    done: bool,
+}
+
+impl AnswerStream {
+    /// Reads up to the commit point.
+    ///
+    /// # Errors
+    /// The vendor's error, when it comes before any content; the request is settled then.
+    pub(super) async fn open(
+        upstream: Incoming,
+        lane: Lane,
+        meter: Meter,
+        patience: Patience,
+        settlement: Settlement,
+    ) -> Result<Self, GatewayError> {
+        let affords = if settlement.is_metered() { settlement.affords() } else { u64::MAX };
+        let progress = Progress { meter, affords, usage: None, committed: matches!(lane, Lane::Raw) };
+        let mut stream = Self {
+            upstream: Some(upstream),
+            lane,
+            progress,
+            patience,
+            settlement,
+            first: Vec::new(),
+            done: false,
+        };
+        let until = Instant::now() + patience.first_event;
+        let mut hold_until: Option<Instant> = None;
+        let mut held = 0;
+        loop {
+            let deadline = hold_until.map_or(until, |hold| hold.min(until));
+            let left = deadline.saturating_duration_since(Instant::now());
+            match timeout(left, stream.step(true)).await {
+                Ok(Ok(None)) => break,
+                Ok(Ok(Some(bytes))) => {
+                    hold_until.get_or_insert_with(|| Instant::now() + HOLD_BACK);
+                    held += bytes.len();
+                    stream.first.push(bytes);
+                    if stream.progress.committed || held > HOLD_BACK_BYTES {
+                        break;
+                    }
+                }
+                Ok(Err(error)) => return Err(*error),
+                Err(_) if held > 0 => break,
+                Err(_) => {
+                    let error = GatewayError::new(
+                        ErrorKind::UpstreamTimeout,
+                        format!("The provider sent no event for {} ms", patience.first_event.as_millis()),
+                    );
+                    stream.fail(&error, false);
+                    return Err(error);
+                }
+            }
+        }
+        stream.settlement.first_byte();
+        stream.first.reverse();
+        Ok(stream)
+    }
+
+    /// Returns the next bytes for the client, or `None` at the end.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        if let Some(bytes) = self.first.pop() {
+            return Some(bytes);
+        }
+        loop {
+            if self.done {
+                return None;
+            }
+            // After the commit point every failure is an event in the stream.
+            match self.step(false).await {
+                Ok(Some(bytes)) if bytes.is_empty() => {}
+                Ok(bytes) => return bytes,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Makes one step. `opening`: nothing was sent yet, so errors are returned rather than written.
+    async fn step(&mut self, opening: bool) -> Result<Option<Bytes>, Box<GatewayError>> {
+        loop {
+            if self.done {
+                return Ok(None);
+            }
+            let step = match &mut self.lane {
+                Lane::Passthrough(lane) => lane.step(&mut self.progress),
+                Lane::Decoded(lane) => lane.step(&mut self.progress).await,
+                Lane::Raw => Step::Hungry,
+            };
+            match step {
+                Step::Bytes(bytes) if bytes.is_empty() => {}
+                Step::Bytes(bytes) => return Ok(Some(bytes)),
+                Step::End(bytes) => {
+                    self.settle("ok", None, false);
+                    return Ok(Some(bytes));
+                }
+                Step::Costs(tokens) => {
+                    if let Err(error) = self.settlement.extend(tokens).await {
+                        return Ok(Some(self.cut_by_budget(&error)));
+                    }
+                    self.progress.affords = self.settlement.affords();
+                }
+                Step::Failed { error, frames } => {
+                    let early = opening && !self.progress.committed;
+                    self.fail(&error, early);
+                    if early {
+                        return Err(error);
+                    }
+                    return Ok(Some(frames));
+                }
+                Step::Hungry => {
+                    if let Some(bytes) = self.read(opening).await? {
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads once from the vendor and feeds the lane. Returns bytes only for the raw lane and at the end.
+    async fn read(&mut self, opening: bool) -> Result<Option<Bytes>, Box<GatewayError>> {
+        let Some(upstream) = &mut self.upstream else { return Ok(None) };
+        let read = timeout(self.patience.idle, upstream.frame()).await;
+        let broken = match read {
+            Ok(Some(Ok(frame))) => {
+                let Ok(data) = frame.into_data() else { return Ok(None) };
+                return Ok(match &mut self.lane {
+                    Lane::Passthrough(lane) => {
+                        lane.push(data);
+                        None
+                    }
+                    Lane::Decoded(lane) => {
+                        lane.push(data);
+                        None
+                    }
+                    Lane::Raw => Some(data),
+                });
+            }
+            Ok(None) => {
+                self.upstream = None;
+                return self.upstream_ended(opening).await;
+            }
+            Ok(Some(Err(error))) => {
+                super::attempt::unreachable(format!("The provider broke off in the middle of its answer: {error}"))
+            }
+            Err(_) => GatewayError::new(
+                ErrorKind::UpstreamTimeout,
+                format!("The provider stalled for {} ms in the middle of its answer", self.patience.idle.as_millis()),
+            ),
+        };
+        self.broken(broken, opening)
+    }
+
+    async fn upstream_ended(&mut self, opening: bool) -> Result<Option<Bytes>, Box<GatewayError>> {
+        let step = match &mut self.lane {
+            Lane::Passthrough(lane) => lane.finish(&mut self.progress),
+            Lane::Decoded(lane) => lane.finish(&mut self.progress).await,
+            Lane::Raw => Step::End(Bytes::new()),
+        };
+        match step {
+            Step::End(bytes) => {
+                self.settle("ok", None, false);
+                Ok(Some(bytes))
+            }
+            Step::Failed { error, frames } => {
+                let early = opening && !self.progress.committed;
+                self.fail(&error, early);
+                if early { Err(error) } else { Ok(Some(frames)) }
+            }
+            Step::Bytes(bytes) => Ok(Some(bytes)),
+            Step::Costs(_) | Step::Hungry => Ok(None),
+        }
+    }
+
+    /// The connection is lost: an error where nothing was sent, an error event where something was.
+    fn broken(&mut self, error: GatewayError, opening: bool) -> Result<Option<Bytes>, Box<GatewayError>> {
+        self.fail(&error, opening && !self.progress.committed);
+        if opening && !self.progress.committed {
+            return Err(Box::new(error));
+        }
+        Ok(Some(self.error_frames(&error.body(), false)))
+    }
+
+    fn cut_by_budget(&mut self, error: &GatewayError) -> Bytes {
+        let frames = self.error_frames(&error.body(), true);
+        self.settle(error.outcome(), Some(error.message.clone()), false);
+        frames
+    }
+
+    /// Writes the client's error event; `clean` also ends the answer properly before and after it.
+    fn error_frames(&mut self, error: &ErrorBody, clean: bool) -> Bytes {
+        let usage = Usage { output: self.progress.meter.output(), ..self.progress.usage.unwrap_or_default() };
+        match &mut self.lane {
+            Lane::Passthrough(lane) => lane.error_frames(error, clean.then_some(usage)),
+            Lane::Decoded(lane) => lane.error_frames(error, clean.then_some(usage)),
+            Lane::Raw => Bytes::new(),
+        }
+    }
+
+    fn fail(&mut self, error: &GatewayError, unpaid: bool) {
+        // An error answer costs nothing; a broken one costs what was received.
+        self.settle(error.outcome(), Some(error.message.clone()), unpaid);
+    }
+
+    fn settle(&mut self, outcome: &'static str, error: Option<String>, unpaid: bool) {
+        self.done = true;
+        self.upstream = None;
+        let fault = matches!(outcome, "upstream_error" | "upstream_timeout" | "upstream_unreachable");
+        self.settlement.finish(Ending {
+            outcome,
+            status: 200,
+            error,
+            usage: self.final_usage(outcome == "ok"),
+            counted_output: self.progress.meter.output(),
+            unpaid,
+            fault,
+        });
+    }
+
+    /// What the vendor reported, if it reported the end; a broken stream's early figures lack the output.
+    fn final_usage(&self, complete: bool) -> Option<Usage> {
+        let mut usage = self.progress.usage?;
+        if !complete {
+            usage.output = usage.output.max(self.progress.meter.output());
+        }
+        (complete || usage.input > 0).then_some(usage)
+    }
+}
+
+impl Drop for AnswerStream {
+    fn drop(&mut self) {
+        if !self.done {
+            self.done = true;
+            self.settlement.finish(Ending {
+                outcome: "client_gone",
+                status: 499,
+                error: None,
+                usage: self.final_usage(false),
+                counted_output: self.progress.meter.output(),
+                unpaid: false,
+                fault: false,
+            });
+        }
+    }
+}
+
+/// Returns the output text of an event, for the meter.
+pub(super) fn text_of(event: &Event) -> Option<&str> {
+    match event {
+        Event::Text { text, .. } | Event::Reasoning { text, .. } | Event::Refusal { text, .. } => Some(text),
+        Event::ToolStart { name, .. } => Some(name),
+        Event::ToolArguments { json, .. } => Some(json),
+        _ => None,
+    }
+}

@@ -1,0 +1,159 @@
+//! A whole answer: read, understood as far as needed, handed on.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use hyper::body::Incoming;
+use serde::Deserialize;
+use tidegate_providers::{EncodeOptions, Endpoint, Inbound, Lane, Usage, Wire, look, registry};
+
+use super::attempt::{read_whole, unreachable};
+use super::settle::{Ending, Settlement};
+use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
+
+/// Reads a 2xx answer and turns it into the client's dialect. The request is settled when this returns.
+///
+/// # Errors
+/// 502 when the answer is cut or no answer, 408 when it stalls.
+pub(super) async fn whole(
+    response: Response<Incoming>,
+    to: &Exchanged<'_>,
+    limits: (usize, Duration),
+    settlement: &mut Settlement,
+) -> Result<(String, Bytes), GatewayError> {
+    let status = response.status().as_u16();
+    let content_type = response
+        .headers()
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("application/json")
+        .to_owned();
+    let mut body = response.into_body();
+    let read = read_whole(&mut body, limits.0, limits.1).await;
+    settlement.first_byte();
+    let bytes = match read {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            settlement.finish(Ending {
+                outcome: error.outcome(),
+                status: error.status(),
+                error: Some(error.message.clone()),
+                fault: true,
+                ..Ending::default()
+            });
+            return Err(error);
+        }
+    };
+    match to.read(bytes, &content_type, settlement) {
+        Ok((content_type, bytes, usage)) => {
+            settlement.finish(Ending { outcome: "ok", status, usage, ..Ending::default() });
+            Ok((content_type, bytes))
+        }
+        Err(error) => {
+            settlement.finish(Ending {
+                outcome: error.outcome(),
+                status: error.status(),
+                error: Some(error.message.clone()),
+                unpaid: true,
+                fault: true,
+                ..Ending::default()
+            });
+            Err(error)
+        }
+    }
+}
+
+/// What is known of the request whose answer comes.
+pub(super) struct Exchanged<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) lane: Lane,
+    pub(super) model: &'a str,
+    pub(super) vendor: &'static str,
+    pub(super) options: &'a EncodeOptions,
+}
+
+impl Exchanged<'_> {
+    fn read(
+        &self,
+        bytes: Bytes,
+        content_type: &str,
+        settlement: &mut Settlement,
+    ) -> Result<(String, Bytes, Option<Usage>), GatewayError> {
+        match self.lane {
+            Lane::Native => {
+                if self.endpoint.wire().is_some() && serde_json::from_slice::<&serde_json::value::RawValue>(&bytes).is_err() {
+                    return Err(unreachable("The provider's answer is not JSON".into()));
+                }
+                let usage = look::usage_of(&bytes);
+                self.quantities(&bytes, settlement);
+                Ok((content_type.to_owned(), bytes, usage))
+            }
+            Lane::Translate(wire) => self.translate(wire, &bytes),
+            Lane::Exchange(exchange) => {
+                let answer = exchange.answer(self.model, &bytes).map_err(|error| self.failure(error))?;
+                self.quantities(&answer, settlement);
+                let usage = look::usage_of(&answer).filter(|usage| usage.total() > 0);
+                Ok(("application/json".to_owned(), Bytes::from(answer), usage))
+            }
+        }
+    }
+
+    fn translate(&self, wire: Wire, bytes: &[u8]) -> Result<(String, Bytes, Option<Usage>), GatewayError> {
+        let codec: &dyn Inbound = self
+            .endpoint
+            .wire()
+            .and_then(registry::inbound)
+            .ok_or_else(|| GatewayError::new(ErrorKind::Bug, "the endpoint has no wire"))?;
+        let answer = registry::outbound(wire).read_answer(bytes).map_err(|error| self.failure(error))?;
+        let written = serde_json::to_vec(&codec.write_answer(&answer, self.options))
+            .map_err(|error| GatewayError::new(ErrorKind::Bug, error.to_string()))?;
+        Ok(("application/json".to_owned(), Bytes::from(written), answer.usage))
+    }
+
+    fn failure(&self, error: tidegate_providers::UpstreamError) -> GatewayError {
+        GatewayError::upstream(UpstreamFailure {
+            error,
+            provider: self.vendor,
+            verbatim: None,
+            headers: Vec::new(),
+        })
+    }
+
+    /// Notes how many images and how much audio the answer tells of.
+    fn quantities(&self, bytes: &[u8], settlement: &mut Settlement) {
+        #[derive(Deserialize)]
+        struct Images {
+            data: Vec<serde::de::IgnoredAny>,
+        }
+        #[derive(Deserialize)]
+        struct Heard {
+            #[serde(default)]
+            duration: Option<f64>,
+            #[serde(default)]
+            usage: Option<HeardUsage>,
+        }
+        #[derive(Deserialize)]
+        struct HeardUsage {
+            #[serde(default)]
+            seconds: Option<f64>,
+        }
+        match self.endpoint {
+            Endpoint::ImageGenerations | Endpoint::ImageEdits => {
+                if let Ok(images) = serde_json::from_slice::<Images>(bytes) {
+                    settlement.quantities().images = images.data.len() as u64;
+                }
+            }
+            Endpoint::Transcriptions | Endpoint::Translations => {
+                let heard = serde_json::from_slice::<Heard>(bytes).ok();
+                let seconds = heard.and_then(|heard| heard.usage.and_then(|usage| usage.seconds).or(heard.duration));
+                if let Some(seconds) = seconds {
+                    // Whole milliseconds, rounded up: a length is no money, but pays for it.
+                    let ms = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default().as_millis();
+                    settlement.quantities().audio_ms = u64::try_from(ms).unwrap_or(u64::MAX);
+                }
+            }
+            _ => {}
+        }
+    }
+}
