@@ -139,6 +139,7 @@ impl Request {
             // How a connection ends shows in the answer.
             let _ = connection.await;
         });
+        let connection = Connection(task.abort_handle());
         let mut request =
             http::Request::builder().method(self.method).uri(self.target.parse::<Uri>().expect("a target"));
         if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -173,7 +174,7 @@ impl Request {
             reader: Reader::default(),
             queue: Vec::new().into_iter(),
             cut: false,
-            connection: task.abort_handle(),
+            connection,
         })
     }
 }
@@ -193,7 +194,17 @@ pub struct Answer {
     reader: Reader,
     queue: std::vec::IntoIter<Event>,
     cut: bool,
-    connection: AbortHandle,
+    connection: Connection,
+}
+
+/// An open connection; dropping it closes it, also while its request is still on the way.
+#[derive(Debug)]
+struct Connection(AbortHandle);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Answer {
@@ -282,13 +293,7 @@ impl Answer {
 
     /// Hangs up now, and says when.
     pub fn hang_up(self) -> Instant {
-        self.connection.abort();
+        self.connection.0.abort();
         Instant::now()
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.connection.abort();
     }
 }

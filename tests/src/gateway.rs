@@ -31,6 +31,7 @@ impl Gateway {
     /// # Panics
     /// When it does not start, with everything it printed.
     pub async fn start(settings: Settings) -> Gateway {
+        crate::files::raise_limit();
         let folder = TempDir::new().expect("a folder");
         write_settings(folder.path(), &settings.write(folder.path(), ADMIN_KEY));
         let mut process = Process::serve(folder.path());

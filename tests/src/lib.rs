@@ -8,6 +8,7 @@
 //! Nothing here sleeps and hopes: [`wait::until`] polls a condition and panics with what it saw when its deadline ends.
 
 pub mod client;
+mod files;
 pub mod gateway;
 pub mod mock;
 pub mod settings;

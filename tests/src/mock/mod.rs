@@ -40,6 +40,7 @@ impl Mock {
 
     /// Starts on this port of the loopback interface; 0 takes any.
     pub fn start_on(port: u16) -> Mock {
+        crate::files::raise_limit();
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("the mock needs a port");
         listener.set_nonblocking(true).expect("non-blocking listener");
         let addr = listener.local_addr().expect("local address");
