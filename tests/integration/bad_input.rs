@@ -21,7 +21,8 @@ async fn refused(answer: Answer, status: u16, anthropic: bool, what: &str) -> St
 
 #[tokio::test]
 async fn malformed_json_is_a_400() {
-    let World { mock, client, .. } = world().await;
+    let world = world().await;
+    let World { mock, client, .. } = &world;
     for body in ["{\"model\":", "", "[]", "\"text\"", "null", "{'model': 1}"] {
         for (path, anthropic) in
             [("/v1/chat/completions", false), ("/v1/messages", true), ("/v1/embeddings", false)]
@@ -35,7 +36,8 @@ async fn malformed_json_is_a_400() {
 
 #[tokio::test]
 async fn invalid_utf8_is_a_400() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     let body =
         b"{\"model\":\"@openai-prod/mock\",\"messages\":[{\"role\":\"user\",\"content\":\"\xff\xfe\"}]}";
     for (path, anthropic) in [("/v1/chat/completions", false), ("/v1/messages", true)] {
@@ -46,7 +48,8 @@ async fn invalid_utf8_is_a_400() {
 
 #[tokio::test]
 async fn a_wrong_type_names_the_field() {
-    let World { mock, client, .. } = world().await;
+    let world = world().await;
+    let World { mock, client, .. } = &world;
     let hi = json!([{ "role": "user", "content": "hi" }]);
     let model = "@openai-prod/mock";
     let chats = [
@@ -79,7 +82,8 @@ async fn a_wrong_type_names_the_field() {
 
 #[tokio::test]
 async fn an_unknown_provider_slug_is_a_400_that_names_it() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     let said = refused(client.chat(&chat("@nobody/mock", "hi")).send().await, 400, false, "chat").await;
     assert!(said.contains("nobody"), "{said}");
     let said =
@@ -90,14 +94,16 @@ async fn an_unknown_provider_slug_is_a_400_that_names_it() {
 
 #[tokio::test]
 async fn a_model_without_a_slug_is_refused_in_words() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     let said = refused(client.chat(&chat("no-such-model", "hi")).send().await, 400, false, "chat").await;
     assert!(said.contains("no-such-model") || said.contains('@'), "{said}");
 }
 
 #[tokio::test]
 async fn a_model_that_upstream_lacks_is_upstreams_404() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in ["openai-prod", "anthropic-prod", "google-prod"] {
         let model = format!("@{provider}/missing-model");
         let said = refused(client.chat(&chat(&model, "hi")).send().await, 404, false, provider).await;
@@ -108,7 +114,8 @@ async fn a_model_that_upstream_lacks_is_upstreams_404() {
 
 #[tokio::test]
 async fn a_missing_or_unknown_key_is_a_401() {
-    let World { mock, gateway, .. } = world().await;
+    let world = world().await;
+    let World { mock, gateway, .. } = &world;
     for client in [gateway.client(), gateway.with_key("tg-nobody"), gateway.with_key("")] {
         refused(client.chat(&chat("@openai-prod/mock", "hi")).send().await, 401, false, "chat").await;
         refused(
@@ -125,7 +132,8 @@ async fn a_missing_or_unknown_key_is_a_401() {
 
 #[tokio::test]
 async fn the_key_may_stand_in_any_of_four_headers() {
-    let World { gateway, .. } = world().await;
+    let world = world().await;
+    let World { gateway, .. } = &world;
     let body = chat("@openai-prod/mock", "hi");
     for name in ["x-portkey-api-key", "x-tidegate-api-key", "x-api-key", "x-goog-api-key"] {
         let answer = gateway.client().chat(&body).header(name, KEY).send().await;
@@ -140,7 +148,8 @@ async fn the_key_may_stand_in_any_of_four_headers() {
 async fn an_expired_key_is_a_401_that_says_so() {
     let mock = Mock::start();
     let settings = providers(&mock).key("old", KEY, "expires = \"2020-01-01T00:00:00Z\"");
-    let World { client, .. } = world_with(mock, settings).await;
+    let world = world_with(mock, settings).await;
+    let World { client, .. } = &world;
     let said = refused(client.chat(&chat("@openai-prod/mock", "hi")).send().await, 401, false, "chat").await;
     assert!(said.to_lowercase().contains("expired"), "{said}");
     let said =
@@ -153,7 +162,8 @@ async fn an_expired_key_is_a_401_that_says_so() {
 async fn a_model_that_the_key_may_not_use_is_a_412() {
     let mock = Mock::start();
     let settings = providers(&mock).key("narrow", KEY, "models = [\"@openai-prod/*\"]");
-    let World { mock, client, .. } = world_with(mock, settings).await;
+    let world = world_with(mock, settings).await;
+    let World { mock, client, .. } = &world;
     assert_eq!(client.chat(&chat("@openai-prod/mock", "hi")).send().await.status, 200);
     mock.reset();
     let said =
@@ -168,7 +178,8 @@ async fn a_model_that_the_key_may_not_use_is_a_412() {
 async fn a_body_that_is_too_large_is_a_413() {
     let mock = Mock::start();
     let settings = providers(&mock).key("tests", KEY, "").toml("[limits]\nbody_bytes = 1_000_000");
-    let World { client, .. } = world_with(mock, settings).await;
+    let world = world_with(mock, settings).await;
+    let World { client, .. } = &world;
     let body = chat("@openai-prod/mock", &"x".repeat(1_200_000));
     refused(client.chat(&body).send().await, 413, false, "chat").await;
     refused(client.chat(&body).chunked().send().await, 413, false, "chunked").await;
@@ -178,7 +189,8 @@ async fn a_body_that_is_too_large_is_a_413() {
 
 #[tokio::test]
 async fn a_wrong_method_is_a_405() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     refused(client.get("/v1/chat/completions").send().await, 405, false, "GET chat").await;
     refused(client.request("DELETE", "/v1/messages").send().await, 405, true, "DELETE messages").await;
     refused(client.post("/v1/models", &json!({})).send().await, 405, false, "POST models").await;
@@ -186,7 +198,8 @@ async fn a_wrong_method_is_a_405() {
 
 #[tokio::test]
 async fn an_unknown_path_is_a_404() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     let said = refused(client.get("/nowhere").send().await, 404, false, "GET").await;
     assert!(said.contains("/nowhere"), "it names the path: {said}");
     let message = client.post("/v1/messages/nowhere", &json!({}));
@@ -195,7 +208,8 @@ async fn an_unknown_path_is_a_404() {
 
 #[tokio::test]
 async fn a_bad_config_header_is_a_400() {
-    let World { mock, client, .. } = world().await;
+    let world = world().await;
+    let World { mock, client, .. } = &world;
     for config in ["{\"strategy\":", "{\"strategy\":{\"mode\":\"dice\"}}", "pc-unknown"] {
         let request = client.chat(&chat("@openai-prod/mock", "hi")).header("x-portkey-config", config);
         refused(request.send().await, 400, false, config).await;
@@ -205,7 +219,8 @@ async fn a_bad_config_header_is_a_400() {
 
 #[tokio::test]
 async fn kindness_to_clients_costs_nothing() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     // A doubled slash, an empty header, unknown members and a chunked body all occur in ordinary use.
     let mut body = chat("@openai-prod/mock", "hi");
     body["top_k"] = 5.into();

@@ -151,7 +151,8 @@ async fn a_call_without_max_tokens_is_capped_at_what_the_budget_affords() {
 
 #[tokio::test]
 async fn an_upstream_that_fails_costs_nothing() {
-    let World { gateway, client, .. } = one_dollar("").await;
+    let world = one_dollar("").await;
+    let World { gateway, client, .. } = &world;
     for fault in ["status=500", "status=429", "error_first"] {
         client.chat(&chat_stream("@openai-prod/mock", &format!("[[{fault}]]"))).send().await;
         client.chat(&chat("@openai-prod/mock", "[[status=503]]")).send().await;
@@ -162,7 +163,8 @@ async fn an_upstream_that_fails_costs_nothing() {
 
 #[tokio::test]
 async fn spend_is_exact_when_upstream_reports_it() {
-    let World { gateway, client, .. } = one_dollar("").await;
+    let world = one_dollar("").await;
+    let World { gateway, client, .. } = &world;
     let body = chat_stream("@openai-prod/mock", "[[chunks=10&input=100]] exact");
     client.chat(&body).send().await.events().await;
     client.chat(&chat("@openai-prod/mock", "[[chunks=20&input=200]] exact")).send().await.expect(200).await;
@@ -172,7 +174,8 @@ async fn spend_is_exact_when_upstream_reports_it() {
 
 #[tokio::test]
 async fn an_unpriced_model_is_refused_on_a_key_with_a_budget() {
-    let World { mock, client, .. } = one_dollar("").await;
+    let world = one_dollar("").await;
+    let World { mock, client, .. } = &world;
     let mut answer = client.chat(&chat("@openai-prod/mock-unpriced", "hi")).send().await;
     let said = openai_error(&answer.json().await);
     assert!((400..500).contains(&answer.status), "{}", answer.status);
@@ -182,8 +185,9 @@ async fn an_unpriced_model_is_refused_on_a_key_with_a_budget() {
 
 #[tokio::test]
 async fn kill_9_loses_nothing_that_upstream_was_asked_to_do() {
-    let World { mock, mut gateway, client } = one_dollar("[ledger]\ndurability = \"each\"").await;
-    let streams = start_streams(&client, 300, 25);
+    let mut world = one_dollar("[ledger]\ndurability = \"each\"").await;
+    let World { mock, gateway, client } = &mut world;
+    let streams = start_streams(client, 300, 25);
     wait::until("a load of running streams", || {
         let running = mock.requests().iter().filter(|record| record.chunks_sent() >= 5).count();
         (running >= 100).then_some(())
@@ -209,7 +213,7 @@ async fn kill_9_loses_nothing_that_upstream_was_asked_to_do() {
     );
 
     let pieces: i64 = mock.requests().iter().map(|record| record.chunks_sent() as i64).sum();
-    let budget = listed_budget(&gateway);
+    let budget = listed_budget(gateway);
     let spent = budget["spent"].as_i64().expect("an integer");
     assert!(spent >= pieces * OUTPUT_NANO, "upstream made {pieces} tokens, the ledger says {budget}");
     assert!(spent <= DOLLAR, "{budget}");
@@ -231,7 +235,8 @@ fn listed_budget(gateway: &Gateway) -> Value {
 
 #[tokio::test]
 async fn a_restart_forgets_no_spend() {
-    let World { mut gateway, client, .. } = one_dollar("").await;
+    let mut world = one_dollar("").await;
+    let World { gateway, client, .. } = &mut world;
     client.chat(&chat("@openai-prod/mock", "[[chunks=20&input=200]]")).send().await.expect(200).await;
     let before = gateway.settled_budget("paying").await;
     assert!(gateway.terminate().await.success(), "a drain is a success");

@@ -31,26 +31,28 @@ async fn read_two_pieces_and_leave(client: &Client, model: &str, text: &str, ant
 
 #[tokio::test]
 async fn hanging_up_stops_an_upstream_that_is_talking() {
-    let World { mock, client, .. } = world().await;
+    let world = world().await;
+    let World { mock, client, .. } = &world;
     for provider in ["openai-prod", "anthropic-prod", "google-prod"] {
         let text = format!("[[chunks=5000&delay_ms=20]] {provider} talks");
         let model = format!("@{provider}/mock");
-        let left = read_two_pieces_and_leave(&client, &model, &text, false).await;
-        let took = closed_after(&mock, &format!("{provider} talks"), left).await;
+        let left = read_two_pieces_and_leave(client, &model, &text, false).await;
+        let took = closed_after(mock, &format!("{provider} talks"), left).await;
         assert!(took < PROMPT, "{provider}: upstream saw it after {took:?}");
     }
 }
 
 #[tokio::test]
 async fn hanging_up_stops_an_upstream_that_is_silent() {
-    let World { mock, client, .. } = world().await;
+    let world = world().await;
+    let World { mock, client, .. } = &world;
     for provider in ["openai-prod", "anthropic-prod", "google-prod"] {
         for anthropic in [false, true] {
             let mark = format!("{provider} silent {anthropic}");
             let text = format!("[[chunks=9&stall_after=2]] {mark}");
             let model = format!("@{provider}/mock");
-            let left = read_two_pieces_and_leave(&client, &model, &text, anthropic).await;
-            let took = closed_after(&mock, &mark, left).await;
+            let left = read_two_pieces_and_leave(client, &model, &text, anthropic).await;
+            let took = closed_after(mock, &mark, left).await;
             assert!(took < PROMPT, "{mark}: upstream saw it after {took:?}");
         }
     }
@@ -58,7 +60,8 @@ async fn hanging_up_stops_an_upstream_that_is_silent() {
 
 #[tokio::test]
 async fn hanging_up_before_the_first_token_stops_upstream() {
-    let World { mock, client, .. } = world().await;
+    let world = world().await;
+    let World { mock, client, .. } = &world;
     for (what, directive) in [("head", "head_delay_ms=60000"), ("first", "first_delay_ms=60000")] {
         let mark = format!("before the {what}");
         let request = client.chat(&chat_stream("@openai-prod/mock", &format!("[[{directive}]] {mark}")));
@@ -66,21 +69,24 @@ async fn hanging_up_before_the_first_token_stops_upstream() {
         wait::until("upstream to be asked", || mock.find(&mark).pop()).await;
         let left = Instant::now();
         asking.abort();
-        // The request future owns its socket through a task; aborting drops the sender, which closes it.
-        let took = closed_after(&mock, &mark, left).await;
+        // Also drops an answer whose head has come already.
+        drop(asking);
+        let took = closed_after(mock, &mark, left).await;
         assert!(took < PROMPT, "{mark}: upstream saw it after {took:?}");
     }
 }
 
 #[tokio::test]
 async fn hanging_up_on_a_whole_answer_stops_upstream() {
-    let World { mock, client, .. } = world().await;
+    let world = world().await;
+    let World { mock, client, .. } = &world;
     let request = client.chat(&chat("@openai-prod/mock", "[[head_delay_ms=60000]] whole"));
     let asking = tokio::spawn(request.try_send());
     wait::until("upstream to be asked", || mock.find("whole").pop()).await;
     let left = Instant::now();
     asking.abort();
-    let took = closed_after(&mock, "whole", left).await;
+    drop(asking);
+    let took = closed_after(mock, "whole", left).await;
     assert!(took < PROMPT, "upstream saw it after {took:?}");
 }
 

@@ -9,7 +9,8 @@ const DIALECTS: [&str; 3] = ["openai-prod", "anthropic-prod", "google-prod"];
 
 #[tokio::test]
 async fn chat_completions() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in DIALECTS {
         let body = chat(&format!("@{provider}/mock"), "one two three");
         let answer = client.chat(&body).send().await.expect(200).await;
@@ -24,7 +25,8 @@ async fn chat_completions() {
 
 #[tokio::test]
 async fn messages() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in DIALECTS {
         let body = message(&format!("@{provider}/mock"), "one two three", false);
         let answer = client.message(&body).send().await.expect(200).await;
@@ -39,7 +41,8 @@ async fn messages() {
 
 #[tokio::test]
 async fn count_tokens() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     let mut body = message("@anthropic-prod/mock", "one two three", false);
     body.as_object_mut().expect("an object").remove("max_tokens");
     let request = client.post("/v1/messages/count_tokens", &body).header("anthropic-version", "2023-06-01");
@@ -52,7 +55,8 @@ async fn count_tokens() {
 
 #[tokio::test]
 async fn responses() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in DIALECTS {
         let mut body = json!({ "model": format!("@{provider}/mock"), "input": "one two three" });
         let answer = client.post("/v1/responses", &body).send().await.expect(200).await;
@@ -78,7 +82,8 @@ async fn responses() {
 
 #[tokio::test]
 async fn completions() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     let mut body = json!({ "model": "@openai-prod/mock", "prompt": "one two" });
     let answer = client.post("/v1/completions", &body).send().await.expect(200).await;
     assert_eq!(answer["choices"][0]["text"], "echo: one two", "{answer}");
@@ -94,7 +99,8 @@ async fn completions() {
 
 #[tokio::test]
 async fn embeddings() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in ["openai-prod", "google-prod"] {
         let mut body = json!({ "model": format!("@{provider}/mock"), "input": ["one", "two"] });
         let answer = client.post("/v1/embeddings", &body).send().await.expect(200).await;
@@ -120,7 +126,8 @@ async fn embeddings() {
 
 #[tokio::test]
 async fn images() {
-    let World { mock, client, .. } = world().await;
+    let world = world().await;
+    let World { mock, client, .. } = &world;
     let body = json!({ "model": "@openai-prod/dall-e-3", "prompt": "a pier", "n": 2, "size": "1024x1024" });
     let answer = client.post("/v1/images/generations", &body).send().await.expect(200).await;
     assert_eq!(answer["data"].as_array().map(Vec::len), Some(2), "{answer}");
@@ -137,7 +144,8 @@ async fn images() {
 
 #[tokio::test]
 async fn audio() {
-    let World { mock, client, .. } = world().await;
+    let world = world().await;
+    let World { mock, client, .. } = &world;
     let body = json!({ "model": "@openai-prod/tts-1", "input": "Hello there", "voice": "alloy" });
     let mut answer = client.post("/v1/audio/speech", &body).send().await;
     assert_eq!(answer.status, 200);
@@ -193,7 +201,8 @@ async fn models_are_listed_as_slugs_and_only_those_the_key_may_use() {
     let mock = Mock::start();
     let models = "models = [\"@openai-prod/mock\", \"@anthropic-prod/*\"]";
     let settings = providers(&mock).key("tests", KEY, "").key("narrow", NARROW, models);
-    let World { gateway, client, .. } = world_with(mock, settings).await;
+    let world = world_with(mock, settings).await;
+    let World { gateway, client, .. } = &world;
     let list = client.get("/v1/models").send().await.expect(200).await;
     assert_eq!(list["object"], "list");
     let all = ids(&list);
@@ -221,7 +230,8 @@ async fn models_are_listed_as_slugs_and_only_those_the_key_may_use() {
 
 #[tokio::test]
 async fn health_needs_no_key() {
-    let World { gateway, .. } = world().await;
+    let world = world().await;
+    let World { gateway, .. } = &world;
     for path in ["/v1/health", "/v1/ready"] {
         assert_eq!(gateway.client().get(path).send().await.status, 200, "{path}");
     }
@@ -229,8 +239,9 @@ async fn health_needs_no_key() {
 
 #[tokio::test]
 async fn the_admin_api_needs_the_admin_key() {
-    let World { gateway, client, .. } = world().await;
-    for client in [client, gateway.client()] {
+    let world = world().await;
+    let World { gateway, client, .. } = &world;
+    for client in [client.clone(), gateway.client()] {
         let status = client.get("/v1/admin/state").send().await.status;
         assert!(status == 401 || status == 403, "{status}");
     }
@@ -248,7 +259,8 @@ async fn limits_are_told_and_kept() {
     let mock = Mock::start();
     let limits = "limits = [ { requests = 3, per = \"minute\" } ]";
     let settings = providers(&mock).key("tests", KEY, limits);
-    let World { mock, client, .. } = world_with(mock, settings).await;
+    let world = world_with(mock, settings).await;
+    let World { mock, client, .. } = &world;
     let mut statuses = Vec::new();
     for _ in 0..5 {
         let answer = client.chat(&chat("@openai-prod/mock", "hi")).send().await;
@@ -268,7 +280,8 @@ async fn limits_are_told_and_kept() {
 async fn concurrency_is_kept_and_given_back() {
     let mock = Mock::start();
     let settings = providers(&mock).key("tests", KEY, "limits = [ { concurrent = 2 } ]");
-    let World { client, .. } = world_with(mock, settings).await;
+    let world = world_with(mock, settings).await;
+    let World { client, .. } = &world;
     let stream = crate::support::chat_stream("@openai-prod/mock", "[[chunks=9&stall_after=1]]");
     let first = client.chat(&stream).send().await;
     let second = client.chat(&stream).send().await;

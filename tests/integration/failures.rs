@@ -13,7 +13,8 @@ const PROVIDERS: [&str; 3] = ["openai-prod", "anthropic-prod", "google-prod"];
 
 #[tokio::test]
 async fn upstream_dying_in_the_middle_is_an_error_event_in_the_clients_dialect() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in PROVIDERS {
         let model = format!("@{provider}/mock");
         for fault in ["close_after=2", "error_after=2", "malformed_after=2&close_after=3", "end_after=2"] {
@@ -48,7 +49,8 @@ async fn upstream_dying_in_the_middle_is_an_error_event_in_the_clients_dialect()
 
 #[tokio::test]
 async fn an_error_before_content_is_an_ordinary_error() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in PROVIDERS {
         let model = format!("@{provider}/mock");
         for fault in ["error_first", "close_after=0", "end_after=0"] {
@@ -67,7 +69,8 @@ async fn an_error_before_content_is_an_ordinary_error() {
 
 #[tokio::test]
 async fn a_status_of_upstream_is_kept() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in PROVIDERS {
         let model = format!("@{provider}/mock");
         for status in [400, 401, 403, 404, 413, 422, 429, 500, 503] {
@@ -94,7 +97,8 @@ async fn a_status_of_upstream_is_kept() {
 
 #[tokio::test]
 async fn an_error_without_json_is_still_a_sentence() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in PROVIDERS {
         for body in ["html", "empty"] {
             let text = format!("[[status=502&error_body={body}]]");
@@ -116,7 +120,8 @@ async fn an_upstream_that_refuses_connections_is_an_error() {
     let settings = Settings::new()
         .provider_at("down", "openai", &format!("http://{free}/v1"), crate::support::PRICES)
         .key("tests", KEY, "");
-    let World { client, .. } = world_with(mock, settings).await;
+    let world = world_with(mock, settings).await;
+    let World { client, .. } = &world;
     for stream in [false, true] {
         let body = if stream { chat_stream("@down/mock", "hi") } else { chat("@down/mock", "hi") };
         let mut answer = client.chat(&body).send().await;
@@ -138,7 +143,8 @@ fn impatient(mock: &Mock) -> Settings {
 async fn an_upstream_that_stalls_is_an_idle_timeout() {
     let mock = Mock::start();
     let settings = impatient(&mock);
-    let World { mock, client, .. } = world_with(mock, settings).await;
+    let world = world_with(mock, settings).await;
+    let World { mock, client, .. } = &world;
     for provider in PROVIDERS {
         let text = format!("[[chunks=9&stall_after=2]] {provider} stalls");
         let started = Instant::now();
@@ -157,7 +163,8 @@ async fn an_upstream_that_stalls_is_an_idle_timeout() {
 async fn an_upstream_that_never_starts_is_a_408() {
     let mock = Mock::start();
     let settings = impatient(&mock);
-    let World { client, .. } = world_with(mock, settings).await;
+    let world = world_with(mock, settings).await;
+    let World { client, .. } = &world;
     for fault in ["head_delay_ms=60000", "first_delay_ms=60000"] {
         let body = chat_stream("@openai-prod/mock", &format!("[[{fault}]]"));
         let mut answer = client.chat(&body).send().await;
@@ -168,7 +175,8 @@ async fn an_upstream_that_never_starts_is_a_408() {
 
 #[tokio::test]
 async fn a_timeout_in_a_header_is_a_408() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for (stream, fault) in [(false, "head_delay_ms=60000"), (true, "first_delay_ms=60000")] {
         let text = format!("[[{fault}]]");
         let body =
@@ -181,7 +189,8 @@ async fn a_timeout_in_a_header_is_a_408() {
 
 #[tokio::test]
 async fn a_whole_answer_that_is_not_json_is_an_error() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     let body = chat("@openai-prod/mock", "[[status=200&error_body=html]]");
     let mut answer = client.chat(&body).send().await;
     assert!(answer.status >= 500, "not a 200 with an error inside: {}", answer.status);

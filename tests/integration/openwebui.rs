@@ -97,7 +97,8 @@ async fn open_webui() -> World {
 
 #[tokio::test]
 async fn every_recorded_request_gets_a_right_answer() {
-    let World { gateway, .. } = open_webui().await;
+    let world = open_webui().await;
+    let World { gateway, .. } = &world;
     let recorded = Recorded::load();
     assert_eq!(recorded.requests.len(), 48);
     for request in &recorded.requests {
@@ -253,7 +254,8 @@ async fn responses_stream(name: &str, mut answer: Answer) {
 
 #[tokio::test]
 async fn parameters_reach_a_reasoning_model_in_its_form() {
-    let World { mock, client, .. } = open_webui().await;
+    let world = open_webui().await;
+    let World { mock, client, .. } = &world;
     let client = client.with_key(KEY);
     let recorded = Recorded::load();
     let request = recorded.requests.iter().find(|request| request["name"] == "owui-chat-params-gpt5");
@@ -269,7 +271,8 @@ async fn parameters_reach_a_reasoning_model_in_its_form() {
 
 #[tokio::test]
 async fn errors_and_streams_carry_cors_headers() {
-    let World { gateway, .. } = open_webui().await;
+    let world = open_webui().await;
+    let World { gateway, .. } = &world;
     let body = crate::support::chat_stream("@openai-prod/gpt-4o", "hi");
     for (key, status) in [("WRONG_KEY", 401), (KEY, 200)] {
         let answer = gateway.with_key(key).chat(&body).header("origin", ORIGIN).send().await;

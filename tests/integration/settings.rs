@@ -50,7 +50,8 @@ async fn a_secret_that_is_missing_is_named() {
 async fn check_says_the_same_without_starting() {
     let mock = Mock::start();
     let settings = providers(&mock).key("tests", KEY, "");
-    let World { gateway, .. } = world_with(mock, settings).await;
+    let world = world_with(mock, settings).await;
+    let World { gateway, .. } = &world;
     let good = gateway.run(&["check"]);
     assert!(good.status.success(), "{good:?}");
     gateway.write_settings_text(&format!("{}\nnonsense\n", gateway.settings_text()));
@@ -133,7 +134,8 @@ async fn a_reload_breaks_no_running_stream_and_forgets_no_spend() {
 async fn secrets_are_printed_nowhere() {
     let mock = Mock::start();
     let settings = providers(&mock).key("tests", KEY, "budget = { usd = 1.00 }");
-    let World { gateway, client, .. } = world_with(mock, settings).await;
+    let world = world_with(mock, settings).await;
+    let World { gateway, client, .. } = &world;
     client.chat(&chat("@openai-prod/mock", "a private question")).send().await.expect(200).await;
     client.chat(&chat("@openai-prod/mock", "[[status=500]] a private question")).send().await;
     let state: Value = gateway.state().await;

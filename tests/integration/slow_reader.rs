@@ -50,7 +50,8 @@ async fn standstill(read: impl Fn() -> u64) -> u64 {
 
 #[tokio::test]
 async fn a_slow_reader_gets_everything() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     let body = chat_stream("@openai-prod/mock", "[[chunks=300&pad=10000]]");
     let mut answer = client.chat(&body).receive_buffer(16 * 1024).send().await;
     let mut bytes = 0;

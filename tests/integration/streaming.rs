@@ -9,7 +9,8 @@ use crate::support::{KEY, World, chat_stream, message, world};
 
 #[tokio::test]
 async fn a_chat_stream_ends_with_done_and_hides_usage_nobody_asked_for() {
-    let World { mock, client, .. } = world().await;
+    let world = world().await;
+    let World { mock, client, .. } = &world;
     let mut answer = client.chat(&chat_stream("@openai-prod/mock", "hello you")).send().await;
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").starts_with("text/event-stream"), "{:?}", answer.headers);
@@ -30,7 +31,8 @@ async fn a_chat_stream_ends_with_done_and_hides_usage_nobody_asked_for() {
 
 #[tokio::test]
 async fn usage_is_the_last_chunk_for_a_client_that_asks() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in ["openai-prod", "anthropic-prod", "google-prod"] {
         let mut body = chat_stream(&format!("@{provider}/mock"), "one two three");
         body["stream_options"] = json!({ "include_usage": true });
@@ -48,7 +50,8 @@ async fn usage_is_the_last_chunk_for_a_client_that_asks() {
 
 #[tokio::test]
 async fn the_same_chat_streams_from_every_dialect() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in ["openai-prod", "anthropic-prod", "google-prod"] {
         let model = format!("@{provider}/mock");
         let mut answer = client.chat(&chat_stream(&model, "grüße 🌊 tide")).send().await;
@@ -70,7 +73,8 @@ async fn the_same_chat_streams_from_every_dialect() {
 
 #[tokio::test]
 async fn upstream_may_write_byte_by_byte_with_any_line_ends() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in ["openai-prod", "anthropic-prod", "google-prod"] {
         for how in ["split=1", "split=3&crlf", "crlf&comments", "split=1&comments"] {
             if provider == "google-prod" && how.contains("crlf") {
@@ -87,7 +91,8 @@ async fn upstream_may_write_byte_by_byte_with_any_line_ends() {
 
 #[tokio::test]
 async fn a_line_of_300_kb_passes() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in ["openai-prod", "anthropic-prod", "google-prod"] {
         let body = chat_stream(&format!("@{provider}/mock"), "[[big=300000&chunks=3]]");
         let events = client.chat(&body).send().await.events().await;
@@ -97,7 +102,8 @@ async fn a_line_of_300_kb_passes() {
 
 #[tokio::test]
 async fn an_upstream_without_done_still_gives_one() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     let body = chat_stream("@openai-prod/mock", "[[no_done]] hi");
     let events = client.chat(&body).send().await.events().await;
     assert_eq!(sse::chat_text(&events), "echo: hi");
@@ -106,7 +112,8 @@ async fn an_upstream_without_done_still_gives_one() {
 
 #[tokio::test]
 async fn pieces_are_not_held_back() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in ["openai-prod", "anthropic-prod", "google-prod"] {
         // Upstream sends two pieces and then nothing: both must arrive although nothing follows.
         let body = chat_stream(&format!("@{provider}/mock"), "[[chunks=9&stall_after=2]]");
@@ -123,13 +130,14 @@ async fn pieces_are_not_held_back() {
 /// The added delay, not the delay: both clients ask the same upstream in the same run, in turns.
 #[tokio::test]
 async fn the_first_token_comes_within_5_ms_of_upstreams() {
-    let World { mock, client, .. } = world().await;
+    let world = world().await;
+    let World { mock, client, .. } = &world;
     let direct = Client::new(mock.addr()).with_key("any");
     let mut through = Vec::new();
     let mut without = Vec::new();
     for round in 0..41 {
         let text = "[[first_delay_ms=3&chunks=5&delay_ms=1]]";
-        let gateway = first_token(&client, "@openai-prod/mock", text).await;
+        let gateway = first_token(client, "@openai-prod/mock", text).await;
         let upstream = first_token(&direct, "mock", text).await;
         if round > 0 {
             through.push(gateway);
@@ -157,7 +165,8 @@ fn median(times: &mut [Duration]) -> Duration {
 
 #[tokio::test]
 async fn tool_calls_stream_from_every_dialect() {
-    let World { client, .. } = world().await;
+    let world = world().await;
+    let World { client, .. } = &world;
     for provider in ["openai-prod", "anthropic-prod", "google-prod"] {
         let mut body = chat_stream(&format!("@{provider}/mock"), "[[tools=2]] weather?");
         let parameters = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
@@ -189,7 +198,8 @@ async fn tool_calls_stream_from_every_dialect() {
 
 #[tokio::test]
 async fn streams_are_neither_cached_nor_compressed_on_the_way() {
-    let World { gateway, .. } = world().await;
+    let world = world().await;
+    let World { gateway, .. } = &world;
     let client = gateway.with_key(KEY);
     let body = chat_stream("@openai-prod/mock", "hi");
     let answer = client.chat(&body).header("accept-encoding", "gzip, deflate, br").send().await;
