@@ -1,0 +1,510 @@
+//! Connections and routes of the scripted upstream.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::body::{MockBody, Stream};
+use super::record::{Connection, Fate, Record, Recorder};
+use super::reply::{Asked, Reply};
+use super::script::Script;
+use super::strict::{self, Refusal};
+use super::{anthropic, gemini, openai, responses};
+
+type Response = http::Response<MockBody>;
+
+pub(super) async fn serve(listener: TcpListener, recorder: Arc<Recorder>) {
+    let listener = tokio::net::TcpListener::from_std(listener).expect("a listener for tokio");
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // Out of file descriptors, or a peer that left already: the next one may fare better.
+            Err(_) => continue,
+        };
+        let recorder = Arc::clone(&recorder);
+        tokio::spawn(async move {
+            stream.set_nodelay(true).ok();
+            let connection = Arc::new(Connection::default());
+            let io = TokioIo::new(Counted { stream, connection: Arc::clone(&connection) });
+            let service =
+                service_fn(|request| answer(request, Arc::clone(&recorder), Arc::clone(&connection)));
+            // A cut connection is part of many scripts.
+            let _ = http1::Builder::new().serve_connection(io, service).await;
+        });
+    }
+}
+
+/// Counts what the socket took.
+struct Counted {
+    stream: TcpStream,
+    connection: Arc<Connection>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = poll {
+            self.connection.written.fetch_add(written as u64, Relaxed);
+        }
+        poll
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(written)) = poll {
+            self.connection.written.fetch_add(written as u64, Relaxed);
+        }
+        poll
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+async fn answer(
+    request: http::Request<Incoming>,
+    recorder: Arc<Recorder>,
+    connection: Arc<Connection>,
+) -> Result<Response, Infallible> {
+    let (head, body) = request.into_parts();
+    let headers = head.headers.iter();
+    let record = Arc::new(Record {
+        at: Instant::now(),
+        method: head.method.to_string(),
+        target: head.uri.to_string(),
+        headers: headers
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect(),
+        body: OnceLock::new(),
+        written_before: connection.written.load(Relaxed),
+        connection,
+        status: Default::default(),
+        chunks_sent: Default::default(),
+        bytes_sent: Default::default(),
+        written_at_end: OnceLock::new(),
+        first_piece_at: OnceLock::new(),
+        finished_at: OnceLock::new(),
+        client_closed_at: OnceLock::new(),
+    });
+    let fate = Fate { record: Arc::clone(&record) };
+    let path = head.uri.path();
+    if let Some(admin) = path.strip_prefix("/__mock/") {
+        let answer = match (head.method.as_str(), admin) {
+            ("GET", "requests") => recorder.to_json(),
+            ("POST", "reset") => {
+                recorder.reset();
+                json!({ "reset": true })
+            }
+            _ => json!({ "routes": ["GET /__mock/requests", "POST /__mock/reset"] }),
+        };
+        return Ok(json_response(200, &answer, fate));
+    }
+    recorder.add(Arc::clone(&record));
+    let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let _ = record.body.set(bytes.clone());
+    let route = Route::of(&head.method, path);
+    let call = Call { headers: &head.headers, path, query: head.uri.query().unwrap_or_default(), bytes };
+    let response = respond(route, &call, fate).await;
+    record.status.store(response.status().as_u16(), Relaxed);
+    Ok(response)
+}
+
+/// A request as the routes see it.
+struct Call<'a> {
+    headers: &'a HeaderMap,
+    path: &'a str,
+    query: &'a str,
+    bytes: Bytes,
+}
+
+impl Call<'_> {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The key, wherever the vendors look for theirs.
+    fn credential(&self) -> String {
+        let bearer = self.header("authorization").map(|value| value.trim_start_matches("Bearer ").to_owned());
+        let named = ["x-api-key", "api-key", "x-goog-api-key"].iter().find_map(|name| self.header(name));
+        let in_query = self.query.split('&').find_map(|pair| pair.strip_prefix("key="));
+        bearer.or(named.map(str::to_owned)).or(in_query.map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// The last segment of the path, without percent signs and without `:method`.
+    fn last_segment(&self) -> String {
+        let segment = self.path.rsplit('/').next().unwrap_or_default();
+        let segment = percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
+        segment.rsplit_once(':').map_or(segment.clone(), |(model, _)| model.to_owned())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Route {
+    Chat,
+    Completions,
+    Embeddings,
+    Images,
+    ImageEdits,
+    Speech,
+    Transcriptions,
+    Responses,
+    Messages,
+    CountTokens,
+    Generate,
+    StreamGenerate,
+    Embed,
+    BatchEmbed,
+    GeminiCount,
+    Models,
+    Model,
+    Unknown,
+}
+
+impl Route {
+    /// Looks at the end of the path alone, so that every base path a gateway may use works.
+    fn of(method: &Method, path: &str) -> Route {
+        let ends = |end: &str| path.ends_with(end);
+        if method == Method::GET {
+            let inner = path.rsplit_once('/').map(|(parent, _)| parent.ends_with("/models")).unwrap_or(false);
+            return match () {
+                () if ends("/models") => Route::Models,
+                () if inner => Route::Model,
+                () => Route::Unknown,
+            };
+        }
+        match () {
+            () if method != Method::POST => Route::Unknown,
+            () if ends("/chat/completions") => Route::Chat,
+            () if ends("/completions") => Route::Completions,
+            () if ends("/embeddings") => Route::Embeddings,
+            () if ends("/images/generations") => Route::Images,
+            () if ends("/images/edits") || ends("/images/variations") => Route::ImageEdits,
+            () if ends("/audio/speech") => Route::Speech,
+            () if ends("/audio/transcriptions") || ends("/audio/translations") => Route::Transcriptions,
+            () if ends("/responses") => Route::Responses,
+            () if ends("/messages") => Route::Messages,
+            () if ends("/messages/count_tokens") => Route::CountTokens,
+            () if ends(":generateContent") => Route::Generate,
+            () if ends(":streamGenerateContent") => Route::StreamGenerate,
+            () if ends(":embedContent") => Route::Embed,
+            () if ends(":batchEmbedContents") => Route::BatchEmbed,
+            () if ends(":countTokens") => Route::GeminiCount,
+            () => Route::Unknown,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Dialect {
+    OpenAi,
+    Anthropic,
+    Gemini,
+}
+
+impl Dialect {
+    fn of(route: Route, call: &Call<'_>) -> Dialect {
+        match route {
+            Route::Messages | Route::CountTokens => Dialect::Anthropic,
+            Route::Generate
+            | Route::StreamGenerate
+            | Route::Embed
+            | Route::BatchEmbed
+            | Route::GeminiCount => Dialect::Gemini,
+            Route::Models | Route::Model | Route::Unknown => match () {
+                () if call.header("anthropic-version").is_some() => Dialect::Anthropic,
+                () if call.header("x-goog-api-key").is_some() || call.query.contains("key=") => {
+                    Dialect::Gemini
+                }
+                () => Dialect::OpenAi,
+            },
+            _ => Dialect::OpenAi,
+        }
+    }
+
+    fn error(self, status: u16, message: &str) -> Value {
+        match self {
+            Dialect::OpenAi => openai::error_body(status, message),
+            Dialect::Anthropic => anthropic::error_body(status, message),
+            Dialect::Gemini => gemini::error_body(status, message),
+        }
+    }
+}
+
+async fn respond(route: Route, call: &Call<'_>, fate: Fate) -> Response {
+    let dialect = Dialect::of(route, call);
+    let key = call.credential();
+    if key.contains("bad-key") {
+        let error = dialect.error(401, "Incorrect API key provided.");
+        return json_response(401, &error, fate);
+    }
+    let body: Value = serde_json::from_slice(&call.bytes).unwrap_or(Value::Null);
+    let is_form = call.header("content-type").is_some_and(|kind| kind.starts_with("multipart/form-data"));
+    if !is_form && body.is_null() && !matches!(route, Route::Models | Route::Model | Route::Unknown) {
+        let error = dialect.error(400, "We could not parse the JSON body of your request.");
+        return json_response(400, &error, fate);
+    }
+    let form = if is_form { Form::of(call) } else { Form::default() };
+    let asked = asked(route, call, &body, &form);
+    let script = Script::of(call.header("x-mock-script"), &body, &asked.model, &asked.text);
+    tokio::time::sleep(script.head_delay).await;
+    if let Some(status) = script.status {
+        return scripted_error(dialect, status, &script, fate);
+    }
+    if let Err((status, message)) = refusal(route, &asked, &body) {
+        return json_response(status, &dialect.error(status, &message), fate);
+    }
+    let reply = || Reply::to(&asked, &script);
+    let limits = [
+        ("x-ratelimit-limit-requests", "5000"),
+        ("x-ratelimit-remaining-requests", "4999"),
+        ("x-request-id", "req_mock"),
+    ];
+    let mut response = match route {
+        Route::Chat if asked.wants_stream => {
+            let stream = openai::chat_stream(&reply(), &body, &script);
+            stream_response(stream, script, "text/event-stream; charset=utf-8", fate)
+        }
+        Route::Chat => json_response(200, &openai::chat(&reply()), fate),
+        Route::Completions if asked.wants_stream => {
+            let stream = openai::completion_stream(&reply(), &body, &script);
+            stream_response(stream, script, "text/event-stream", fate)
+        }
+        Route::Completions => json_response(200, &openai::completion(&reply()), fate),
+        Route::Responses if asked.wants_stream => {
+            stream_response(responses::response_stream(&reply()), script, "text/event-stream", fate)
+        }
+        Route::Responses => json_response(200, &responses::response(&reply()), fate),
+        Route::Messages if asked.wants_stream => stream_response(
+            anthropic::message_stream(&reply()),
+            script,
+            "text/event-stream; charset=utf-8",
+            fate,
+        ),
+        Route::Messages => json_response(200, &anthropic::message(&reply()), fate),
+        Route::CountTokens => json_response(200, &json!({ "input_tokens": asked.words }), fate),
+        Route::Generate => json_response(200, &gemini::content(&reply()), fate),
+        Route::StreamGenerate => {
+            let as_sse = call.query.contains("alt=sse");
+            let kind = if as_sse { "text/event-stream" } else { "application/json" };
+            stream_response(gemini::content_stream(&reply(), as_sse), script, kind, fate)
+        }
+        Route::Embed => json_response(200, &json!({ "embedding": gemini::embedding(&body) }), fate),
+        Route::BatchEmbed => json_response(200, &gemini::embeddings(&body), fate),
+        Route::GeminiCount => json_response(200, &json!({ "totalTokens": asked.words }), fate),
+        Route::Embeddings => json_response(200, &openai::embeddings(&body), fate),
+        Route::Images => {
+            let count = body["n"].as_u64().unwrap_or(1);
+            let as_url = body["response_format"] == "url";
+            json_response(200, &openai::images(&asked.text, count, as_url), fate)
+        }
+        Route::ImageEdits => {
+            let count = form.field("n").parse().unwrap_or(1);
+            json_response(200, &openai::images(&form.field("prompt"), count, false), fate)
+        }
+        Route::Speech => {
+            let wav = openai::speech(body["input"].as_str().unwrap_or_default());
+            response(200, "audio/wav", MockBody::whole(wav, fate))
+        }
+        Route::Transcriptions => {
+            let heard = openai::transcription(form.file_bytes);
+            match form.field("response_format").as_str() {
+                "text" => response(200, "text/plain", MockBody::whole(heard["text"].to_string(), fate)),
+                _ => json_response(200, &heard, fate),
+            }
+        }
+        Route::Models => {
+            let list = match dialect {
+                Dialect::OpenAi => openai::models(),
+                Dialect::Anthropic => anthropic::models(),
+                Dialect::Gemini => gemini::models(),
+            };
+            json_response(200, &list, fate)
+        }
+        Route::Model => {
+            let id = call.last_segment();
+            match openai::MODELS.contains(&id.as_str()) {
+                true => json_response(200, &openai::model(&id), fate),
+                false => json_response(404, &dialect.error(404, "The model does not exist"), fate),
+            }
+        }
+        Route::Unknown => {
+            let message = format!("Unknown request URL: {}.", call.path);
+            json_response(404, &dialect.error(404, &message), fate)
+        }
+    };
+    for (name, value) in limits {
+        response.headers_mut().insert(name, value.parse().expect("a header value"));
+    }
+    response
+}
+
+fn asked(route: Route, call: &Call<'_>, body: &Value, form: &Form) -> Asked {
+    let path_model = || call.last_segment();
+    let mut asked = match route {
+        Route::Responses => responses::asked(body),
+        Route::Messages | Route::CountTokens => anthropic::asked(body),
+        Route::Generate | Route::StreamGenerate => gemini::asked(body, &path_model()),
+        Route::Embed | Route::BatchEmbed => Asked { model: path_model(), ..Asked::default() },
+        Route::GeminiCount if body["generateContentRequest"].is_object() => {
+            gemini::asked(&body["generateContentRequest"], &path_model())
+        }
+        Route::GeminiCount => gemini::asked(body, &path_model()),
+        _ => openai::asked(body),
+    };
+    if matches!(route, Route::Speech | Route::Embeddings) {
+        asked.text = body["input"].as_str().unwrap_or_default().to_owned();
+    }
+    if let Some((_, deployment)) = call.path.split_once("/openai/deployments/") {
+        // Azure names the model in the path.
+        asked.model = deployment.split('/').next().unwrap_or_default().to_owned();
+    }
+    if form.parsed {
+        asked.model = form.field("model");
+        asked.text = form.field("prompt");
+    }
+    asked
+}
+
+fn refusal(route: Route, asked: &Asked, body: &Value) -> Result<(), Refusal> {
+    if !matches!(route, Route::Models | Route::Model | Route::Unknown) {
+        strict::model(&asked.model)?;
+    }
+    match route {
+        Route::Chat => strict::chat(body),
+        Route::Messages => strict::messages(body, false),
+        Route::CountTokens => strict::messages(body, true),
+        Route::Generate | Route::StreamGenerate => strict::contents(body),
+        Route::Images if asked.model.starts_with("gpt-image") && body.get("response_format").is_some() => {
+            Err((400, "Unknown parameter: 'response_format'.".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn scripted_error(dialect: Dialect, status: u16, script: &Script, fate: Fate) -> Response {
+    let mut answer = match script.error_body.as_deref() {
+        Some("html") => {
+            let html = "<html><body><h1>502 Bad Gateway</h1></body></html>";
+            response(status, "text/html", MockBody::whole(html, fate))
+        }
+        Some("empty") => response(status, "text/plain", MockBody::whole("", fate)),
+        Some(text) => response(status, "text/plain", MockBody::whole(text.to_owned(), fate)),
+        None => {
+            let message = format!("the scripted upstream answers {status}");
+            json_response(status, &dialect.error(status, &message), fate)
+        }
+    };
+    if let Some(seconds) = script.retry_after {
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    answer
+}
+
+fn response(status: u16, kind: &str, body: MockBody) -> Response {
+    http::Response::builder()
+        .status(StatusCode::from_u16(status).expect("a status"))
+        .header(header::CONTENT_TYPE, kind)
+        .body(body)
+        .expect("a response")
+}
+
+fn json_response(status: u16, body: &Value, fate: Fate) -> Response {
+    response(status, "application/json", MockBody::whole(body.to_string(), fate))
+}
+
+fn stream_response(stream: Stream, script: Script, kind: &str, fate: Fate) -> Response {
+    response(200, kind, MockBody::pieces(stream, script, fate))
+}
+
+/// A multipart form, read as far as the answers need it.
+#[derive(Default)]
+struct Form {
+    parsed: bool,
+    fields: Vec<(String, String)>,
+    file_bytes: usize,
+}
+
+impl Form {
+    fn of(call: &Call<'_>) -> Form {
+        let mut form = Form { parsed: true, ..Form::default() };
+        let boundary =
+            call.header("content-type").and_then(|kind| kind.split("boundary=").nth(1)).unwrap_or_default();
+        let mark = format!("--{}", boundary.trim_matches('"'));
+        for part in split(&call.bytes, mark.as_bytes()) {
+            let Some(end) = find(part, b"\r\n\r\n") else { continue };
+            let head = String::from_utf8_lossy(&part[..end]).into_owned();
+            let value = part[end + 4..].strip_suffix(b"\r\n").unwrap_or(&part[end + 4..]);
+            let name = attribute(&head, " name=");
+            if head.contains("filename=") {
+                form.file_bytes += value.len();
+            } else {
+                form.fields.push((name, String::from_utf8_lossy(value).into_owned()));
+            }
+        }
+        form
+    }
+
+    fn field(&self, name: &str) -> String {
+        let found = self.fields.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+}
+
+fn attribute(head: &str, name: &str) -> String {
+    let value = head.split(name).nth(1).unwrap_or_default();
+    value.trim_start_matches('"').split(['"', ';', '\r']).next().unwrap_or_default().to_owned()
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+fn split<'a>(mut bytes: &'a [u8], mark: &[u8]) -> Vec<&'a [u8]> {
+    let mut parts = Vec::new();
+    while let Some(at) = find(bytes, mark) {
+        parts.push(&bytes[..at]);
+        bytes = &bytes[at + mark.len()..];
+    }
+    parts.push(bytes);
+    parts
+}
