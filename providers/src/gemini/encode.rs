@@ -228,6 +228,13 @@ fn media(at: usize, source: &Media, fallback: Option<&str>) -> Result<Value, Inv
         Media::Base64 { media_type, data } => {
             Ok(json!({"inlineData": {"mimeType": media_type, "data": data}}))
         }
+        Media::Url { url, .. } if url.starts_with("data:") => {
+            let inline = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+            let Some((mime, data)) = inline else {
+                return Err(InvalidCall::at(path(at), "data URLs must look like data:image/png;base64,…"));
+            };
+            Ok(json!({"inlineData": {"mimeType": mime, "data": data}}))
+        }
         Media::Url { url, media_type } => {
             let known = media_type.as_deref().or_else(|| mime_of(url)).or(fallback);
             let mut file = Map::new();
