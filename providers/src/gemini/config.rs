@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 use super::model::{Generation, is_pro};
 use crate::call::{ChatCall, ReasoningRequest, ResponseFormat};
 
-/// Smallest budget that Gemini 2.5 Pro accepts; it can't stop thinking.
-const PRO_LEAST_BUDGET: u64 = 128;
+/// Budgets that Gemini 2.5 Pro accepts; it can't stop thinking (Google's page on thinking).
+const PRO_BUDGETS: (u64, u64) = (128, 32_768);
+/// Budgets of the other 2.5 models; zero is no thinking.
+const FLASH_BUDGETS: (u64, u64) = (0, 24_576);
 
 /// Returns a member that has no place in the canonical call, under any of its spellings.
 pub(super) fn extra<'a>(call: &'a ChatCall, names: &[&str]) -> Option<&'a Value> {
@@ -59,16 +61,21 @@ fn thinking(model: &str, asked: &ReasoningRequest) -> Option<Value> {
     let raw_type = asked.raw.as_ref().and_then(|raw| raw.get("type")).and_then(Value::as_str);
     let disabled = (raw_type == Some("disabled")).then_some("none");
     let effort = asked.effort.as_deref().or(disabled);
+    let (least, most) = if is_pro(model) { PRO_BUDGETS } else { FLASH_BUDGETS };
     let mut config = Map::new();
     let mut include = asked.include_thoughts;
     match (asked.budget_tokens, effort, generation) {
+        (Some(budget), _, Generation::Budget) => {
+            // Clients written for Claude ask for more than Google allows; how much is a preference.
+            include = include.or((budget > 0).then_some(true));
+            config.insert("thinkingBudget".into(), budget.clamp(least, most).into());
+        }
         (Some(budget), _, _) => {
             include = include.or((budget > 0).then_some(true));
             config.insert("thinkingBudget".into(), budget.into());
         }
         (None, Some("none"), Generation::Budget) => {
             include = None;
-            let least = if is_pro(model) { PRO_LEAST_BUDGET } else { 0 };
             config.insert("thinkingBudget".into(), least.into());
         }
         (None, Some(effort), Generation::Budget) => {
@@ -147,6 +154,9 @@ mod tests {
         let config = thinking("gemini-2.5-pro", &both);
         assert_eq!(config, Some(json!({"thinkingBudget": 2048, "includeThoughts": true})));
         assert_eq!(thinking("gemini-2.0-flash", &both), None);
+        let much = ReasoningRequest { budget_tokens: Some(40_000), ..ReasoningRequest::default() };
+        assert_eq!(thinking("gemini-2.5-flash", &much).unwrap()["thinkingBudget"], 24_576);
+        assert_eq!(thinking("gemini-2.5-pro", &much).unwrap()["thinkingBudget"], 32_768);
         let off = ReasoningRequest { raw: Some(json!({"type": "disabled"})), ..ReasoningRequest::default() };
         assert_eq!(thinking("gemini-2.5-flash", &off), Some(json!({"thinkingBudget": 0})));
     }

@@ -87,7 +87,7 @@ fn instructions_alone_are_asked_as_a_question() {
 }
 
 #[test]
-fn tools_are_declared_in_googles_subset() {
+fn a_tool_round_trip_is_written() {
     let parameters = json!({
         "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
         "additionalProperties": false,
@@ -101,23 +101,21 @@ fn tools_are_declared_in_googles_subset() {
     };
     let got = ChatCall {
         tools: vec![tool],
-        tool_choice: Some(ToolChoice::Named("get_weather".into())),
+        tool_choice: Some(ToolChoice::Auto),
         parallel_tool_calls: Some(false),
-        ..call("gemini-2.5-pro", vec![user("Weather in Pune?")])
+        max_tokens: Some(5),
+        ..call(
+            "gemini-2.5-pro",
+            vec![
+                message(Role::System, vec![Part::text("Be brief")]),
+                user("Weather?"),
+                message(Role::Assistant, vec![called("call_1", "get_weather", r#"{"city":"Pune"}"#)]),
+                message(Role::Tool, vec![answered("call_1", "31C")]),
+            ],
+        )
     };
-    let got = body(&got).unwrap();
-    assert_eq!(
-        got["tools"],
-        json!([{"functionDeclarations": [{
-            "name": "get_weather",
-            "description": "Weather for a city",
-            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-        }]}])
-    );
-    assert_eq!(
-        got["toolConfig"],
-        json!({"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["get_weather"]}})
-    );
+    let expected: Value = serde_json::from_str(include_str!("../../fixtures/google/request.json")).unwrap();
+    assert_eq!(body(&got).unwrap(), expected);
 }
 
 #[test]

@@ -94,9 +94,9 @@ mod tests {
 
     #[test]
     fn an_array_wraps_the_error_of_a_stream() {
-        let error =
-            from_body(429, br#"[{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}]"#);
-        assert_eq!((error.status, error.message.as_str()), (429, "slow"));
+        let error = from_body(429, include_bytes!("../../fixtures/google/error_429.json"));
+        assert_eq!((error.status, error.kind.as_deref()), (429, Some("RESOURCE_EXHAUSTED")));
+        assert!(error.message.starts_with("You exceeded"));
     }
 
     #[test]
