@@ -130,11 +130,11 @@ pub trait Exchange: Send + Sync {
     /// [`InvalidCall`] when the vendor can't do what is asked.
     fn request(&self, model: &str, body: &Fields<'_>) -> Result<Vec<u8>, InvalidCall>;
 
-    /// Turns the vendor's 2xx body into the client's. `model` is the vendor's model name.
+    /// Turns the vendor's 2xx body into the client's. `model` is the vendor's model name, `asked` the client's body.
     ///
     /// # Errors
     /// [`crate::UpstreamError`] with status 502 when the body can't be read.
-    fn answer(&self, model: &str, body: &[u8]) -> Result<Vec<u8>, crate::UpstreamError>;
+    fn answer(&self, model: &str, asked: &Fields<'_>, body: &[u8]) -> Result<Vec<u8>, crate::UpstreamError>;
 }
 
 /// What a vendor wants to know about its caller. `Debug` never shows a secret.

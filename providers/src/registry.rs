@@ -4,12 +4,13 @@ use crate::anthropic::{Anthropic, MessagesCodec};
 use crate::azure::Azure;
 use crate::codec::{Inbound, Outbound};
 use crate::compatible::VENDORS;
+use crate::gemini::{Gemini, GeminiCodec};
 use crate::openai::{ChatCodec, CompletionsCodec};
 use crate::provider::{Provider, Wire};
 use crate::responses::ResponsesCodec;
 
 /// Vendors with a dialect of their own.
-static OWN: &[&dyn Provider] = &[&Anthropic, &Azure];
+static OWN: &[&dyn Provider] = &[&Anthropic, &Azure, &Gemini];
 
 /// Returns every vendor, those of the compatible table first.
 pub fn all() -> impl Iterator<Item = &'static dyn Provider> {
@@ -41,7 +42,7 @@ pub fn outbound(wire: Wire) -> &'static dyn Outbound {
     match wire {
         Wire::Chat | Wire::Completions | Wire::Responses => &ChatCodec,
         Wire::Messages => &MessagesCodec,
-        Wire::Gemini => &ChatCodec,
+        Wire::Gemini => &GeminiCodec,
     }
 }
 

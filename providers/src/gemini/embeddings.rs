@@ -1,8 +1,10 @@
 //! Embeddings by `batchEmbedContents`, one request per text, so that an array gives as many vectors.
 //!
-//! Vectors are always answered as lists of numbers, even when the client asked for base64: the answer is written
-//! without sight of the request. OpenAI's Python client reads both forms.
+//! OpenAI's SDKs ask for base64 (little-endian 32-bit floats) and some decode it without looking: what was asked for
+//! is what they get.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -40,7 +42,7 @@ impl Exchange for Embeddings {
         Ok(json!({"requests": requests}).to_string().into_bytes())
     }
 
-    fn answer(&self, model: &str, body: &[u8]) -> Result<Vec<u8>, UpstreamError> {
+    fn answer(&self, model: &str, asked: &Fields<'_>, body: &[u8]) -> Result<Vec<u8>, UpstreamError> {
         let answer: BatchAnswer = match serde_json::from_slice(body) {
             Ok(answer) => answer,
             Err(error) => {
@@ -51,10 +53,11 @@ impl Exchange for Embeddings {
                 }));
             }
         };
-        let data = answer.embeddings.into_iter().enumerate();
-        let data = data.map(
-            |(index, vector)| json!({"object": "embedding", "index": index, "embedding": vector.values}),
-        );
+        let base64 = asked.get::<String>("encoding_format").ok().flatten().as_deref() == Some("base64");
+        let data = answer.embeddings.into_iter().enumerate().map(|(index, vector)| {
+            let embedding = if base64 { packed(&vector.values) } else { json!(vector.values) };
+            json!({"object": "embedding", "index": index, "embedding": embedding})
+        });
         // Only newer models count tokens here.
         let tokens = answer.usage_metadata.and_then(|usage| usage.prompt_token_count).unwrap_or(0);
         let list = json!({
@@ -65,6 +68,12 @@ impl Exchange for Embeddings {
         });
         Ok(list.to_string().into_bytes())
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "OpenAI's base64 form is 32-bit floats by definition")]
+fn packed(values: &[f64]) -> Value {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| (*value as f32).to_le_bytes()).collect();
+    STANDARD.encode(bytes).into()
 }
 
 #[derive(Deserialize)]
@@ -160,7 +169,7 @@ mod tests {
     #[test]
     fn vectors_become_openais_list() {
         let body = include_bytes!("../../fixtures/google/embeddings_response.json");
-        let answer = Embeddings.answer("gemini-embedding-001", body).unwrap();
+        let answer = Embeddings.answer("gemini-embedding-001", &Fields::empty(), body).unwrap();
         assert_eq!(
             serde_json::from_slice::<Value>(&answer).unwrap(),
             json!({
@@ -177,9 +186,9 @@ mod tests {
 
     #[test]
     fn an_unreadable_answer_is_a_bad_gateway() {
-        assert_eq!(Embeddings.answer("m", b"{}").unwrap_err().status, 502);
+        assert_eq!(Embeddings.answer("m", &Fields::empty(), b"{}").unwrap_err().status, 502);
         assert_eq!(
-            Embeddings.answer("m", br#"{"error":{"code":429,"message":"slow"}}"#).unwrap_err().status,
+            Embeddings.answer("m", &Fields::empty(), br#"{"error":{"code":429,"message":"slow"}}"#).unwrap_err().status,
             429
         );
     }

@@ -55,7 +55,7 @@ impl Exchange for Images {
         Ok(json!({"instances": [{"prompt": prompt}], "parameters": parameters}).to_string().into_bytes())
     }
 
-    fn answer(&self, _model: &str, body: &[u8]) -> Result<Vec<u8>, UpstreamError> {
+    fn answer(&self, _model: &str, _asked: &Fields<'_>, body: &[u8]) -> Result<Vec<u8>, UpstreamError> {
         let value: Value = serde_json::from_slice(body)
             .map_err(|error| errors::unreadable(format!("the answer is not JSON: {error}")))?;
         if let Some(error) = errors::from_value(&value, 502) {
@@ -167,9 +167,9 @@ mod tests {
     #[test]
     fn pictures_are_listed_and_filtered_ones_named() {
         let body = br#"{"predictions":[{"mimeType":"image/png","bytesBase64Encoded":"AAAA"},{"raiFilteredReason":"no"}]}"#;
-        assert_eq!(Images.answer("m", body).unwrap(), br#"{"created":0,"data":[{"b64_json":"AAAA"}]}"#);
-        let error = Images.answer("m", br#"{"predictions":[{"raiFilteredReason":"no"}]}"#).unwrap_err();
+        assert_eq!(Images.answer("m", &Fields::empty(), body).unwrap(), br#"{"created":0,"data":[{"b64_json":"AAAA"}]}"#);
+        let error = Images.answer("m", &Fields::empty(), br#"{"predictions":[{"raiFilteredReason":"no"}]}"#).unwrap_err();
         assert_eq!((error.status, error.message.as_str()), (400, "no"));
-        assert_eq!(Images.answer("m", b"<").unwrap_err().status, 502);
+        assert_eq!(Images.answer("m", &Fields::empty(), b"<").unwrap_err().status, 502);
     }
 }
