@@ -1,0 +1,23 @@
+//! Tidegate's gateway: from a client's request to a vendor's answer, with limits, budgets and a log of each.
+//!
+//! `gateway` wires the parts together. Arrows point down only: api → pipeline → {actors, upstream, providers} →
+//! {limits, config, store}. Actors never import the pipeline, the API or provider translation beyond a vendor's
+//! handle.
+
+pub mod actors;
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod error;
+pub mod gateway;
+pub mod limits;
+pub mod models;
+pub mod money;
+pub mod pipeline;
+pub mod provision;
+pub mod secret;
+pub mod server;
+pub mod settings;
+pub mod telemetry;
+pub mod upstream;
+pub mod watch;

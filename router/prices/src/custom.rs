@@ -21,6 +21,11 @@ impl CustomPrices {
         self.0.is_empty()
     }
 
+    /// Returns the names that have a price, `"*"` among them.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Returns the price for a model: by its name, else by its name without the snapshot's date, else by `"*"`.
     #[must_use]
     pub fn lookup(&self, vendor: &str, model: &str) -> Option<&Arc<Price>> {

@@ -33,7 +33,7 @@ const IMAGE_TOKENS: u64 = 6_500;
 const INLINE_BYTES: usize = 16 << 10;
 
 /// What a request asks for, as far as admission cares.
-pub struct Demand<'a> {
+pub(super) struct Demand<'a> {
     /// The endpoint.
     pub endpoint: Endpoint,
     /// Whether it is streamed.
@@ -51,7 +51,7 @@ pub struct Demand<'a> {
 }
 
 /// A request was let in.
-pub struct Admission {
+pub(super) struct Admission {
     /// The key's permit.
     pub permit: KeyPermit,
     /// What its budgets hold.
@@ -78,7 +78,7 @@ struct Bill {
 ///
 /// # Errors
 /// The first refusal: 401, 403, 412, 429 or 503. Nothing stays taken.
-pub async fn admit(
+pub(super) async fn admit(
     gateway: &Gateway,
     key: &Arc<KeyHandle>,
     provider: &Arc<ProviderHandle>,
@@ -306,7 +306,7 @@ pub(super) fn limit_refusal(refusal: &Refusal, whose: &str) -> GatewayError {
 
 /// Makes the 412 of a budget.
 #[must_use]
-pub fn budget_refusal(budget: &BudgetHandle, exhausted: &Exhausted) -> GatewayError {
+pub(super) fn budget_refusal(budget: &BudgetHandle, exhausted: &Exhausted) -> GatewayError {
     let dollars = |nanos: i64| NanoUsd(u64::try_from(nanos).unwrap_or(0)).to_string();
     let record = budget.record();
     let whose = match record.id.split_once(':') {

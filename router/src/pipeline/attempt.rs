@@ -39,7 +39,7 @@ const DROPPED: [&str; 16] = [
 ///
 /// # Errors
 /// 408 when none comes in time, 502 when the vendor can't be reached or breaks off.
-pub async fn send(
+pub(super) async fn send(
     client: &Client,
     outgoing: Outgoing,
     head_timeout: Duration,
@@ -62,7 +62,7 @@ pub async fn send(
 
 /// Makes the error of a vendor that can't be reached or broke off.
 #[must_use]
-pub fn unreachable(message: String) -> GatewayError {
+pub(super) fn unreachable(message: String) -> GatewayError {
     GatewayError::new(ErrorKind::UpstreamUnreachable, message)
 }
 
@@ -70,7 +70,7 @@ pub fn unreachable(message: String) -> GatewayError {
 ///
 /// # Errors
 /// 502 when the body is cut or too large, 408 when it stalls.
-pub async fn read_whole(body: &mut Incoming, limit: usize, idle: Duration) -> Result<Bytes, GatewayError> {
+pub(super) async fn read_whole(body: &mut Incoming, limit: usize, idle: Duration) -> Result<Bytes, GatewayError> {
     let mut first = Bytes::new();
     let mut joined: Option<BytesMut> = None;
     loop {
@@ -108,13 +108,13 @@ pub async fn read_whole(body: &mut Incoming, limit: usize, idle: Duration) -> Re
 }
 
 /// Reads the body of an error answer, as far as it comes.
-pub async fn read_error_body(body: &mut Incoming, idle: Duration) -> Bytes {
+pub(super) async fn read_error_body(body: &mut Incoming, idle: Duration) -> Bytes {
     read_whole(body, ERROR_BYTES, idle.min(Duration::from_secs(10))).await.unwrap_or_default()
 }
 
 /// Returns the headers worth passing on to the client.
 #[must_use]
-pub fn passed_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(super) fn passed_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
         .filter(|(name, _)| {

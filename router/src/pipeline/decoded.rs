@@ -70,7 +70,7 @@ impl Decoded {
             if !self.events.is_empty() {
                 return self.write(progress);
             }
-            match futures_util::poll!(self.reader.next()) {
+            match self.reader.poll_next_unpin(&mut Context::from_waker(std::task::Waker::noop())) {
                 Poll::Ready(Some(Ok(event))) => {
                     self.decoder.decode(&event.event, &event.data, &mut self.scratch);
                     self.events.extend(self.scratch.drain(..));

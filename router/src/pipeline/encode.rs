@@ -12,7 +12,7 @@ use super::resolve::Route;
 use crate::error::{ErrorKind, GatewayError};
 
 /// A request as the vendor wants it.
-pub struct Outgoing {
+pub(super) struct Outgoing {
     /// The HTTP request.
     pub request: HttpRequest<Full<Bytes>>,
     /// Whether private addresses may be called.
@@ -20,7 +20,7 @@ pub struct Outgoing {
 }
 
 /// What the caller's body says, besides its bytes.
-pub enum Payload<'a> {
+pub(super) enum Payload<'a> {
     /// JSON members.
     Json(&'a Fields<'a>),
     /// A multipart form.
@@ -31,7 +31,7 @@ pub enum Payload<'a> {
 ///
 /// # Errors
 /// 400 naming the member that can't be said to this vendor.
-pub fn encode(
+pub(super) fn encode(
     route: &Route,
     endpoint: Endpoint,
     lane: Lane,
@@ -126,6 +126,6 @@ fn set_output_limit(endpoint: Endpoint, fields: &mut Fields<'_>, cap: u64) {
 
 /// Makes the error of an endpoint that a vendor does not offer.
 #[must_use]
-pub fn unsupported(endpoint: Endpoint, vendor: &str) -> GatewayError {
+pub(super) fn unsupported(endpoint: Endpoint, vendor: &str) -> GatewayError {
     GatewayError::new(ErrorKind::Unsupported, format!("{} is not supported by {vendor}", endpoint.function()))
 }

@@ -19,7 +19,7 @@ const READ: [&str; 9] =
 
 /// Estimates of a request's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Input {
+pub(super) struct Input {
     /// Never less than what the vendor will report.
     pub bound: u64,
     /// What it is likely to be: about four bytes a token.
@@ -28,7 +28,7 @@ pub struct Input {
 
 /// Estimates the input of a JSON body.
 #[must_use]
-pub fn input(fields: &Fields<'_>) -> Input {
+pub(super) fn input(fields: &Fields<'_>) -> Input {
     let (mut text, mut media) = (0, 0);
     for raw in READ.iter().filter_map(|name| fields.raw(name)) {
         let (text_bytes, media_tokens) = measure(raw);
@@ -40,7 +40,7 @@ pub fn input(fields: &Fields<'_>) -> Input {
 
 /// Counts the input exactly, with the vendor's margin; slow, about 30 MB/s.
 #[must_use]
-pub fn exact(fields: &Fields<'_>, vendor: &str) -> u64 {
+pub(super) fn exact(fields: &Fields<'_>, vendor: &str) -> u64 {
     let (mut counted, mut media) = (0, 0);
     for raw in READ.iter().filter_map(|name| fields.raw(name)) {
         let (text_bytes, media_tokens) = measure(raw);

@@ -3,7 +3,7 @@
 use crate::error::{ErrorKind, GatewayError};
 
 /// A form whose parts are slices of the body.
-pub struct Form<'a> {
+pub(super) struct Form<'a> {
     content_type: &'a str,
     body: &'a [u8],
     parts: Vec<Part<'a>>,
@@ -22,7 +22,7 @@ impl<'a> Form<'a> {
     ///
     /// # Errors
     /// 400 when the boundary is missing or the body does not follow it.
-    pub fn parse(content_type: &'a str, body: &'a [u8]) -> Result<Self, GatewayError> {
+    pub(super) fn parse(content_type: &'a str, body: &'a [u8]) -> Result<Self, GatewayError> {
         let boundary = content_type
             .split(';')
             .filter_map(|parameter| parameter.trim().split_once('='))
@@ -56,26 +56,26 @@ impl<'a> Form<'a> {
 
     /// Returns the content type, boundary included.
     #[must_use]
-    pub fn content_type(&self) -> &str {
+    pub(super) fn content_type(&self) -> &str {
         self.content_type
     }
 
     /// Returns a small field's text.
     #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         let part = self.parts.iter().find(|part| part.name == name && !part.is_file)?;
         std::str::from_utf8(part.value).ok()
     }
 
     /// Returns the bytes of all files.
     #[must_use]
-    pub fn file_bytes(&self) -> u64 {
+    pub(super) fn file_bytes(&self) -> u64 {
         self.parts.iter().filter(|part| part.is_file).map(|part| part.value.len() as u64).sum()
     }
 
     /// Returns the body with another model name.
     #[must_use]
-    pub fn with_model(&self, model: &str) -> Vec<u8> {
+    pub(super) fn with_model(&self, model: &str) -> Vec<u8> {
         let Some(part) = self.parts.iter().find(|part| part.name == "model" && !part.is_file) else {
             return self.body.to_vec();
         };

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 /// What to do with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// Send it on.
     Forward,
     /// Swallow it.
@@ -19,7 +19,7 @@ pub enum Verdict {
 
 /// Why scanning stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub(super) enum Stop {
     /// More bytes are needed.
     Hungry,
     /// The judge paused.
@@ -28,7 +28,7 @@ pub enum Stop {
 
 /// The scanner.
 #[derive(Debug, Default)]
-pub struct Frames {
+pub(super) struct Frames {
     /// Bytes that were not judged yet.
     rest: Bytes,
     /// How far `rest` was searched for the end of its first frame.
@@ -37,7 +37,7 @@ pub struct Frames {
 
 impl Frames {
     /// Adds bytes.
-    pub fn push(&mut self, bytes: Bytes) {
+    pub(super) fn push(&mut self, bytes: Bytes) {
         if self.rest.is_empty() {
             self.rest = bytes;
         } else {
@@ -51,13 +51,13 @@ impl Frames {
 
     /// Returns how many bytes wait.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.rest.len()
     }
 
     /// Judges every whole frame that waits, in order, and returns those to forward. The judge sees the frame's
     /// joined data; comments and empty frames are forwarded unseen.
-    pub fn scan(&mut self, judge: &mut dyn FnMut(&str) -> Verdict) -> (Bytes, Stop) {
+    pub(super) fn scan(&mut self, judge: &mut dyn FnMut(&str) -> Verdict) -> (Bytes, Stop) {
         let mut out = Run::default();
         loop {
             let Some(length) = self.first_frame() else { return (out.finish(), Stop::Hungry) };
@@ -71,7 +71,7 @@ impl Frames {
     }
 
     /// Judges what is left at the end of the stream as if a blank line followed.
-    pub fn finish(&mut self, judge: &mut dyn FnMut(&str) -> Verdict) -> Bytes {
+    pub(super) fn finish(&mut self, judge: &mut dyn FnMut(&str) -> Verdict) -> Bytes {
         let rest = std::mem::take(&mut self.rest);
         self.searched = 0;
         if rest.iter().all(u8::is_ascii_whitespace) || verdict(&rest, judge) != Verdict::Forward {

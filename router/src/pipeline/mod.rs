@@ -144,13 +144,14 @@ async fn run(
             return Err(error);
         }
     };
-    answer(gateway, request, &route, lane, shape, response, settlement, about).await
+    answer(gateway, request, payload, &route, lane, shape, response, settlement, about).await
 }
 
 #[expect(clippy::too_many_arguments, reason = "the second half of run(): the same values, nothing to group")]
 async fn answer(
     gateway: &Arc<Gateway>,
     request: &Request,
+    payload: &Payload<'_>,
     route: &Route,
     lane: Lane,
     shape: &Shape,
@@ -185,7 +186,10 @@ async fn answer(
     };
     let headers = attempt::passed_headers(response.headers());
     if !shape.stream || !is_stream(&response, request.endpoint) {
-        let to = Exchanged { endpoint: request.endpoint, lane, model: &route.model, vendor, options: &options };
+        let none = Fields::empty();
+        let asked = if let Payload::Json(fields) = payload { *fields } else { &none };
+        let to =
+            Exchanged { endpoint: request.endpoint, lane, model: &route.model, vendor, options: &options, asked };
         let (content_type, body) =
             whole(response, &to, (settings.limits.answer_bytes, idle), &mut settlement).await?;
         let mut headers = headers;

@@ -14,7 +14,7 @@ use crate::gateway::Gateway;
 use crate::upstream::address::{check_base_url, is_private_host};
 
 /// Where a request goes.
-pub struct Route {
+pub(super) struct Route {
     /// The provider.
     pub provider: Arc<ProviderHandle>,
     /// Vendor's model name; empty when the request names none.
@@ -34,7 +34,7 @@ pub struct Route {
 ///
 /// # Errors
 /// 400 naming the header or member at fault.
-pub fn resolve(
+pub(super) fn resolve(
     gateway: &Gateway,
     key: &KeyRecord,
     request: &Request,
@@ -56,7 +56,8 @@ pub fn resolve(
         },
         _ => target.request_timeout,
     };
-    let wanted = target.override_params.get("model").and_then(Value::as_str).or(body_model);
+    let overriding = target.override_params.remove("model");
+    let wanted = overriding.as_ref().and_then(Value::as_str).or(body_model);
     let (slug, model) = split_model(wanted);
     let named = target.provider.as_deref().or(target.virtual_key.as_deref());
     let slug = named.and_then(|name| name.strip_prefix('@')).or(target.virtual_key.as_deref()).or(slug);
@@ -65,12 +66,10 @@ pub fn resolve(
         (None, Some(vendor)) => by_vendor(gateway, key, request, &target, vendor)?,
         (None, None) => only_provider(gateway, wanted)?,
     };
-    let mut overrides = target.override_params;
-    overrides.remove("model");
     Ok(Route {
         provider,
         model: model.unwrap_or_default().to_owned(),
-        overrides,
+        overrides: target.override_params,
         timeout: timeout.map(Duration::from_millis),
         strict,
         option_index: target.path,

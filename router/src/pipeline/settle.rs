@@ -26,7 +26,7 @@ const LARGEST_SLICE: u64 = 1_024;
 
 /// How a request ended.
 #[derive(Clone, Debug, Default)]
-pub struct Ending {
+pub(super) struct Ending {
     /// `ok`, or what went wrong.
     pub outcome: &'static str,
     /// HTTP status sent.
@@ -44,7 +44,7 @@ pub struct Ending {
 }
 
 /// Everything that must be given back or written down at the end of a request.
-pub struct Settlement {
+pub(super) struct Settlement {
     gateway: Arc<Gateway>,
     permit: Option<KeyPermit>,
     provider: Option<ProviderPermit>,
@@ -66,7 +66,7 @@ pub struct Settlement {
 impl Settlement {
     /// Takes over what admission granted.
     #[must_use]
-    pub fn new(
+    pub(super) fn new(
         gateway: Arc<Gateway>,
         admission: Admission,
         quantities: Quantities,
@@ -98,7 +98,7 @@ impl Settlement {
     ///
     /// # Errors
     /// 503 when the hold can't be written.
-    pub async fn ask(&mut self, provider: ProviderPermit) -> Result<(), GatewayError> {
+    pub(super) async fn ask(&mut self, provider: ProviderPermit) -> Result<(), GatewayError> {
         self.provider = Some(provider);
         self.row.attempts += 1;
         if self.gateway.settings().durability == Durability::Each && !self.durable && !self.holds.is_empty() {
@@ -117,24 +117,24 @@ impl Settlement {
     }
 
     /// Notes the first byte of the answer.
-    pub fn first_byte(&mut self) {
+    pub(super) fn first_byte(&mut self) {
         self.first_byte_us.get_or_insert_with(|| micros(self.started));
     }
 
     /// Notes what was made, where the answer tells.
-    pub fn quantities(&mut self) -> &mut Quantities {
+    pub(super) fn quantities(&mut self) -> &mut Quantities {
         &mut self.quantities
     }
 
     /// Returns whether output must be counted against holds while it streams.
     #[must_use]
-    pub fn is_metered(&self) -> bool {
+    pub(super) fn is_metered(&self) -> bool {
         self.metered
     }
 
     /// Returns how many output tokens the holds afford.
     #[must_use]
-    pub fn affords(&self) -> u64 {
+    pub(super) fn affords(&self) -> u64 {
         let (Some(price), Some(held)) = (&self.price, self.holds.iter().map(Hold::amount).min()) else {
             return u64::MAX;
         };
@@ -145,7 +145,7 @@ impl Settlement {
     ///
     /// # Errors
     /// The refusing budget's 412, or 503.
-    pub async fn extend(&mut self, tokens: u64) -> Result<(), GatewayError> {
+    pub(super) async fn extend(&mut self, tokens: u64) -> Result<(), GatewayError> {
         let Some(price) = self.price.clone() else { return Ok(()) };
         let target = |tokens: u64| self.input_cost.saturating_add(price.output_cost(tokens).as_i64());
         let (least, best) = (target(tokens), target(tokens + self.slice));
@@ -169,7 +169,7 @@ impl Settlement {
     }
 
     /// Ends the request.
-    pub fn finish(&mut self, ending: Ending) {
+    pub(super) fn finish(&mut self, ending: Ending) {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }

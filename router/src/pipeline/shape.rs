@@ -12,7 +12,7 @@ const AUDIO_BYTES_PER_SECOND: u64 = 4_000;
 
 /// What the gateway needs to know of a body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub(super) struct Shape {
     /// Model as written.
     pub model: Option<String>,
     /// Whether the answer is streamed.
@@ -33,7 +33,7 @@ pub struct Shape {
 ///
 /// # Errors
 /// 400 naming the member and what is accepted.
-pub fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, GatewayError> {
+pub(super) fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, GatewayError> {
     let model: Option<String> = member(fields, "model", "a string like \"@provider/model\"")?;
     if model.as_deref().is_some_and(|model| model.trim().is_empty()) {
         return Err(wrong("model", "is empty; a string like \"@provider/model\" is expected"));
@@ -67,7 +67,7 @@ pub fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, Gateway
 ///
 /// # Errors
 /// 400 when the model is missing.
-pub fn of_form(endpoint: Endpoint, form: &Form<'_>) -> Result<Shape, GatewayError> {
+pub(super) fn of_form(endpoint: Endpoint, form: &Form<'_>) -> Result<Shape, GatewayError> {
     let n = form.text("n").and_then(|text| text.parse().ok()).unwrap_or(1);
     let mut quantities = Quantities::default();
     if endpoint == Endpoint::ImageEdits {

@@ -75,7 +75,7 @@ impl Progress {
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub(super) struct Patience {
     /// For the first event.
     pub first_event: Duration,
     /// Between two reads.

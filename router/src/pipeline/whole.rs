@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Response;
 use hyper::body::Incoming;
 use serde::Deserialize;
-use tidegate_providers::{EncodeOptions, Endpoint, Inbound, Lane, Usage, Wire, look, registry};
+use tidegate_providers::{EncodeOptions, Endpoint, Fields, Inbound, Lane, Usage, Wire, look, registry};
 
 use super::attempt::{read_whole, unreachable};
 use super::settle::{Ending, Settlement};
@@ -71,6 +71,8 @@ pub(super) struct Exchanged<'a> {
     pub(super) model: &'a str,
     pub(super) vendor: &'static str,
     pub(super) options: &'a EncodeOptions,
+    /// The client's body.
+    pub(super) asked: &'a Fields<'a>,
 }
 
 impl Exchanged<'_> {
@@ -91,7 +93,7 @@ impl Exchanged<'_> {
             }
             Lane::Translate(wire) => self.translate(wire, &bytes),
             Lane::Exchange(exchange) => {
-                let answer = exchange.answer(self.model, &bytes).map_err(|error| self.failure(error))?;
+                let answer = exchange.answer(self.model, self.asked, &bytes).map_err(|error| self.failure(error))?;
                 self.quantities(&answer, settlement);
                 let usage = look::usage_of(&answer).filter(|usage| usage.total() > 0);
                 Ok(("application/json".to_owned(), Bytes::from(answer), usage))

@@ -200,7 +200,7 @@ pub struct KeySettings {
     #[serde(default)]
     pub header_credentials: bool,
     /// RFC 3339 date and time.
-    #[serde(default)]
+    #[serde(default, alias = "expires")]
     pub expires_at: Option<toml::value::Datetime>,
     /// What it may do; `completions.write` by default.
     #[serde(default)]

@@ -8,5 +8,6 @@ pub use file::{
     BudgetSettings, ConfigSettings, CorsSettings, KeySettings, LedgerSettings, LimitSettings, LimitsSettings,
     LogFormat, LogSettings, PeriodName, ProviderSettings, SecuritySettings, TimeoutSettings, Unpriced, WindowName,
 };
+pub(crate) use load::check_slug;
 pub use load::{Durability, Settings, SettingsError};
 pub use values::{Secret, resolve_secret};

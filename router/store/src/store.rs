@@ -44,6 +44,12 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn key_by_id(&self, id: &str) -> Result<Option<(KeyHash, KeyRecord)>, StoreError>;
 
+    /// Returns keys and hashes whose ids begin with `prefix`.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn keys_starting_with(&self, prefix: &str) -> Result<Vec<(KeyHash, KeyRecord)>, StoreError>;
+
     /// Returns keys by name and id order, at most `limit`.
     ///
     /// # Errors

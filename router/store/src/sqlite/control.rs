@@ -36,6 +36,23 @@ pub(super) fn key_by_id(
     found.map(|(hash, text)| Ok((KeyHash(hash), read(id, &text)?))).transpose()
 }
 
+pub(super) fn keys_starting_with(
+    connection: &Connection,
+    prefix: &str,
+) -> Result<Vec<(KeyHash, KeyRecord)>, StoreError> {
+    // A range of the primary key, so that 100,000 other keys cost nothing.
+    let mut statement = connection.prepare_cached(
+        "SELECT id, hash, record FROM api_key WHERE id >= ?1 AND id < ?1 || x'f48fbfbf' ORDER BY id",
+    )?;
+    let rows = statement.query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (id, hash, text): (String, [u8; 32], String) = row?;
+        found.push((KeyHash(hash), read(&id, &text)?));
+    }
+    Ok(found)
+}
+
 pub(super) fn keys(connection: &Connection, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT record FROM api_key ORDER BY name, id LIMIT ?1")?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);

@@ -53,6 +53,10 @@ impl Store for SqliteStore {
         control::key_by_id(&self.connection, id)
     }
 
+    fn keys_starting_with(&self, prefix: &str) -> Result<Vec<(KeyHash, KeyRecord)>, StoreError> {
+        control::keys_starting_with(&self.connection, prefix)
+    }
+
     fn keys(&self, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
         control::keys(&self.connection, limit)
     }

@@ -1,0 +1,66 @@
+//! `GET /v1/admin/state`: what the actors show of themselves, in nano-dollars. Needs the admin scope.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use super::{head, render};
+use crate::actors::key::{KeyRefusal, Wish};
+use crate::error::{ErrorKind, GatewayError};
+use crate::pipeline::{Dialect, authenticate};
+use crate::provision::ADMIN_SCOPE;
+use crate::server::Worker;
+
+pub(super) async fn state(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
+    match observed(&request, &worker).await {
+        Ok(state) => render::document(&request, &worker, &state),
+        Err(error) => render::error(&request, &worker, Dialect::OpenAi, "", &error),
+    }
+}
+
+async fn observed(request: &HttpRequest, worker: &Worker) -> Result<serde_json::Value, GatewayError> {
+    let gateway = &worker.gateway;
+    let key = authenticate(gateway, head::credentials(request).key).await?;
+    let wish = Wish { scope: ADMIN_SCOPE, model: None, tokens: 0 };
+    match key.admit(wish).await? {
+        Ok(_given_back) => {}
+        Err(KeyRefusal::Scope(scope)) => {
+            return Err(GatewayError::new(ErrorKind::Scope, format!("This API key lacks the scope {scope}")));
+        }
+        Err(_) => return Err(GatewayError::new(ErrorKind::Key, "Invalid API Key")),
+    }
+    let (keys, awake) = gateway.book.awake();
+    let mut key_views = Vec::with_capacity(keys.len());
+    for key in keys {
+        key_views.push(key.observe().await?);
+    }
+    let mut budgets = Vec::new();
+    for budget in awake {
+        budgets.push(budget.observe().await?);
+    }
+    // Budgets at rest are as the store knows them: nothing is held.
+    let resting = gateway.book.read(|store| store.budgets(crate::clock::unix())).await?;
+    for (record, spent) in resting {
+        if !budgets.iter().any(|view| view.id == record.id) {
+            let now = crate::clock::unix();
+            budgets.push(crate::actors::budget::BudgetView {
+                id: record.id.clone(),
+                name: record.name.clone(),
+                limit: record.limit_nano_usd,
+                spent,
+                held: 0,
+                period_start: record.period.start(now),
+                resets_at: record.period.end(now),
+            });
+        }
+    }
+    let mut providers = Vec::new();
+    for provider in gateway.book.providers() {
+        providers.push(provider.observe().await?);
+    }
+    Ok(json!({
+        "budgets": budgets,
+        "keys": key_views,
+        "providers": providers,
+        "ledger": gateway.ledger.view(),
+    }))
+}

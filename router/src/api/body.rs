@@ -1,0 +1,57 @@
+//! Reads a request body within its limits of size and time.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+
+use crate::error::{ErrorKind, GatewayError};
+
+/// Reads a whole body.
+///
+/// # Errors
+/// 413 above `limit` bytes, 408 when it does not come within `within`, 400 when the client breaks off.
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut payload: web::Payload,
+    limit: usize,
+    within: Duration,
+) -> Result<Bytes, GatewayError> {
+    let too_large = || GatewayError::new(ErrorKind::TooLarge, format!("The body exceeds the limit of {limit} bytes"));
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let reading = async {
+        let mut first = Bytes::new();
+        let mut joined: Option<BytesMut> = None;
+        while let Some(piece) = payload.next().await {
+            let piece = piece
+                .map_err(|error| GatewayError::new(ErrorKind::Invalid, format!("The body could not be read: {error}")))?;
+            let so_far = joined.as_ref().map_or(first.len(), BytesMut::len);
+            if so_far + piece.len() > limit {
+                return Err(too_large());
+            }
+            match &mut joined {
+                Some(joined) => joined.extend_from_slice(&piece),
+                None if first.is_empty() => first = piece,
+                None => {
+                    let mut both = BytesMut::with_capacity(announced.unwrap_or((first.len() + piece.len()) * 2));
+                    both.extend_from_slice(&first);
+                    both.extend_from_slice(&piece);
+                    joined = Some(both);
+                }
+            }
+        }
+        Ok(joined.map_or(first, BytesMut::freeze))
+    };
+    tokio::time::timeout(within, reading).await.unwrap_or_else(|_| {
+        Err(GatewayError::new(ErrorKind::SlowBody, format!("The body did not arrive within {} ms", within.as_millis())))
+    })
+}

@@ -1,0 +1,139 @@
+//! Reads what a request's headers say: whose key, whose credentials, which route, which metadata.
+
+use std::collections::BTreeMap;
+
+use actix_web::HttpRequest;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tidegate_store::KeyRecord;
+
+/// Longest metadata value, as Portkey keeps it.
+const LONGEST_VALUE: usize = 128;
+/// What Portkey's Python SDK sends as Authorization when it has nothing to say.
+const NOT_A_KEY: &str = "OPENAI_API_KEY";
+/// Headers that only the gateway itself may set.
+const INTERNAL: [&str; 4] = [
+    "x-portkey-default-input-guardrails",
+    "x-portkey-default-output-guardrails",
+    "x-portkey-organisation-details",
+    "x-portkey-config-version",
+];
+
+/// Returns a header's text; unreadable ones count as absent.
+pub(super) fn text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+fn bearer(text: &str) -> &str {
+    match text.split_once(' ') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim(),
+        _ => text,
+    }
+}
+
+/// Whose key it is and what else was brought.
+pub(super) struct Credentials<'a> {
+    /// The gateway key.
+    pub(super) key: Option<&'a str>,
+    /// A vendor's key beside it.
+    pub(super) vendor: Option<&'a str>,
+}
+
+/// Finds the gateway key: `x-portkey-api-key` first, then Authorization, `x-api-key`, `x-goog-api-key`. When the first
+/// is there, the next of the others is the vendor's key.
+pub(super) fn credentials(request: &HttpRequest) -> Credentials<'_> {
+    let named = |name| text(request, name).filter(|text| !text.is_empty());
+    let own = named("x-portkey-api-key").or_else(|| named("x-tidegate-api-key"));
+    let mut others = [named("authorization").map(bearer), named("x-api-key"), named("x-goog-api-key")]
+        .into_iter()
+        .flatten()
+        .filter(|key| *key != NOT_A_KEY && !key.is_empty());
+    match own {
+        Some(own) => Credentials { key: Some(own), vendor: others.find(|other| *other != own) },
+        None => Credentials { key: others.next(), vendor: None },
+    }
+}
+
+/// Copies the headers that routing and vendors read; `x-tidegate-*` becomes `x-portkey-*`.
+pub(super) fn routing(request: &HttpRequest) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in request.headers() {
+        let name = name.as_str();
+        let renamed = name.strip_prefix("x-tidegate-").map(|rest| format!("x-portkey-{rest}"));
+        let name = renamed.as_deref().unwrap_or(name);
+        let wanted = name.starts_with("x-portkey-") || name.starts_with("anthropic-") || name.starts_with("openai-");
+        if !wanted || name == "x-portkey-api-key" || INTERNAL.contains(&name) {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()))
+        {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// Joins metadata: the request's, beaten by the key's; Open WebUI's user headers fill `_user`.
+pub(super) fn metadata(request: &HttpRequest, headers: &HeaderMap, key: &KeyRecord) -> BTreeMap<String, String> {
+    let mut metadata = BTreeMap::new();
+    let sent = headers.get("x-portkey-metadata").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+    // Broken JSON is ignored, as Portkey does: metadata never fails a request.
+    if let Some(serde_json::Value::Object(members)) = sent.and_then(|text| serde_json::from_str(text).ok()) {
+        for (name, value) in members {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            metadata.insert(name, value.chars().take(LONGEST_VALUE).collect());
+        }
+    }
+    if !metadata.contains_key("_user") {
+        let user = text(request, "x-openwebui-user-email").or_else(|| text(request, "x-openwebui-user-id"));
+        if let Some(user) = user.filter(|user| !user.is_empty()) {
+            let decoded = percent_encoding::percent_decode_str(user).decode_utf8_lossy();
+            metadata.insert("_user".to_owned(), decoded.chars().take(LONGEST_VALUE).collect());
+        }
+    }
+    metadata.extend(key.metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
+    metadata
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn found(headers: &[(&str, &str)]) -> (Option<String>, Option<String>) {
+        let mut request = TestRequest::default();
+        for (name, value) in headers {
+            request = request.insert_header((*name, *value));
+        }
+        let request = request.to_http_request();
+        let found = credentials(&request);
+        (found.key.map(str::to_owned), found.vendor.map(str::to_owned))
+    }
+
+    #[test]
+    fn keys_are_found_in_their_order() {
+        let key = |text: &str| Some(text.to_owned());
+        assert_eq!(found(&[("authorization", "Bearer a")]), (key("a"), None));
+        assert_eq!(found(&[("authorization", "a")]), (key("a"), None));
+        assert_eq!(found(&[("x-api-key", "b")]), (key("b"), None));
+        assert_eq!(found(&[("x-goog-api-key", "c")]), (key("c"), None));
+        assert_eq!(
+            found(&[("x-portkey-api-key", "k"), ("authorization", "Bearer OPENAI_API_KEY")]),
+            (key("k"), None)
+        );
+        assert_eq!(found(&[("x-portkey-api-key", "k"), ("authorization", "Bearer v")]), (key("k"), key("v")));
+        assert_eq!(found(&[("authorization", "Bearer ")]), (None, None));
+    }
+
+    #[test]
+    fn own_headers_are_portkeys_and_internal_ones_are_dropped() {
+        let request = TestRequest::default()
+            .insert_header(("x-tidegate-config", "{}"))
+            .insert_header(("x-portkey-config-version", "1"))
+            .insert_header(("cookie", "a"))
+            .to_http_request();
+        let headers = routing(&request);
+        assert_eq!(headers.len(), 1);
+        assert!(headers.contains_key("x-portkey-config"));
+    }
+}

@@ -1,0 +1,85 @@
+//! Inference routes: from HTTP to the pipeline and back.
+
+use std::time::{Duration, Instant};
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use tidegate_providers::Endpoint;
+use uuid::Uuid;
+
+use super::{body, head, render};
+use crate::clock;
+use crate::error::{ErrorKind, GatewayError};
+use crate::pipeline::{self, Answer, Body, Caller, Dialect, Request};
+use crate::server::Worker;
+
+/// Longest trace id that is taken from a client.
+const LONGEST_TRACE: usize = 256;
+
+/// Serves one inference request.
+pub(super) async fn serve(
+    endpoint: Endpoint,
+    dialect: Dialect,
+    request: HttpRequest,
+    payload: web::Payload,
+    worker: web::Data<Worker>,
+) -> HttpResponse {
+    let started = Instant::now();
+    let id = Uuid::now_v7().to_string();
+    let trace_id = trace_id(&request, &id);
+    match answered(endpoint, dialect, &request, payload, &worker, (started, id, trace_id.clone())).await {
+        Ok(answer) => render::answer(&request, &worker, &trace_id, answer),
+        Err(error) => render::error(&request, &worker, dialect, &trace_id, &error),
+    }
+}
+
+async fn answered(
+    endpoint: Endpoint,
+    dialect: Dialect,
+    request: &HttpRequest,
+    payload: web::Payload,
+    worker: &Worker,
+    (started, id, trace_id): (Instant, String, String),
+) -> Result<Answer, GatewayError> {
+    let gateway = &worker.gateway;
+    let settings = gateway.settings();
+    let credentials = head::credentials(request);
+    let key = pipeline::authenticate(gateway, credentials.key).await?;
+    let headers = head::routing(request);
+    let metadata = head::metadata(request, &headers, &key.record());
+    let within = Duration::from_millis(settings.timeouts.body_ms);
+    let bytes = body::read(request, payload, settings.limits.body_bytes, within).await?;
+    let content_type = head::text(request, header::CONTENT_TYPE.as_str()).unwrap_or("application/json").to_owned();
+    let is_form = content_type.to_ascii_lowercase().starts_with("multipart/form-data");
+    let wants_form = matches!(endpoint, Endpoint::ImageEdits | Endpoint::Transcriptions | Endpoint::Translations);
+    let body = match (is_form, wants_form) {
+        (true, true) => Body::Form { content_type, bytes },
+        (false, true) if endpoint != Endpoint::ImageEdits => {
+            return Err(GatewayError::new(ErrorKind::Invalid, "multipart/form-data is expected").at("content-type"));
+        }
+        (true, false) => {
+            return Err(GatewayError::new(ErrorKind::Invalid, "application/json is expected").at("content-type"));
+        }
+        (false, _) => Body::Json(bytes),
+    };
+    let request = Request {
+        endpoint,
+        dialect,
+        id,
+        trace_id,
+        started,
+        started_at_ms: clock::unix_ms(),
+        headers,
+        vendor_key: credentials.vendor.map(str::to_owned),
+        body,
+    };
+    pipeline::serve(gateway, &worker.client, &Caller { key, metadata }, request).await
+}
+
+/// Returns the client's trace id, else the W3C one, else the request's own id: never an empty one.
+fn trace_id(request: &HttpRequest, id: &str) -> String {
+    let sent = head::text(request, "x-portkey-trace-id").or_else(|| head::text(request, "x-tidegate-trace-id"));
+    let sent = sent.filter(|text| !text.is_empty() && text.len() <= LONGEST_TRACE);
+    let from_parent = || head::text(request, "traceparent").and_then(|text| text.split('-').nth(1));
+    sent.or_else(from_parent).unwrap_or(id).to_owned()
+}

@@ -1,0 +1,53 @@
+//! HTTP in, HTTP out: reads requests for the pipeline and renders what it answers.
+
+mod admin;
+mod body;
+mod cors;
+mod head;
+mod health;
+mod inference;
+mod list_models;
+mod render;
+
+use actix_web::web::{self, ServiceConfig};
+use tidegate_providers::Endpoint;
+
+use crate::pipeline::Dialect;
+
+pub use health::Readiness;
+
+/// Every inference endpoint with its path and dialect.
+const ENDPOINTS: [(Endpoint, Dialect); 11] = [
+    (Endpoint::Chat, Dialect::OpenAi),
+    (Endpoint::Completions, Dialect::OpenAi),
+    (Endpoint::Responses, Dialect::OpenAi),
+    (Endpoint::Messages, Dialect::Anthropic),
+    (Endpoint::CountTokens, Dialect::Anthropic),
+    (Endpoint::Embeddings, Dialect::OpenAi),
+    (Endpoint::ImageGenerations, Dialect::OpenAi),
+    (Endpoint::ImageEdits, Dialect::OpenAi),
+    (Endpoint::Speech, Dialect::OpenAi),
+    (Endpoint::Transcriptions, Dialect::OpenAi),
+    (Endpoint::Translations, Dialect::OpenAi),
+];
+
+/// Adds all routes. A path with the wrong method answers 405, everything else 404, in the caller's dialect.
+pub fn routes(config: &mut ServiceConfig) {
+    for (endpoint, dialect) in ENDPOINTS {
+        let serve = move |request, payload, worker| inference::serve(endpoint, dialect, request, payload, worker);
+        config.service(
+            web::resource(format!("/v1{}", endpoint.path()))
+                .route(web::post().to(serve))
+                .default_service(web::to(render::wrong_method)),
+        );
+    }
+    let get = |path: &str| web::resource(path.to_owned()).default_service(web::to(render::wrong_method));
+    config
+        .service(get("/v1/models").route(web::get().to(list_models::all)))
+        .service(get("/v1/models/{id:.+}").route(web::get().to(list_models::one)))
+        .service(get("/").route(web::get().to(health::hello)))
+        .service(get("/v1/health").route(web::get().to(health::health)))
+        .service(get("/v1/ready").route(web::get().to(health::ready)))
+        .service(get("/v1/admin/state").route(web::get().to(admin::state)))
+        .default_service(web::to(render::not_found));
+}

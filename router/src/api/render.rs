@@ -1,0 +1,207 @@
+//! Answers and errors as HTTP.
+
+use std::time::Duration;
+
+use actix_web::body::{BodyStream, BoxBody};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use futures_util::stream::unfold;
+use serde_json::{Value, json};
+use tidegate_providers::{Inbound, anthropic::MessagesCodec, openai::ChatCodec};
+
+use super::cors;
+use crate::error::{ErrorKind, GatewayError};
+use crate::limits::{RateKind, RateView};
+use crate::pipeline::{Answer, AnswerBody, Dialect};
+use crate::server::Worker;
+
+/// Renders an answer of the pipeline.
+pub(super) fn answer(request: &HttpRequest, worker: &Worker, trace_id: &str, answer: Answer) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let mut response = HttpResponse::build(status);
+    for (name, value) in &answer.headers {
+        append(&mut response, name, value);
+    }
+    rate_headers(&mut response, &answer.about.views);
+    if let Some(provider) = answer.about.provider {
+        append(&mut response, "x-portkey-provider", provider);
+    }
+    append(&mut response, "x-portkey-last-used-option-index", &answer.about.option_index);
+    append(&mut response, "x-portkey-cache-status", "DISABLED");
+    append(&mut response, "x-portkey-retry-attempt-count", "0");
+    append(&mut response, "x-portkey-trace-id", trace_id);
+    let mut response = match answer.body {
+        AnswerBody::Whole(bytes) => response.body(bytes),
+        AnswerBody::Stream(stream) => {
+            append(&mut response, "cache-control", "no-cache");
+            // Reverse proxies of the nginx family hold streams back without this.
+            append(&mut response, "x-accel-buffering", "no");
+            let pieces = unfold(stream, |mut stream| async move {
+                let bytes = stream.next().await?;
+                Some((Ok::<_, std::convert::Infallible>(bytes), stream))
+            });
+            response.body(BoxBody::new(BodyStream::new(Box::pin(pieces))))
+        }
+    };
+    cors::add(request, &worker.gateway.settings().cors.origins, response.headers_mut());
+    response
+}
+
+/// Renders an error in the caller's dialect.
+pub(super) fn error(
+    request: &HttpRequest,
+    worker: &Worker,
+    dialect: Dialect,
+    trace_id: &str,
+    error: &GatewayError,
+) -> HttpResponse {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    if let Some(failure) = &error.upstream {
+        for (name, value) in &failure.headers {
+            append(&mut response, name, value);
+        }
+        append(&mut response, "x-portkey-provider", failure.provider);
+    }
+    if let Some(wait) = error.retry_after {
+        // Whole seconds (RFC 9110 10.2.3), never zero: zero invites a storm.
+        let seconds = wait.as_millis().div_ceil(1_000).max(1);
+        append(&mut response, "retry-after", &seconds.to_string());
+    }
+    rate_headers(&mut response, &error.views);
+    append(&mut response, "x-portkey-trace-id", trace_id);
+    append(&mut response, "content-type", "application/json");
+    let mut response = response.body(error_body(dialect, error));
+    cors::add(request, &worker.gateway.settings().cors.origins, response.headers_mut());
+    response
+}
+
+fn error_body(dialect: Dialect, error: &GatewayError) -> Vec<u8> {
+    if let Some(verbatim) = error.upstream.as_ref().and_then(|failure| failure.verbatim.as_ref()) {
+        return verbatim.to_vec();
+    }
+    let body = match dialect {
+        Dialect::Anthropic => MessagesCodec.write_error(&error.body()),
+        Dialect::OpenAi => {
+            let mut body = ChatCodec.write_error(&error.body());
+            if let Value::Object(members) = &mut body
+                && error.is_failure_shape()
+            {
+                // Portkey's clients read these two beside OpenAI's.
+                members.insert("status".to_owned(), "failure".into());
+                members.insert("message".to_owned(), error.message.as_str().into());
+            }
+            body
+        }
+    };
+    body.to_string().into_bytes()
+}
+
+fn rate_headers(response: &mut HttpResponseBuilder, views: &[RateView]) {
+    for view in views {
+        let what = match view.kind {
+            RateKind::Requests => "requests",
+            RateKind::Tokens => "tokens",
+        };
+        set(response, &format!("x-ratelimit-limit-{what}"), &view.limit.to_string());
+        set(response, &format!("x-ratelimit-remaining-{what}"), &view.remaining.to_string());
+        set(response, &format!("x-ratelimit-reset-{what}"), &duration(view.reset));
+    }
+}
+
+/// Writes a duration as OpenAI's headers do: `120ms`, `6.5s`, `2m30s`.
+fn duration(length: Duration) -> String {
+    match length.as_secs() {
+        0 => format!("{}ms", length.as_millis()),
+        seconds if seconds < 60 => format!("{:.3}s", length.as_secs_f64()),
+        seconds => format!("{}m{}s", seconds / 60, seconds % 60),
+    }
+}
+
+fn append(response: &mut HttpResponseBuilder, name: &str, value: &str) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+        response.append_header((name, value));
+    }
+}
+
+fn set(response: &mut HttpResponseBuilder, name: &str, value: &str) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+        response.insert_header((name, value));
+    }
+}
+
+/// Whose dialect an unknown path is asked in.
+fn dialect_of(request: &HttpRequest) -> Dialect {
+    if request.path().starts_with("/v1/messages") || request.headers().contains_key("anthropic-version") {
+        Dialect::Anthropic
+    } else {
+        Dialect::OpenAi
+    }
+}
+
+/// 404 for paths that nobody serves; answers preflights too.
+pub(super) async fn not_found(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
+    if request.method() == Method::OPTIONS {
+        return preflight(&request, &worker);
+    }
+    let message = format!("Not Found: {} {} is no route of this gateway", request.method(), request.path());
+    error(&request, &worker, dialect_of(&request), "", &GatewayError::new(ErrorKind::NotFound, message))
+}
+
+/// 405 for paths with other methods; answers preflights too.
+pub(super) async fn wrong_method(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
+    if request.method() == Method::OPTIONS {
+        return preflight(&request, &worker);
+    }
+    let allowed = if request.path().starts_with("/v1/models") || super::ENDPOINTS.iter().all(|(endpoint, _)| request.path() != format!("/v1{}", endpoint.path())) {
+        "GET"
+    } else {
+        "POST"
+    };
+    let message = format!("{} takes {allowed}, not {}", request.path(), request.method());
+    let mut response =
+        error(&request, &worker, dialect_of(&request), "", &GatewayError::new(ErrorKind::Method, message));
+    response.headers_mut().insert(actix_web::http::header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn preflight(request: &HttpRequest, worker: &Worker) -> HttpResponse {
+    let mut response = HttpResponse::NoContent().finish();
+    cors::add_preflight(request, &worker.gateway.settings().cors.origins, response.headers_mut());
+    response
+}
+
+/// Renders a JSON document of the gateway itself.
+pub(super) fn document(request: &HttpRequest, worker: &Worker, body: &Value) -> HttpResponse {
+    let mut response = HttpResponse::Ok().json(body);
+    cors::add(request, &worker.gateway.settings().cors.origins, response.headers_mut());
+    response
+}
+
+/// Makes an OpenAI list.
+pub(super) fn list(data: Vec<Value>) -> Value {
+    json!({"object": "list", "data": data})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_like_openais() {
+        assert_eq!(duration(Duration::from_millis(120)), "120ms");
+        assert_eq!(duration(Duration::from_millis(6_500)), "6.500s");
+        assert_eq!(duration(Duration::from_secs(150)), "2m30s");
+    }
+
+    #[test]
+    fn both_envelopes_stand_side_by_side() {
+        let error = GatewayError::new(ErrorKind::Budget, "Budget exceeded");
+        let body: Value = serde_json::from_slice(&error_body(Dialect::OpenAi, &error)).unwrap();
+        assert_eq!(body["error"]["message"], "Budget exceeded");
+        assert_eq!((&body["status"], &body["error"]["code"]), (&json!("failure"), &json!("04")));
+        let body: Value = serde_json::from_slice(&error_body(Dialect::Anthropic, &error)).unwrap();
+        assert_eq!(body["error"]["type"], "invalid_request_error");
+    }
+}

@@ -1,0 +1,98 @@
+//! `tidegate budget`
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use tidegate_prices::NanoUsd;
+use tidegate_store::{BudgetRecord, Origin, Store};
+
+use super::key::read_period;
+use super::{Context, Failure, show};
+use crate::clock;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Budget {
+    /// List budgets with their spend in this period.
+    List,
+    /// Change a budget's limit; acts on a running gateway within a second.
+    Set {
+        /// Id or name.
+        budget: String,
+        /// US dollars.
+        usd: String,
+        /// When it starts again: daily, weekly, monthly, total.
+        #[arg(long)]
+        period: Option<String>,
+    },
+    /// Set a budget's spend to zero.
+    Reset {
+        /// Id or name.
+        budget: String,
+    },
+}
+
+pub(super) fn run(context: &Context, command: Budget) -> Result<(), Failure> {
+    let (_, mut store, _) = context.open()?;
+    let failed = |error: tidegate_store::StoreError| error.to_string();
+    let all = store.budgets(clock::unix()).map_err(failed)?;
+    match command {
+        Budget::List => list(context, &store, &all),
+        Budget::Set { budget, usd, period } => {
+            let mut record = find(&all, &budget)?;
+            if record.origin == Origin::Settings {
+                return Err(format!("budget {} is declared in the settings file; change it there", record.name));
+            }
+            let limit: NanoUsd = usd.parse().map_err(|error| format!("{usd}: {error}"))?;
+            record.limit_nano_usd = limit.as_i64();
+            if period.is_some() {
+                record.period = read_period(period.as_deref())?;
+            }
+            store.put_budget(&record).map_err(failed)?;
+            show::line(&format!("budget {} is {} USD", record.name, show::dollars(record.limit_nano_usd)));
+            Ok(())
+        }
+        Budget::Reset { budget } => {
+            let record = find(&all, &budget)?;
+            store.reset_budget(&record.id, clock::unix()).map_err(failed)?;
+            show::line(&format!("budget {} starts again at zero", record.name));
+            Ok(())
+        }
+    }
+}
+
+fn find(all: &[(BudgetRecord, i64)], wanted: &str) -> Result<BudgetRecord, Failure> {
+    let by_id = all.iter().find(|(budget, _)| budget.id == wanted);
+    let by_name: Vec<_> = all.iter().filter(|(budget, _)| budget.name == wanted).collect();
+    match (by_id, by_name.as_slice()) {
+        (Some((budget, _)), _) | (None, [(budget, _)]) => Ok(budget.clone()),
+        (None, []) => Err(format!("there is no budget with id or name \"{wanted}\"")),
+        (None, _) => Err(format!("several budgets are named \"{wanted}\"; use the id")),
+    }
+}
+
+fn list(context: &Context, store: &dyn Store, all: &[(BudgetRecord, i64)]) -> Result<(), Failure> {
+    if context.json {
+        let shown: Vec<Value> = all
+            .iter()
+            .map(|(budget, spent)| {
+                json!({"id": budget.id, "name": budget.name, "limit": budget.limit_nano_usd, "spent": spent, "period": budget.period})
+            })
+            .collect();
+        let (open, held) = store.open_holds().map_err(|error| error.to_string())?;
+        return show::json(&json!({"budgets": shown, "open_holds": open, "held": held}));
+    }
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|(budget, spent)| {
+            let resets = budget.period.end(clock::unix()).map_or_else(|| "never".to_owned(), show::moment);
+            vec![
+                budget.name.clone(),
+                budget.id.clone(),
+                show::dollars(budget.limit_nano_usd),
+                show::dollars(*spent),
+                resets,
+            ]
+        })
+        .collect();
+    show::table(&["NAME", "ID", "LIMIT USD", "SPENT USD", "RESETS (UTC)"], &rows);
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! `tidegate key`
+
+use clap::Subcommand;
+use serde_json::json;
+use tidegate_prices::NanoUsd;
+use tidegate_store::{BudgetRecord, KeyRecord, KeyStatus, LimitRecord, Origin, Period, Store, Window};
+
+use super::{Context, Failure, show};
+use crate::clock;
+use crate::pipeline::SCOPE;
+use crate::secret::{hash_key, mask, new_api_key, new_id};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// Make a key; it is printed once.
+    Create {
+        /// Its name.
+        name: String,
+        /// Allowed models, like `@openai/*`; all without.
+        #[arg(long = "model")]
+        models: Vec<String>,
+        /// Budget in US dollars.
+        #[arg(long)]
+        usd: Option<String>,
+        /// When the budget starts again: daily, weekly, monthly.
+        #[arg(long, requires = "usd")]
+        period: Option<String>,
+        /// Requests per minute.
+        #[arg(long)]
+        rpm: Option<u32>,
+        /// Tokens per minute.
+        #[arg(long)]
+        tpm: Option<u32>,
+        /// Requests at the same time.
+        #[arg(long)]
+        concurrent: Option<u32>,
+        /// Days until it expires.
+        #[arg(long)]
+        days: Option<u32>,
+    },
+    /// List keys.
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 1_000)]
+        limit: usize,
+    },
+    /// Switch a key off, by id or name.
+    Revoke {
+        /// Id or name.
+        key: String,
+    },
+}
+
+pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
+    let (_, mut store, _) = context.open()?;
+    match command {
+        Key::Create { name, models, usd, period, rpm, tpm, concurrent, days } => {
+            let limits = [
+                rpm.map(|amount| LimitRecord::Requests { amount, per: Window::Minute }),
+                tpm.map(|amount| LimitRecord::Tokens { amount, per: Window::Minute }),
+                concurrent.map(|amount| LimitRecord::Concurrent { amount }),
+            ];
+            let id = new_id("key").map_err(|error| error.to_string())?;
+            let budget = match usd {
+                Some(usd) => Some(make_budget(&mut store, &id, &name, &usd, period.as_deref())?),
+                None => None,
+            };
+            let secret = new_api_key().map_err(|error| error.to_string())?;
+            let record = KeyRecord {
+                id: id.clone(),
+                name: name.clone(),
+                mask: mask(secret.reveal()),
+                status: KeyStatus::Active,
+                origin: Origin::Store,
+                created_at: clock::unix(),
+                expires_at: days.map(|days| clock::unix() + i64::from(days) * 86_400),
+                scopes: vec![SCOPE.to_owned()],
+                models,
+                limits: limits.into_iter().flatten().collect(),
+                budget,
+                config: None,
+                metadata: std::collections::BTreeMap::new(),
+                header_credentials: false,
+            };
+            store.put_keys(&[(hash_key(secret.reveal()), record)]).map_err(|error| error.to_string())?;
+            if context.json {
+                return show::json(&json!({"id": id, "name": name, "key": secret.reveal()}));
+            }
+            show::line(&format!("API key {name} (shown once): {}", secret.reveal()));
+            Ok(())
+        }
+        Key::List { limit } => list(context, &store, limit),
+        Key::Revoke { key } => revoke(&mut store, &key),
+    }
+}
+
+fn make_budget(
+    store: &mut dyn Store,
+    id: &str,
+    name: &str,
+    usd: &str,
+    period: Option<&str>,
+) -> Result<String, Failure> {
+    let limit: NanoUsd = usd.parse().map_err(|error| format!("--usd: {error}"))?;
+    let record = BudgetRecord {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        origin: Origin::Store,
+        limit_nano_usd: limit.as_i64(),
+        period: read_period(period)?,
+    };
+    store.put_budget(&record).map_err(|error| error.to_string())?;
+    Ok(record.id)
+}
+
+/// Reads a period's name.
+pub(super) fn read_period(name: Option<&str>) -> Result<Period, Failure> {
+    match name {
+        None | Some("total" | "never") => Ok(Period::Total),
+        Some("daily") => Ok(Period::Daily),
+        Some("weekly") => Ok(Period::Weekly),
+        Some("monthly") => Ok(Period::Monthly),
+        Some(other) => Err(format!("--period: \"{other}\" is unknown; daily, weekly, monthly or total are accepted")),
+    }
+}
+
+fn list(context: &Context, store: &dyn Store, limit: usize) -> Result<(), Failure> {
+    let keys = store.keys(limit).map_err(|error| error.to_string())?;
+    if context.json {
+        return show::json(&keys);
+    }
+    let rows: Vec<Vec<String>> = keys
+        .iter()
+        .map(|key| {
+            let status = match (key.status, key.expires_at) {
+                (KeyStatus::Revoked, _) => "revoked".to_owned(),
+                (_, Some(expiry)) if expiry <= clock::unix() => "expired".to_owned(),
+                (_, Some(expiry)) => format!("until {}", show::moment(expiry)),
+                _ => "active".to_owned(),
+            };
+            let models = if key.models.is_empty() { "all".to_owned() } else { key.models.join(",") };
+            vec![key.name.clone(), key.id.clone(), key.mask.clone(), status, models, key.scopes.join(",")]
+        })
+        .collect();
+    show::table(&["NAME", "ID", "KEY", "STATUS", "MODELS", "SCOPES"], &rows);
+    Ok(())
+}
+
+fn revoke(store: &mut dyn Store, wanted: &str) -> Result<(), Failure> {
+    let failed = |error: tidegate_store::StoreError| error.to_string();
+    let id = match store.key_by_id(wanted).map_err(failed)? {
+        Some((_, key)) => key.id,
+        None => {
+            let all = store.keys(usize::MAX).map_err(failed)?;
+            let mut named = all.into_iter().filter(|key| key.name == wanted && key.status == KeyStatus::Active);
+            match (named.next(), named.next()) {
+                (Some(key), None) => key.id,
+                (None, _) => return Err(format!("there is no active key with id or name \"{wanted}\"")),
+                (Some(_), Some(_)) => return Err(format!("several keys are named \"{wanted}\"; use the id")),
+            }
+        }
+    };
+    let Some((hash, mut key)) = store.key_by_id(&id).map_err(failed)? else {
+        return Err(format!("key {id} is gone"));
+    };
+    if key.origin == Origin::Settings {
+        return Err(format!("key {} is declared in the settings file; remove it there", key.name));
+    }
+    key.status = KeyStatus::Revoked;
+    let name = key.name.clone();
+    store.put_keys(&[(hash, key)]).map_err(failed)?;
+    show::line(&format!("key {name} ({id}) is revoked"));
+    Ok(())
+}

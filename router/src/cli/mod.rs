@@ -1,0 +1,108 @@
+//! The command line. Commands work on the store that a running gateway follows, or on the settings file.
+
+mod budget;
+mod check;
+mod key;
+mod logs;
+mod prices;
+mod provider;
+mod serve;
+mod show;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::gateway::open_data;
+use crate::secret::MasterKey;
+use crate::settings::Settings;
+use tidegate_store::SqliteStore;
+
+/// A self-hosted LLM gateway: one URL and one key in front of every provider.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about)]
+pub struct Arguments {
+    /// Settings file; `./tidegate.toml` when there is one.
+    #[arg(long, short, global = true, env = "TIDEGATE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway (the default).
+    Serve(serve::Serve),
+    /// Validate the settings file.
+    Check,
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Add, list and remove providers.
+    #[command(subcommand)]
+    Provider(provider::Provider),
+    /// List, set and reset budgets.
+    #[command(subcommand)]
+    Budget(budget::Budget),
+    /// Look prices up, refresh them from a file or address.
+    #[command(subcommand)]
+    Prices(prices::Prices),
+    /// Show the request log, newest first.
+    Logs(logs::Logs),
+    /// Print the version.
+    Version,
+}
+
+/// What commands share.
+struct Context {
+    path: Option<PathBuf>,
+    json: bool,
+}
+
+/// A command failed; the sentence is for the operator.
+type Failure = String;
+
+impl Context {
+    fn settings(&self) -> Result<Settings, Failure> {
+        Settings::load(self.path.as_deref(), &|name| std::env::var(name).ok()).map_err(|error| error.to_string())
+    }
+
+    fn open(&self) -> Result<(Settings, SqliteStore, MasterKey), Failure> {
+        let settings = self.settings()?;
+        let (store, master) = open_data(&settings).map_err(|error| error.to_string())?;
+        Ok((settings, store, master))
+    }
+}
+
+/// Runs the command line and returns the exit code: 0 done, 1 failed, 2 wrong usage.
+#[must_use]
+#[expect(clippy::print_stderr, reason = "a command tells its operator why it failed")]
+pub fn run() -> i32 {
+    let arguments = Arguments::parse();
+    let default = PathBuf::from("tidegate.toml");
+    let path = arguments.config.or_else(|| default.exists().then_some(default));
+    let context = Context { path, json: arguments.json };
+    let done = match arguments.command.unwrap_or(Command::Serve(serve::Serve::default())) {
+        Command::Serve(command) => serve::run(&context, &command),
+        Command::Check => check::run(&context),
+        Command::Key(command) => key::run(&context, command),
+        Command::Provider(command) => provider::run(&context, command),
+        Command::Budget(command) => budget::run(&context, command),
+        Command::Prices(command) => prices::run(&context, command),
+        Command::Logs(command) => logs::run(&context, command),
+        Command::Version => {
+            show::line(&format!("tidegate {}", env!("CARGO_PKG_VERSION")));
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            eprintln!("tidegate: {failure}");
+            1
+        }
+    }
+}

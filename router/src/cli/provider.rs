@@ -1,0 +1,161 @@
+//! `tidegate provider`
+
+use std::collections::BTreeMap;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use tidegate_store::{Origin, ProviderRecord, Store};
+
+use super::{Context, Failure, show};
+use crate::settings::{check_slug, resolve_secret};
+use crate::upstream::address::check_base_url;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Provider {
+    /// Add or replace a provider.
+    Add {
+        /// Name after the `@`.
+        slug: String,
+        /// Vendor; the slug without.
+        #[arg(long)]
+        vendor: Option<String>,
+        /// `env:NAME`, `file:PATH`, or `-` to read the key from standard input. Stored encrypted.
+        #[arg(long)]
+        api_key: Option<String>,
+        /// Base URL in place of the vendor's.
+        #[arg(long)]
+        base_url: Option<String>,
+        /// Allow a private or loopback address.
+        #[arg(long)]
+        trusted: bool,
+        /// Vendor-specific fields, like `azure_resource_name=my-resource`.
+        #[arg(long = "option", value_name = "NAME=VALUE")]
+        options: Vec<String>,
+    },
+    /// List providers of settings, environment and store.
+    List,
+    /// Remove a provider from the store.
+    Remove {
+        /// Its slug.
+        slug: String,
+    },
+    /// List the vendors that this version knows.
+    Vendors,
+}
+
+pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
+    match command {
+        Provider::Vendors => vendors(context),
+        Provider::List => list(context),
+        Provider::Remove { slug } => {
+            let (_, mut store, _) = context.open()?;
+            if store.delete_provider(&slug).map_err(|error| error.to_string())? {
+                show::line(&format!("provider @{slug} is removed"));
+                return Ok(());
+            }
+            Err(format!("the store has no provider \"{slug}\""))
+        }
+        Provider::Add { slug, vendor, api_key, base_url, trusted, options } => {
+            let (_, mut store, master) = context.open()?;
+            let vendor = vendor.unwrap_or_else(|| slug.clone());
+            check_slug(&slug)?;
+            let Some(dialect) = tidegate_providers::registry::find(&vendor) else {
+                return Err(format!("vendor \"{vendor}\" is unknown; `tidegate provider vendors` lists all"));
+            };
+            if let Some(url) = &base_url {
+                check_base_url(url, trusted)?;
+            }
+            let secret = match api_key.as_deref() {
+                Some("-") => Some(read_line()?),
+                Some(reference) => {
+                    let resolved = resolve_secret(reference, &|name| std::env::var(name).ok())?;
+                    Some(resolved.reveal().to_owned())
+                }
+                None if dialect.key_optional() || base_url.is_some() => None,
+                None => return Err(format!("vendor {vendor} needs --api-key")),
+            };
+            let options = options
+                .iter()
+                .map(|pair| {
+                    let (name, value) = pair.split_once('=').ok_or(format!("--option {pair}: NAME=VALUE is expected"))?;
+                    Ok((name.to_owned(), value.to_owned()))
+                })
+                .collect::<Result<BTreeMap<_, _>, String>>()?;
+            let sealed = secret.map(|secret| master.seal(&secret)).transpose().map_err(|error| error.to_string())?;
+            let record = ProviderRecord {
+                slug: slug.clone(),
+                vendor,
+                origin: Origin::Store,
+                base_url,
+                trusted,
+                api_key: sealed,
+                options,
+                models: Vec::new(),
+                prices: Value::Null,
+                limits: Vec::new(),
+                budget: None,
+            };
+            store.put_provider(&record).map_err(|error| error.to_string())?;
+            show::line(&format!("provider @{slug} is set up; a running gateway has it within a second"));
+            Ok(())
+        }
+    }
+}
+
+fn read_line() -> Result<String, Failure> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|error| error.to_string())?;
+    let line = line.trim();
+    if line.is_empty() { Err("no key on standard input".to_owned()) } else { Ok(line.to_owned()) }
+}
+
+fn list(context: &Context) -> Result<(), Failure> {
+    let (settings, store, _) = context.open()?;
+    let stored = store.providers().map_err(|error| error.to_string())?;
+    let mut all: Vec<&ProviderRecord> = settings.providers.iter().collect();
+    all.extend(stored.iter().filter(|record| !settings.providers.iter().any(|declared| declared.slug == record.slug)));
+    if context.json {
+        let shown: Vec<Value> = all
+            .iter()
+            .map(|record| {
+                json!({"slug": record.slug, "vendor": record.vendor, "origin": record.origin, "base_url": record.base_url, "has_key": record.api_key.is_some()})
+            })
+            .collect();
+        return show::json(&shown);
+    }
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|record| {
+            let key = if record.api_key.is_some() { "set" } else { "none" };
+            let from = match record.origin {
+                Origin::Store => "store",
+                Origin::Settings => "settings or environment",
+            };
+            let base = record.base_url.clone().unwrap_or_default();
+            vec![format!("@{}", record.slug), record.vendor.clone(), key.to_owned(), from.to_owned(), base]
+        })
+        .collect();
+    show::table(&["SLUG", "VENDOR", "KEY", "FROM", "BASE URL"], &rows);
+    Ok(())
+}
+
+fn vendors(context: &Context) -> Result<(), Failure> {
+    let mut all: Vec<_> = tidegate_providers::registry::all().collect();
+    all.sort_by_key(|vendor| vendor.slug());
+    if context.json {
+        let shown: Vec<Value> = all
+            .iter()
+            .map(|vendor| json!({"vendor": vendor.slug(), "base_url": vendor.default_base(), "key_variables": vendor.key_variables()}))
+            .collect();
+        return show::json(&shown);
+    }
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|vendor| {
+            let base = vendor.default_base().unwrap_or("needs base_url or options");
+            vec![vendor.slug().to_owned(), vendor.key_variables().join(", "), base.to_owned()]
+        })
+        .collect();
+    show::table(&["VENDOR", "KEY VARIABLE", "BASE URL"], &rows);
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! The running gateway: the only place that wires parts together.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tidegate_prices::{PriceBook, Table};
+use tidegate_store::{ProviderRecord, SqliteStore, Store, StoreError};
+
+use crate::actors::address_book::AddressBook;
+use crate::actors::ledger::LedgerHandle;
+use crate::actors::shards::Shards;
+use crate::models::ModelLists;
+use crate::money::PriceDesk;
+use crate::provision::{self, Printed};
+use crate::secret::{MasterKey, SecretError};
+use crate::settings::Settings;
+
+/// Why the gateway did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The data folder can't be used.
+    #[error("data folder {path}: {error}")]
+    Data {
+        /// Which folder.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The store can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Secrets can't be made or opened.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Threads can't be started or the address can't be bound.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Everything that requests share.
+pub struct Gateway {
+    settings: ArcSwap<Settings>,
+    found: ArcSwap<Vec<ProviderRecord>>,
+    /// Where actors are found.
+    pub book: AddressBook,
+    /// The ledger.
+    pub ledger: LedgerHandle,
+    /// Prices.
+    pub prices: PriceDesk,
+    /// Control threads.
+    pub shards: Shards,
+    /// Which models providers offer.
+    pub models: ModelLists,
+    master: MasterKey,
+}
+
+/// Returns the store file of a data folder.
+#[must_use]
+pub fn store_path(data: &Path) -> PathBuf {
+    data.join("tidegate.db")
+}
+
+/// Returns the price override file of a data folder.
+#[must_use]
+pub fn prices_path(data: &Path) -> PathBuf {
+    data.join("prices.json")
+}
+
+/// Makes the data folder if need be, opens the store and the master key.
+///
+/// # Errors
+/// [`StartError`]
+pub fn open_data(settings: &Settings) -> Result<(SqliteStore, MasterKey), StartError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let data = &settings.data;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .map_err(|error| StartError::Data { path: data.display().to_string(), error })?;
+    let store = SqliteStore::open(&store_path(data))?;
+    let master = std::env::var("TIDEGATE_MASTER_KEY").ok().filter(|key| !key.is_empty());
+    Ok((store, MasterKey::load(data, master.as_deref())?))
+}
+
+impl Gateway {
+    /// Opens the store, recovers the ledger, provisions declared resources and starts the control threads. Must run
+    /// inside an actix System. Returns also what must be printed once.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub fn start(settings: Settings) -> Result<(Arc<Self>, Printed), StartError> {
+        let (mut store, master) = open_data(&settings)?;
+        let recovered = store.recover()?;
+        if recovered > 0 {
+            tracing::warn!(recovered, "requests that a crash cut off were settled at their held amount");
+        }
+        let printed = provision::declared(&mut store, &settings)?;
+        let from_store = opened_providers(store.providers()?, &master);
+        let shards = Shards::start(settings.control_threads);
+        let ledger = LedgerHandle::start(Box::new(SqliteStore::open(&store_path(&settings.data))?), &shards.of("ledger"))?;
+        let prices = PriceDesk::new(load_prices(&settings.data));
+        let gateway = Arc::new(Self {
+            book: AddressBook::new(Box::new(store), shards.clone()),
+            settings: ArcSwap::from_pointee(settings),
+            found: ArcSwap::default(),
+            ledger,
+            prices,
+            shards,
+            models: ModelLists::default(),
+            master,
+        });
+        gateway.set_providers(from_store);
+        Ok((gateway, printed))
+    }
+
+    /// Returns the settings in force.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// Puts changed settings in force: declared resources first, then the rest. Address, data folder and thread
+    /// counts stay as they were at start.
+    ///
+    /// # Errors
+    /// [`StartError`] when the store can't be written; then the old settings stay.
+    pub async fn apply(&self, mut settings: Settings) -> Result<(), StartError> {
+        let old = self.settings();
+        settings.listen.clone_from(&old.listen);
+        settings.data.clone_from(&old.data);
+        let shared = settings.clone();
+        let printed = self
+            .book
+            .read(move |store| provision::declared(store, &shared).map_err(|error| StoreError::Database(error.to_string())))
+            .await?;
+        printed.print();
+        self.settings.store(Arc::new(settings));
+        self.reload_providers().await?;
+        Ok(())
+    }
+
+    /// Reads the store's providers again and puts them in force beside the declared ones.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn reload_providers(&self) -> Result<(), StoreError> {
+        let sealed = self.book.read(|store| store.providers()).await?;
+        self.set_providers(opened_providers(sealed, &self.master));
+        Ok(())
+    }
+
+    /// Reads the price overrides again.
+    pub fn reload_prices(&self) {
+        self.prices.replace(load_prices(&self.settings().data));
+    }
+
+    /// Adds a provider that was found running; declared and stored ones of the same slug come first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn add_found(&self, record: ProviderRecord) -> Result<(), StoreError> {
+        self.found.store(Arc::new(vec![record]));
+        self.reload_providers().await
+    }
+
+    fn set_providers(&self, from_store: Vec<ProviderRecord>) {
+        let mut all = self.settings().providers.clone();
+        for record in from_store.into_iter().chain(self.found.load().iter().cloned()) {
+            // The settings file wins over the store: it is what the operator reads.
+            if !all.iter().any(|declared| declared.slug == record.slug) {
+                all.push(record);
+            }
+        }
+        self.book.set_providers(all);
+        self.prices.forget();
+        self.models.forget();
+    }
+}
+
+fn opened_providers(sealed: Vec<ProviderRecord>, master: &MasterKey) -> Vec<ProviderRecord> {
+    sealed
+        .into_iter()
+        .filter_map(|mut record| {
+            record.api_key = match record.api_key.as_deref().map(|sealed| master.open(sealed)).transpose() {
+                Ok(opened) => opened,
+                Err(error) => {
+                    tracing::error!(provider = record.slug, %error, "provider left out");
+                    return None;
+                }
+            };
+            Some(record)
+        })
+        .collect()
+}
+
+fn load_prices(data: &Path) -> PriceBook {
+    let path = prices_path(data);
+    let Ok(bytes) = std::fs::read(&path) else { return PriceBook::embedded() };
+    match Table::parse(&bytes) {
+        Ok(table) => PriceBook::with_overrides(&table),
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "price overrides refused, built-in prices are used");
+            PriceBook::embedded()
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The `tidegate` binary.
+
+fn main() {
+    std::process::exit(tidegate::cli::run());
+}

@@ -1,0 +1,18 @@
+//! Log lines by tracing: INFO for life events, never per request.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::{LogFormat, LogSettings};
+
+/// Sets up log lines on standard error. Does nothing when they are set up already.
+pub fn start(settings: &LogSettings) {
+    let wanted = std::env::var("RUST_LOG").ok().or_else(|| settings.filter.clone());
+    let filter = EnvFilter::new(wanted.as_deref().unwrap_or("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _already_set_up = match settings.format {
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    };
+}

@@ -1,0 +1,109 @@
+//! What changes under a running gateway: the settings file, and the store through other processes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_store::{ChangeKind, Origin, ProviderRecord};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::gateway::Gateway;
+use crate::settings::Settings;
+
+/// Changes of the file and the store act within about this time. Polling a hash sees every way of writing a file:
+/// in place, by rename, through a symlink of a container's volume.
+const FILE_EVERY: Duration = Duration::from_millis(500);
+const STORE_EVERY: Duration = Duration::from_millis(200);
+const REST_EVERY: Duration = Duration::from_secs(60);
+const OLLAMA: &str = "127.0.0.1:11434";
+
+/// Watches the settings file until the process ends. `first` is the text that is in force.
+pub async fn settings_file(gateway: Arc<Gateway>, path: PathBuf, first: String) {
+    let mut known = first;
+    let mut ticks = interval(FILE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // A settings file is a few kilobytes on a local disk: microseconds.
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        if text == known {
+            continue;
+        }
+        known.clone_from(&text);
+        let shown = path.display().to_string();
+        match Settings::parse(&text, &shown, &|name| std::env::var(name).ok()) {
+            Ok(settings) => match gateway.apply(settings).await {
+                Ok(()) => tracing::info!(file = shown, "settings changed and are in force"),
+                Err(error) => tracing::error!(file = shown, %error, "settings could not be applied, the last good ones stay"),
+            },
+            Err(error) => tracing::error!(%error, "settings refused, the last good ones stay"),
+        }
+    }
+}
+
+/// Follows the store's change feed until the process ends, and lets idle keys rest.
+pub async fn store(gateway: Arc<Gateway>) {
+    let mut seq = gateway.book.read(|store| store.last_change()).await.unwrap_or(0);
+    let mut ticks = interval(STORE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rest = interval(REST_EVERY);
+    loop {
+        tokio::select! {
+            _ = rest.tick() => gateway.book.rest(),
+            _ = ticks.tick() => {
+                let since = seq;
+                let changes = match gateway.book.read(move |store| store.changes_since(since)).await {
+                    Ok(changes) => changes,
+                    Err(error) => {
+                        tracing::warn!(%error, "the store's changes could not be read");
+                        continue;
+                    }
+                };
+                let Some(last) = changes.last() else { continue };
+                seq = last.seq;
+                if let Err(error) = gateway.book.apply(&changes).await {
+                    tracing::warn!(%error, "changes of the store could not be applied");
+                    seq = since;
+                }
+                if changes.iter().any(|change| change.kind == ChangeKind::Provider)
+                    && let Err(error) = gateway.reload_providers().await
+                {
+                    tracing::warn!(%error, "changed providers could not be read");
+                }
+                if changes.iter().any(|change| change.kind == ChangeKind::Prices) {
+                    gateway.reload_prices();
+                }
+            }
+        }
+    }
+}
+
+/// Adds `@ollama` when one answers on loopback and nobody declared another.
+pub async fn find_ollama(gateway: Arc<Gateway>) {
+    if gateway.book.provider("ollama").is_some() {
+        return;
+    }
+    let connecting = tokio::net::TcpStream::connect(OLLAMA);
+    let answers = tokio::time::timeout(Duration::from_millis(300), connecting).await;
+    if !matches!(answers, Ok(Ok(_))) {
+        return;
+    }
+    tracing::info!("ollama answers on {OLLAMA}: @ollama is set up");
+    let found = ProviderRecord {
+        slug: "ollama".to_owned(),
+        vendor: "ollama".to_owned(),
+        origin: Origin::Settings,
+        base_url: Some(format!("http://{OLLAMA}/v1")),
+        trusted: true,
+        api_key: None,
+        options: BTreeMap::new(),
+        models: Vec::new(),
+        prices: serde_json::Value::Null,
+        limits: Vec::new(),
+        budget: None,
+    };
+    if let Err(error) = gateway.add_found(found).await {
+        tracing::warn!(%error, "@ollama could not be added");
+    }
+}
