@@ -24,10 +24,8 @@ pub(super) fn text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> 
 }
 
 fn bearer(text: &str) -> &str {
-    match text.split_once(' ') {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim(),
-        _ => text,
-    }
+    let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
+    if scheme.eq_ignore_ascii_case("bearer") { rest.trim() } else { text }
 }
 
 /// Whose key it is and what else was brought.
