@@ -42,8 +42,10 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
             actix_web::rt::spawn(drain_on_signal(handle, bound.readiness)),
         ];
         let file = context.path.clone().map(|path| actix_web::rt::spawn(watch::settings_file(gateway.clone(), path, text)));
-        // The tokenizer takes tens of milliseconds to load; no stream shall wait for it.
-        std::thread::spawn(tidegate_prices::tokens::warm);
+        if !gateway.settings().budgets.is_empty() {
+            // The tokenizer takes tens of milliseconds to load: before the first stream on a budget, not in it.
+            std::thread::spawn(tidegate_prices::tokens::warm);
+        }
         let served = bound.server.await.map_err(|error| error.to_string());
         for task in tasks.into_iter().chain(file) {
             task.abort();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use tidegate_prices::{NanoUsd, Price};
+use tidegate_prices::{NanoUsd, Price, tokens};
 use tidegate_providers::{Endpoint, Fields};
 
 use super::estimate::{self, Input};
@@ -126,6 +126,10 @@ pub(super) async fn admit(
             return Err(error);
         }
     };
+    if metered && !holds.is_empty() && !tokens::is_warm() {
+        // Its first use takes tens of milliseconds; without money to watch it is never loaded.
+        let _loaded = tokio::task::spawn_blocking(tokens::warm).await;
+    }
     let cap = match (charged, holds.iter().map(Hold::amount).min()) {
         (Some(price), Some(held)) if !metered && demand.endpoint.wire().is_some() => {
             let left = NanoUsd(u64::try_from(held - owed.input_cost).unwrap_or(0));
@@ -215,9 +219,11 @@ fn bill(price: &Price, demand: &Demand<'_>, input_tokens: u64, metered: bool) ->
             let longest = demand.max_tokens.unwrap_or_else(|| price.max_output.unwrap_or(DEFAULT_MAX_OUTPUT));
             let longest = longest.saturating_mul(demand.n.max(1));
             let wanted = if metered { longest.min(FIRST_SLICE) } else { longest };
+            // A limit that the client named is held whole; without one, what the budget affords becomes the limit.
+            let least = if metered || demand.max_tokens.is_none() { longest.min(LEAST_OUTPUT) } else { longest };
             Bill {
                 input_cost,
-                need: input_cost.saturating_add(nanos(price.output_cost(longest.min(LEAST_OUTPUT)))),
+                need: input_cost.saturating_add(nanos(price.output_cost(least))),
                 want: input_cost.saturating_add(nanos(price.output_cost(wanted))),
             }
         }

@@ -5,7 +5,11 @@
 
 use memchr::memmem;
 use tidegate_prices::tokens;
-use tidegate_providers::Fields;
+use serde_json::Value;
+use tidegate_providers::anthropic::MessagesCodec;
+use tidegate_providers::{Fields, Inbound, Part};
+
+use crate::error::{ErrorKind, GatewayError};
 
 /// A picture or other medium is counted as this many tokens plus one for each [`MEDIA_BYTES`]; vendors bill a large
 /// picture 1,000 to 5,000 tokens, a page of a document about 2,000, a second of sound up to 100.
@@ -53,6 +57,36 @@ pub(super) fn exact(fields: &Fields<'_>, vendor: &str) -> u64 {
         }
     }
     tokens::scaled(vendor, counted) + media + OVERHEAD
+}
+
+/// Counts the input of a Messages body as a client wants to know it: the conversation's text and tools, with a few
+/// tokens a message for what vendors put around it.
+///
+/// # Errors
+/// 400 when the body is no Messages call.
+pub(super) fn counted(fields: &Fields<'_>, vendor: &str) -> Result<u64, GatewayError> {
+    let mut body: Value = serde_json::from_slice(&fields.to_vec())
+        .map_err(|error| GatewayError::new(ErrorKind::Bug, error.to_string()))?;
+    if let Value::Object(members) = &mut body {
+        // Counting needs no output limit; reading a call does.
+        members.entry("max_tokens").or_insert_with(|| 1.into());
+    }
+    let call = MessagesCodec.read_call(&body)?;
+    let mut total: u64 = call.messages.iter().map(|message| 3 + message.parts.iter().map(part).sum::<u64>()).sum();
+    for raw in ["tools", "output_config"].iter().filter_map(|name| fields.raw(name)) {
+        total += tokens::count(raw);
+    }
+    Ok(tokens::scaled(vendor, total))
+}
+
+fn part(part: &Part) -> u64 {
+    match part {
+        Part::Text { text, .. } | Part::Refusal { text } | Part::Thinking { text, .. } => tokens::count(text),
+        Part::RedactedThinking { data } => tokens::count(data),
+        Part::ToolCall { name, arguments, .. } => 8 + tokens::count(name) + tokens::count(arguments),
+        Part::ToolResult { content, .. } => 8 + content.iter().map(self::part).sum::<u64>(),
+        Part::Image { .. } | Part::Audio { .. } | Part::File { .. } => MEDIA_TOKENS,
+    }
 }
 
 /// Returns the bytes of text and the tokens of media in JSON text.

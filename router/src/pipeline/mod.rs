@@ -112,6 +112,7 @@ async fn run(
         Ok(admission) => admission,
         Err(error) => return Err(refused(error, row)),
     };
+    let first_event = Duration::from_millis(gateway.settings().timeouts.first_event_ms);
     let views = admission.permit.views.clone();
     let cap = admission.cap;
     let tokens = u32::try_from(admission.likely_input).unwrap_or(u32::MAX);
@@ -125,8 +126,9 @@ async fn run(
         })?;
         settlement.ask(permit).await?;
         let timeouts = &gateway.settings().timeouts;
-        let head = route.timeout.unwrap_or(Duration::from_millis(timeouts.head_ms));
-        attempt::send(client, outgoing, head).await
+        let head = Duration::from_millis(timeouts.head_ms);
+        let head = if shape.stream { head.min(first_event) } else { head };
+        attempt::send(client, outgoing, route.timeout.unwrap_or(head)).await
     };
     let about = About { provider: Some(vendor.slug()), option_index: route.option_index.clone(), views };
     let response = match started.await {
@@ -197,7 +199,8 @@ async fn answer(
         return Ok(Answer { status, headers, about, body: AnswerBody::Whole(body) });
     }
     let meter = Meter::new(vendor, settlement.is_metered());
-    let patience = Patience { first_event: Duration::from_millis(settings.timeouts.first_event_ms), idle };
+    let first_event = route.timeout.unwrap_or(Duration::from_millis(settings.timeouts.first_event_ms));
+    let patience = Patience { first_event, idle };
     let mut headers = headers;
     let content_type = response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = match request.endpoint {
@@ -255,7 +258,7 @@ async fn upstream_error(
 
 fn count_here(payload: &Payload<'_>, vendor: &str, route: &Route) -> Result<Answer, GatewayError> {
     let Payload::Json(fields) = payload else { return Err(unsupported(Endpoint::CountTokens, vendor)) };
-    let body = serde_json::json!({ "input_tokens": estimate::exact(fields, vendor) });
+    let body = serde_json::json!({ "input_tokens": estimate::counted(fields, vendor)? });
     let about = About { provider: Some(route.provider.vendor().slug()), option_index: route.option_index.clone(), views: Vec::new() };
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     Ok(Answer { status: 200, headers, about, body: AnswerBody::Whole(body.to_string().into()) })
@@ -288,6 +291,7 @@ fn log_refusal(gateway: &Gateway, request: &Request, mut row: LogRow, error: &Ga
     row.error = Some(error.message.clone());
     row.total_us = u64::try_from(request.started.elapsed().as_micros()).unwrap_or(u64::MAX);
     row.gateway_us = row.total_us;
+    row.cost_nano_usd = Some(0);
     let settle = tidegate_store::SettleRecord { budgets: Vec::new(), held: false, row };
     gateway.ledger.append(tidegate_store::LedgerEntry::Settle(Box::new(settle)));
 }

@@ -126,13 +126,16 @@ impl Settings {
             line: offset.map(|offset| line_of(text, offset)),
             message,
         };
-        let file: File = toml::from_str(text)
-            .map_err(|error| at(error.span().map(|span| span.start), with_suggestion(error.message())))?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            let start = error.span().map(|span| span.start);
+            let name = start.map(|start| name_at(text, start)).unwrap_or_default();
+            at(start, format!("{name}{}", with_suggestion(error.message())))
+        })?;
         let mut budgets = Vec::new();
         let mut providers = Vec::new();
         let mut slugs = HashSet::new();
         for entry in &file.provider {
-            let refuse = |message: String| at(Some(entry.span().start), message);
+            let refuse = |message: String| at(Some(place_of(text, entry.span().start, &message)), message);
             let declared = entry.get_ref();
             if !slugs.insert(declared.slug.clone()) {
                 return Err(refuse(format!("provider.slug: \"{}\" is declared twice", declared.slug)));
@@ -144,7 +147,7 @@ impl Settings {
         let mut keys = Vec::new();
         let mut names = HashSet::new();
         for entry in &file.key {
-            let refuse = |message: String| at(Some(entry.span().start), message);
+            let refuse = |message: String| at(Some(place_of(text, entry.span().start, &message)), message);
             let declared = entry.get_ref();
             if !names.insert(declared.name.clone()) {
                 return Err(refuse(format!("key.name: \"{}\" is declared twice", declared.name)));
@@ -178,6 +181,33 @@ impl Settings {
             configs,
         })
     }
+}
+
+/// Returns the name on the line of an offset, as `name: `; values are left out, they may be secrets.
+fn name_at(text: &str, offset: usize) -> String {
+    let start = text[..offset.min(text.len())].rfind('\n').map_or(0, |at| at + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    match line.split_once('=') {
+        Some((name, _)) if !name.trim().is_empty() => format!("{}: ", name.trim()),
+        _ => String::new(),
+    }
+}
+
+/// Returns where in a table the member that a message begins with (`provider.api_key: …`) stands.
+fn place_of(text: &str, table: usize, message: &str) -> usize {
+    let path = message.split([':', '[', ' ']).next().unwrap_or_default();
+    let Some(member) = path.split('.').nth(1) else { return table };
+    let mut at = table;
+    for (number, line) in text[table..].split_inclusive('\n').enumerate() {
+        if number > 0 && line.trim_start().starts_with('[') {
+            break;
+        }
+        if line.trim_start().strip_prefix(member).is_some_and(|rest| rest.trim_start().starts_with('=')) {
+            return at;
+        }
+        at += line.len();
+    }
+    table
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -383,7 +413,7 @@ mod tests {
     #[test]
     fn an_unset_variable_is_named_with_its_line() {
         let error = parse("[[key]]\nname = \"a\"\nkey = \"env:NOT_SET\"\n").unwrap_err();
-        assert!(error.to_string().contains("tidegate.toml:1: key.key: environment variable NOT_SET"), "{error}");
+        assert!(error.to_string().contains("tidegate.toml:3: key.key: environment variable NOT_SET"), "{error}");
     }
 
     #[test]
