@@ -23,8 +23,9 @@ pub(super) fn error_from_body(status: u16, body: &[u8]) -> UpstreamError {
     let text = text.trim();
     let message = match text {
         "" => without_body(status),
-        page if page.starts_with('<') => page_title(page)
-            .map_or_else(|| format!("the vendor answered {status} with a web page"), shorten),
+        page if page.starts_with('<') => {
+            page_title(page).map_or_else(|| format!("the vendor answered {status} with a web page"), shorten)
+        }
         sentence => shorten(sentence),
     };
     UpstreamError { status, ..bad_gateway(message) }

@@ -39,7 +39,10 @@ pub(super) fn run(context: &Context, command: Budget) -> Result<(), Failure> {
         Budget::Set { budget, usd, period } => {
             let mut record = find(&all, &budget)?;
             if record.origin == Origin::Settings {
-                return Err(format!("budget {} is declared in the settings file; change it there", record.name));
+                return Err(format!(
+                    "budget {} is declared in the settings file; change it there",
+                    record.name
+                ));
             }
             let limit: NanoUsd = usd.parse().map_err(|error| format!("{usd}: {error}"))?;
             record.limit_nano_usd = limit.as_i64();

@@ -4,8 +4,8 @@
 //! the bytes of the conversation bound it. The exact count is made only where the bound does not fit a budget.
 
 use memchr::memmem;
-use tidegate_prices::tokens;
 use serde_json::Value;
+use tidegate_prices::tokens;
 use tidegate_providers::anthropic::MessagesCodec;
 use tidegate_providers::{Fields, Inbound, Part};
 
@@ -18,8 +18,17 @@ const MEDIA_BYTES: u64 = 128;
 /// Vendors add some tokens of their own to each message and tool.
 const OVERHEAD: u64 = 64;
 /// Members that the model reads.
-const READ: [&str; 9] =
-    ["messages", "input", "prompt", "system", "instructions", "tools", "functions", "suffix", "response_format"];
+const READ: [&str; 9] = [
+    "messages",
+    "input",
+    "prompt",
+    "system",
+    "instructions",
+    "tools",
+    "functions",
+    "suffix",
+    "response_format",
+];
 
 /// Estimates of a request's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +81,8 @@ pub(super) fn counted(fields: &Fields<'_>, vendor: &str) -> Result<u64, GatewayE
         members.entry("max_tokens").or_insert_with(|| 1.into());
     }
     let call = MessagesCodec.read_call(&body)?;
-    let mut total: u64 = call.messages.iter().map(|message| 3 + message.parts.iter().map(part).sum::<u64>()).sum();
+    let mut total: u64 =
+        call.messages.iter().map(|message| 3 + message.parts.iter().map(part).sum::<u64>()).sum();
     for raw in ["tools", "output_config"].iter().filter_map(|name| fields.raw(name)) {
         total += tokens::count(raw);
     }
@@ -96,15 +106,21 @@ fn measure(raw: &str) -> (u64, u64) {
     // Base64 stands in data URLs (`;base64,…"`) or in members named data or file_data.
     for (marker, skip) in [(&b";base64,"[..], 8), (&b"\"data\":"[..], 7)] {
         for at in memmem::find_iter(bytes, marker) {
-            let start = at + skip + bytes[at + skip..].iter().take_while(|b| matches!(b, b' ' | b'"')).count();
+            let start =
+                at + skip + bytes[at + skip..].iter().take_while(|b| matches!(b, b' ' | b'"')).count();
             let length = memchr::memchr(b'"', &bytes[start..]).unwrap_or(bytes.len() - start) as u64;
-            if length >= 64 && !memmem::find(&bytes[start..start + usize::try_from(length).unwrap_or(0)], b";base64,").is_some() {
+            if length >= 64
+                && !memmem::find(&bytes[start..start + usize::try_from(length).unwrap_or(0)], b";base64,")
+                    .is_some()
+            {
                 text = text.saturating_sub(length);
                 media += MEDIA_TOKENS + length / MEDIA_BYTES;
             }
         }
     }
-    for marker in [&b"\"url\":\"http"[..], &b"\"url\": \"http"[..], &b"\"image_url\":\"http"[..], &b"\"file_id\""[..]] {
+    for marker in
+        [&b"\"url\":\"http"[..], &b"\"url\": \"http"[..], &b"\"image_url\":\"http"[..], &b"\"file_id\""[..]]
+    {
         media += MEDIA_TOKENS * memmem::find_iter(bytes, marker).count() as u64;
     }
     (text, media)

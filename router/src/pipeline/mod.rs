@@ -96,7 +96,9 @@ async fn run(
     let vendor = route.provider.vendor();
     let lane = match vendor.lane(request.endpoint, &route.model) {
         Some(lane) => lane,
-        None if request.endpoint == Endpoint::CountTokens => return count_here(payload, vendor.slug(), &route),
+        None if request.endpoint == Endpoint::CountTokens => {
+            return count_here(payload, vendor.slug(), &route);
+        }
         None => return Err(refused(unsupported(request.endpoint, vendor.slug()), row)),
     };
     let demand = Demand {
@@ -190,8 +192,14 @@ async fn answer(
     if !shape.stream || !is_stream(&response, request.endpoint) {
         let none = Fields::empty();
         let asked = if let Payload::Json(fields) = payload { *fields } else { &none };
-        let to =
-            Exchanged { endpoint: request.endpoint, lane, model: &route.model, vendor, options: &options, asked };
+        let to = Exchanged {
+            endpoint: request.endpoint,
+            lane,
+            model: &route.model,
+            vendor,
+            options: &options,
+            asked,
+        };
         let (content_type, body) =
             whole(response, &to, (settings.limits.answer_bytes, idle), &mut settlement).await?;
         let mut headers = headers;
@@ -202,7 +210,8 @@ async fn answer(
     let first_event = route.timeout.unwrap_or(Duration::from_millis(settings.timeouts.first_event_ms));
     let patience = Patience { first_event, idle };
     let mut headers = headers;
-    let content_type = response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type =
+        response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = match request.endpoint {
         Endpoint::Speech => content_type.unwrap_or("application/octet-stream").to_owned(),
         _ => "text/event-stream; charset=utf-8".to_owned(),
@@ -230,7 +239,8 @@ fn stream_lane(endpoint: Endpoint, lane: Lane, vendor: &'static str, options: En
 }
 
 fn is_stream(response: &Response<Incoming>, endpoint: Endpoint) -> bool {
-    let content_type = response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type =
+        response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     endpoint == Endpoint::Speech || content_type.is_some_and(|kind| kind.starts_with("text/event-stream"))
 }
 
@@ -247,7 +257,11 @@ async fn upstream_error(
     let body = attempt::read_error_body(response.body_mut(), idle).await;
     let wire = match lane {
         Lane::Translate(wire) => wire,
-        _ => request.endpoint.wire().unwrap_or(if request.endpoint == Endpoint::CountTokens { Wire::Messages } else { Wire::Chat }),
+        _ => request.endpoint.wire().unwrap_or(if request.endpoint == Endpoint::CountTokens {
+            Wire::Messages
+        } else {
+            Wire::Chat
+        }),
     };
     let error = registry::outbound(wire).read_error(status, &upstream_headers, &body);
     // OpenAI's and Anthropic's own errors reach their own clients untouched.
@@ -259,7 +273,11 @@ async fn upstream_error(
 fn count_here(payload: &Payload<'_>, vendor: &str, route: &Route) -> Result<Answer, GatewayError> {
     let Payload::Json(fields) = payload else { return Err(unsupported(Endpoint::CountTokens, vendor)) };
     let body = serde_json::json!({ "input_tokens": estimate::counted(fields, vendor)? });
-    let about = About { provider: Some(route.provider.vendor().slug()), option_index: route.option_index.clone(), views: Vec::new() };
+    let about = About {
+        provider: Some(route.provider.vendor().slug()),
+        option_index: route.option_index.clone(),
+        views: Vec::new(),
+    };
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     Ok(Answer { status: 200, headers, about, body: AnswerBody::Whole(body.to_string().into()) })
 }
@@ -299,4 +317,3 @@ fn log_refusal(gateway: &Gateway, request: &Request, mut row: LogRow, error: &Ga
 fn not_json(error: &serde_json::Error) -> GatewayError {
     GatewayError::new(ErrorKind::Invalid, format!("The body is not a JSON object: {error}"))
 }
-

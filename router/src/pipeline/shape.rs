@@ -93,7 +93,9 @@ pub(super) fn of_form(endpoint: Endpoint, form: &Form<'_>) -> Result<Shape, Gate
 /// Checks the member that an endpoint can't do without, and its type.
 fn required(endpoint: Endpoint, fields: &Fields<'_>) -> Result<(), GatewayError> {
     let (name, first, what) = match endpoint {
-        Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => ("messages", "[", "an array of messages"),
+        Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => {
+            ("messages", "[", "an array of messages")
+        }
         Endpoint::Completions => ("prompt", "\"[", "a string or an array"),
         Endpoint::Embeddings | Endpoint::Speech => ("input", "\"[", "a string or an array"),
         Endpoint::Responses => ("input", "\"[", "a string or an array"),
@@ -184,7 +186,9 @@ fn user(endpoint: Endpoint, fields: &Fields<'_>) -> Option<String> {
         user_id: Option<String>,
     }
     match endpoint {
-        Endpoint::Messages => fields.get::<Metadata>("metadata").ok().flatten().and_then(|metadata| metadata.user_id),
+        Endpoint::Messages => {
+            fields.get::<Metadata>("metadata").ok().flatten().and_then(|metadata| metadata.user_id)
+        }
         _ => fields.get("user").ok().flatten(),
     }
 }
@@ -206,7 +210,11 @@ fn quantities(endpoint: Endpoint, fields: &Fields<'_>, n: u64) -> Result<Quantit
     Ok(quantities)
 }
 
-fn member<T: DeserializeOwned>(fields: &Fields<'_>, name: &str, what: &str) -> Result<Option<T>, GatewayError> {
+fn member<T: DeserializeOwned>(
+    fields: &Fields<'_>,
+    name: &str,
+    what: &str,
+) -> Result<Option<T>, GatewayError> {
     fields.get(name).map_err(|_| wrong(name, &format!("{what} is expected")))
 }
 

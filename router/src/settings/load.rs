@@ -9,8 +9,8 @@ use tidegate_store::{BudgetRecord, LimitRecord, Origin, ProviderRecord};
 use toml::Spanned;
 
 use super::file::{
-    ConfigSettings, CorsSettings, File, KeySettings, LimitsSettings, LogSettings, ProviderSettings, TimeoutSettings,
-    Unpriced,
+    ConfigSettings, CorsSettings, File, KeySettings, LimitsSettings, LogSettings, ProviderSettings,
+    TimeoutSettings, Unpriced,
 };
 use super::values::{self, Secret, resolve_secret};
 
@@ -221,9 +221,8 @@ fn with_suggestion(message: &str) -> String {
         return message.to_owned();
     }
     let Some(unknown) = names.next() else { return message.to_owned() };
-    let nearest = names.max_by(|a, b| {
-        strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
-    });
+    let nearest =
+        names.max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)));
     match nearest {
         Some(name) if strsim::jaro_winkler(unknown, name) > 0.75 => {
             format!("{message}; did you mean `{name}`?")
@@ -254,7 +253,8 @@ fn provider(
         crate::upstream::address::check_base_url(url, declared.trusted)
             .map_err(|message| format!("provider.base_url: {message}"))?;
     }
-    let prices = serde_json::to_value(&declared.prices).map_err(|error| format!("provider.prices: {error}"))?;
+    let prices =
+        serde_json::to_value(&declared.prices).map_err(|error| format!("provider.prices: {error}"))?;
     let budget = match &declared.budget {
         Some(settings) => {
             let record = values::budget(format!("provider:{}", declared.slug), &declared.slug, settings)
@@ -300,7 +300,9 @@ fn unknown_vendor(name: &str) -> String {
         .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
     match nearest {
         Some(nearest) => {
-            format!("provider.vendor: \"{name}\" is unknown; did you mean \"{nearest}\"? `tidegate provider vendors` lists all")
+            format!(
+                "provider.vendor: \"{name}\" is unknown; did you mean \"{nearest}\"? `tidegate provider vendors` lists all"
+            )
         }
         None => format!("provider.vendor: \"{name}\" is unknown"),
     }
@@ -313,7 +315,8 @@ fn from_environment(providers: &mut Vec<ProviderRecord>, environment: &dyn Fn(&s
         if vendor.default_base().is_none() || providers.iter().any(|known| known.slug == slug) {
             continue;
         }
-        let found = vendor.key_variables().iter().find_map(|name| environment(name).filter(|key| !key.is_empty()));
+        let found =
+            vendor.key_variables().iter().find_map(|name| environment(name).filter(|key| !key.is_empty()));
         let Some(api_key) = found else { continue };
         providers.push(ProviderRecord {
             slug: slug.to_owned(),
@@ -342,7 +345,10 @@ fn configs(
             return Err(at(Some(entry.span().start), format!("config \"{}\": {error}", config.id)));
         }
         if configs.insert(config.id.clone(), config.json.clone()).is_some() {
-            return Err(at(Some(entry.span().start), format!("config.id: \"{}\" is declared twice", config.id)));
+            return Err(at(
+                Some(entry.span().start),
+                format!("config.id: \"{}\" is declared twice", config.id),
+            ));
         }
     }
     Ok(configs)
@@ -413,7 +419,10 @@ mod tests {
     #[test]
     fn an_unset_variable_is_named_with_its_line() {
         let error = parse("[[key]]\nname = \"a\"\nkey = \"env:NOT_SET\"\n").unwrap_err();
-        assert!(error.to_string().contains("tidegate.toml:3: key.key: environment variable NOT_SET"), "{error}");
+        assert!(
+            error.to_string().contains("tidegate.toml:3: key.key: environment variable NOT_SET"),
+            "{error}"
+        );
     }
 
     #[test]

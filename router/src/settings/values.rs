@@ -58,7 +58,11 @@ pub(super) fn limits(settings: &[LimitSettings]) -> Result<Vec<LimitRecord>, Str
     if settings.len() > MAX_LIMITS {
         return Err(format!("limits: at most {MAX_LIMITS} are allowed"));
     }
-    settings.iter().enumerate().map(|(at, limit)| one_limit(limit).map_err(|e| format!("limits[{at}]: {e}"))).collect()
+    settings
+        .iter()
+        .enumerate()
+        .map(|(at, limit)| one_limit(limit).map_err(|e| format!("limits[{at}]: {e}")))
+        .collect()
 }
 
 fn one_limit(limit: &LimitSettings) -> Result<LimitRecord, String> {

@@ -1,8 +1,8 @@
 //! One suite, instantiated for every backend.
 
 use crate::record::{
-    BudgetRecord, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus, LedgerEntry, LogFilter, LogRow, Origin,
-    SettleRecord,
+    BudgetRecord, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus, LedgerEntry, LogFilter, LogRow,
+    Origin, SettleRecord,
 };
 use crate::{Period, SqliteStore, Store, StoreError};
 
@@ -47,7 +47,10 @@ fn keys_are_found_by_hash(store: &mut dyn Store) {
     assert_eq!(store.key_by_hash(&KeyHash([8; 32])).unwrap(), None);
     assert_eq!(store.key_by_id("k1").unwrap(), Some(entry));
     let changes = store.changes_since(0).unwrap();
-    assert_eq!(changes.iter().map(|c| (c.kind, c.id.as_str())).collect::<Vec<_>>(), [(ChangeKind::Key, "k1")]);
+    assert_eq!(
+        changes.iter().map(|c| (c.kind, c.id.as_str())).collect::<Vec<_>>(),
+        [(ChangeKind::Key, "k1")]
+    );
 }
 
 fn a_settlement_spends_in_its_period_and_ends_the_hold(store: &mut dyn Store) {

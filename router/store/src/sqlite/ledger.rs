@@ -31,7 +31,9 @@ fn json<T: serde::Serialize>(id: &str, value: &T) -> Result<String, StoreError> 
 
 fn put_hold(transaction: &Transaction<'_>, hold: &HoldRecord) -> Result<(), StoreError> {
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO hold (request, nano_usd, budgets, row) VALUES (?1, ?2, ?3, ?4)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO hold (request, nano_usd, budgets, row) VALUES (?1, ?2, ?3, ?4)",
+        )?
         .execute(params![
             hold.row.id,
             hold.nano_usd,
@@ -126,9 +128,10 @@ pub(super) fn logs(connection: &Connection, filter: &LogFilter) -> Result<Vec<Lo
            AND (?3 IS NULL OR status >= ?3)
          ORDER BY id DESC LIMIT ?4",
     )?;
-    let rows = statement.query_map(params![filter.key, filter.trace_id, filter.min_status, limit], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-    })?;
+    let rows = statement
+        .query_map(params![filter.key, filter.trace_id, filter.min_status, limit], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
     let mut found = Vec::new();
     for row in rows {
         let (id, text) = row?;
