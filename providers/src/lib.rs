@@ -52,5 +52,7 @@ pub mod gemini;
 pub mod openai;
 pub mod responses;
 
+mod text;
+
 #[cfg(test)]
 mod conformance;

@@ -18,5 +18,6 @@ mod cuts;
 mod expected;
 mod fixtures;
 mod matrix;
+mod seen;
 mod sse;
 mod told;
