@@ -18,6 +18,8 @@ mod cuts;
 mod expected;
 mod fixtures;
 mod matrix;
+mod requests;
 mod seen;
 mod sse;
 mod told;
+mod vendors;
