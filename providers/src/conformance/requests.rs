@@ -203,13 +203,13 @@ fn an_adapted_body_is_json_and_keeps_what_is_not_the_vendors_matter() {
                 let model = fields.raw("model").map(str::to_owned);
                 provider.adapt(&to, &mut fields);
                 let written = String::from_utf8(fields.to_vec()).unwrap();
-                let what = format!("{} {to:?}: {body} became {written}", provider.slug());
-                assert!(serde_json::from_str::<Map<String, Value>>(&written).is_ok(), "{what}");
-                assert!(written.contains(r#"{ "kept" : "as sent" }"#), "{what}");
-                assert_eq!(fields.raw("model").map(str::to_owned), model, "{what}");
+                let what = || format!("{} {to:?}: {body} became {written}", provider.slug());
+                assert!(serde_json::from_str::<Map<String, Value>>(&written).is_ok(), "{}", what());
+                assert!(written.contains(r#"{ "kept" : "as sent" }"#), "{}", what());
+                assert_eq!(fields.raw("model").map(str::to_owned), model, "{}", what());
                 let mut names: Vec<&str> = fields.names().collect();
                 names.sort_unstable();
-                assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{what}");
+                assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{}", what());
             }
         }
     }

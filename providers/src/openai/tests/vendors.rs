@@ -109,7 +109,10 @@ fn what_is_written_reads_the_same() {
 fn whole_answers_of_vendors_are_read() {
     let openai = answer(fixture!("openai/response.json"));
     assert_eq!(openai.usage.unwrap().cached_input, 4);
-    assert!(matches!(&openai.choices[0].parts[..], [Part::Text { .. }, Part::ToolCall { .. }, Part::ToolCall { .. }]));
+    assert!(matches!(
+        &openai.choices[0].parts[..],
+        [Part::Text { .. }, Part::ToolCall { .. }, Part::ToolCall { .. }]
+    ));
     let mistral = answer(fixture!("mistral-ai/response_length.json"));
     assert!(matches!(&mistral.choices[0].parts[..], [Part::Thinking { .. }, Part::Text { .. }]));
     assert_eq!(mistral.choices[0].finish.as_ref().unwrap().kind, FinishKind::Length);
