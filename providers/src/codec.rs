@@ -80,8 +80,8 @@ pub trait Outbound: Send + Sync {
 
 /// Reads one streamed answer, SSE event by SSE event.
 pub trait Decoder: Send {
-    /// Pushes the canonical events of one SSE event. `event` is the SSE `event:` field (empty when absent),
-    /// `data` its joined `data:` lines. Unreadable data pushes [`Event::Error`] with status 502.
+    /// Pushes the canonical events of one SSE event. `event` is the SSE `event:` field (empty or
+    /// `message` when absent), `data` its joined `data:` lines. Unreadable data pushes [`Event::Error`] with status 502.
     fn decode(&mut self, event: &str, data: &str, out: &mut Vec<Event>);
 
     /// Called once at the end of the upstream body. Pushes [`Event::End`] when the wire has no end marker of its

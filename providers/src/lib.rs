@@ -22,7 +22,7 @@
 //!    ([`ChatCall`] → body), `decode.rs` (body → [`Answer`]), `stream.rs` (SSE data → [`Event`]).
 //! 3. Add **one line** to `registry.rs`.
 //! 4. Put recorded or documented payloads in `fixtures/<slug>/`: `request.json`, `response.json`, `stream.sse`,
-//!    `error_*.json`. `conformance.rs` finds them by name and runs the same suite over every provider.
+//!    `error_*.json`. `conformance/` finds them by name and runs the same suite over every provider.
 //! 5. Run `cargo test -p tidegate-providers`, read the new snapshots, add a line to `CHANGELOG.md`.
 
 pub mod answer;
@@ -51,3 +51,8 @@ pub mod compatible;
 pub mod gemini;
 pub mod openai;
 pub mod responses;
+
+mod text;
+
+#[cfg(test)]
+mod conformance;

@@ -1,15 +1,12 @@
 //! Reads usage, errors and text out of native answers in passing; the bytes themselves are forwarded untouched.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::Visitor;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::UpstreamError;
 use crate::provider::Wire;
+use crate::text::Text;
 use crate::usage::Usage;
 use crate::{anthropic, openai};
 
@@ -32,28 +29,6 @@ pub struct Seen {
     pub block: Option<Option<u32>>,
 }
 
-/// A JSON string, borrowed where it holds no escapes; any other JSON value reads as empty.
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(v)))
-            }
-            fn visit_str<E>(self, v: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(v.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
-
 #[derive(Deserialize)]
 struct ChatFrame<'a> {
     #[serde(borrow, default)]
@@ -62,6 +37,9 @@ struct ChatFrame<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
+    /// Groq reports usage and errors here.
+    #[serde(borrow, default)]
+    x_groq: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +50,19 @@ struct ChatChoice<'a> {
     text: Option<Text<'a>>,
     #[serde(borrow, default)]
     finish_reason: Option<Text<'a>>,
+    /// Moonshot reports usage here.
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct ChatGroq<'a> {
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +73,8 @@ struct ChatDelta<'a> {
     reasoning_content: Option<&'a RawValue>,
     #[serde(borrow, default)]
     reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    thinking: Option<&'a RawValue>,
     #[serde(borrow, default)]
     refusal: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -108,27 +101,35 @@ fn chat(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
     let mut seen = Seen::default();
     let Ok(frame) = serde_json::from_str::<ChatFrame<'_>>(data) else {
         // Odd members may still be an error object.
-        seen.error = error_in(data);
+        seen.error = error_in(Wire::Chat, data);
         return seen;
     };
-    if frame.error.is_some_and(|error| error.get() != "null") {
-        seen.error = error_in(data);
+    if filled(frame.error).is_some() {
+        seen.error = error_in(Wire::Chat, data);
         return seen;
     }
-    if let Some(usage) = frame.usage.filter(|usage| usage.get() != "null") {
-        seen.usage =
-            serde_json::from_str(usage.get()).ok().and_then(|usage: Value| openai::usage_from(&usage));
-    }
+    let groq = filled(frame.x_groq).and_then(|raw| serde_json::from_str::<ChatGroq<'_>>(raw.get()).ok());
     let choices = frame.choices.unwrap_or_default();
+    let errors = choices.iter().map(|choice| choice.error).chain([groq.as_ref().and_then(|groq| groq.error)]);
+    if let Some(error) = errors.filter_map(filled).next() {
+        seen.error = error_in(Wire::Chat, &format!("{{\"error\":{error}}}"));
+        return seen;
+    }
+    let places = [frame.usage].into_iter().chain(choices.iter().map(|choice| choice.usage));
+    let mut places = places.chain([groq.and_then(|groq| groq.usage)]).filter_map(filled);
+    seen.usage = places.find_map(usage_in);
     seen.usage_only = choices.is_empty() && seen.usage.is_some();
     for choice in choices {
-        seen.finished |= choice.finish_reason.is_some();
+        seen.finished |= choice.finish_reason.is_some_and(|word| !word.0.is_empty());
         if let Some(piece) = choice.text.filter(|piece| !piece.0.is_empty()) {
             seen.content = true;
             text(&piece.0);
         }
         let Some(delta) = choice.delta else { continue };
-        for raw in [delta.content, delta.reasoning_content, delta.reasoning, delta.refusal] {
+        // Some servers say a thought under two names at once.
+        let thoughts = [delta.reasoning_content, delta.reasoning, delta.thinking];
+        seen.content |= thoughts.into_iter().any(|raw| pieces(raw, text));
+        for raw in [delta.content, delta.refusal] {
             seen.content |= pieces(raw, text);
         }
         for raw in [delta.tool_calls, delta.function_call] {
@@ -139,17 +140,50 @@ fn chat(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
     seen
 }
 
+fn filled(raw: Option<&RawValue>) -> Option<&RawValue> {
+    raw.filter(|raw| raw.get() != "null")
+}
+
+fn usage_in(raw: &RawValue) -> Option<Usage> {
+    serde_json::from_str::<Value>(raw.get()).ok().and_then(|usage| openai::usage_from(&usage))
+}
+
 /// Passes on the text of a string, or of an array of parts; true when there was any.
 fn pieces(raw: Option<&RawValue>, text: &mut dyn FnMut(&str)) -> bool {
+    #[derive(Deserialize)]
+    struct Part<'a> {
+        #[serde(borrow, default)]
+        text: Option<Text<'a>>,
+        #[serde(borrow, default)]
+        thinking: Option<&'a RawValue>,
+    }
     let Some(raw) = raw.map(RawValue::get).filter(|raw| !matches!(*raw, "null" | "\"\"" | "[]")) else {
         return false;
     };
-    if let Ok(piece) = serde_json::from_str::<Text<'_>>(raw) {
-        text(&piece.0);
-    } else {
-        text(raw);
+    if !raw.starts_with('[') {
+        return match serde_json::from_str::<Text<'_>>(raw) {
+            Ok(piece) if !piece.0.is_empty() => {
+                text(&piece.0);
+                true
+            }
+            _ => false,
+        };
     }
-    true
+    let mut any = false;
+    for entry in serde_json::from_str::<Vec<&RawValue>>(raw).unwrap_or_default() {
+        match serde_json::from_str::<Part<'_>>(entry.get()) {
+            Ok(part) => {
+                if let Some(piece) = part.text.filter(|piece| !piece.0.is_empty()) {
+                    any = true;
+                    text(&piece.0);
+                }
+                // Mistral's thoughts are parts themselves.
+                any |= pieces(part.thinking, text);
+            }
+            Err(_) => any |= pieces(Some(entry), text),
+        }
+    }
+    any
 }
 
 /// Passes on a tool call's name and arguments; true when there was any.
@@ -194,6 +228,32 @@ struct TypedFrame<'a> {
     usage: Option<&'a RawValue>,
     #[serde(default)]
     index: Option<u32>,
+    #[serde(borrow, default)]
+    content_block: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    item: Option<&'a RawValue>,
+}
+
+/// A content block or output item at its start.
+#[derive(Deserialize)]
+struct Begun<'a> {
+    #[serde(borrow, default)]
+    r#type: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    text: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    thinking: Option<Text<'a>>,
+}
+
+/// Passes on what a block or item begins with: the name of a call, and text where the vendor sends some at once.
+fn begun(raw: Option<&RawValue>, text: &mut dyn FnMut(&str)) {
+    let Some(begun) = raw.and_then(|raw| serde_json::from_str::<Begun<'_>>(raw.get()).ok()) else { return };
+    let called = begun.r#type.is_some_and(|kind| matches!(&*kind.0, "tool_use" | "function_call"));
+    for piece in [begun.name.filter(|_| called), begun.text, begun.thinking].into_iter().flatten() {
+        text(&piece.0);
+    }
 }
 
 fn messages(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
@@ -222,6 +282,7 @@ fn messages(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
         Some("content_block_start") => {
             seen.content = true;
             seen.block = Some(frame.index);
+            begun(frame.content_block, text);
         }
         Some("content_block_stop") => seen.block = Some(None),
         Some("content_block_delta") => {
@@ -239,7 +300,7 @@ fn messages(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
             seen.usage = frame.usage.and_then(|raw| anthropic::usage_from(raw.get()));
         }
         Some("message_stop") => seen.end = true,
-        Some("error") => seen.error = error_in(data),
+        Some("error") => seen.error = error_in(Wire::Messages, data),
         _ => {}
     }
     seen
@@ -262,20 +323,22 @@ fn responses(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
             seen.finished = true;
             seen.end = true;
             let usage = response.as_ref().and_then(|response| response.usage);
-            seen.usage = usage
-                .and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok())
-                .and_then(|usage| openai::usage_from(&usage));
+            seen.usage = usage.and_then(usage_in);
             if kind == "response.failed" {
                 let error = response.and_then(|response| response.error).map_or("{}", RawValue::get);
-                seen.error = error_in(&format!("{{\"error\":{error}}}"));
+                seen.error = error_in(Wire::Responses, &format!("{{\"error\":{error}}}"));
             } else {
                 seen.content = true;
             }
         }
-        "error" => seen.error = error_in(data),
+        "error" => seen.error = error_in(Wire::Responses, data),
         _ if kind.ends_with(".delta") => {
             seen.content = true;
             pieces(frame.delta, text);
+        }
+        "response.output_item.added" => {
+            seen.content = true;
+            begun(frame.item, text);
         }
         _ if kind.starts_with("response.output_item") || kind.starts_with("response.content_part") => {
             seen.content = true;
@@ -285,17 +348,16 @@ fn responses(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
     seen
 }
 
-fn error_in(data: &str) -> Option<UpstreamError> {
+fn error_in(wire: Wire, data: &str) -> Option<UpstreamError> {
     let value: Map<String, Value> = serde_json::from_str(data).ok()?;
-    let error = value.get("error").unwrap_or(&Value::Null);
-    if error.is_null() && value.get("type").and_then(Value::as_str) != Some("error") {
+    let nested = value.get("error").is_some_and(|error| !error.is_null());
+    if !nested && value.get("type").and_then(Value::as_str) != Some("error") {
         return None;
     }
     let value = Value::Object(value);
-    Some(if value.get("type").and_then(Value::as_str) == Some("error") && value.get("error").is_some() {
-        anthropic::error_inside_stream(&value)
-    } else {
-        openai::error_inside_answer(&value)
+    Some(match wire {
+        Wire::Messages if nested => anthropic::error_inside_stream(&value),
+        _ => openai::error_inside_answer(&value),
     })
 }
 
@@ -316,61 +378,5 @@ pub fn usage_of(body: &[u8]) -> Option<Usage> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn look(wire: Wire, data: &str) -> (Seen, String) {
-        let mut text = String::new();
-        let seen = frame(wire, data, &mut |piece| text.push_str(piece));
-        (seen, text)
-    }
-
-    #[test]
-    fn chat_text_tools_and_usage_are_seen() {
-        let (seen, text) = look(
-            Wire::Chat,
-            r#"{"choices":[{"delta":{"content":"a\"b","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}],"usage":null}"#,
-        );
-        assert!(seen.content && seen.usage.is_none() && !seen.usage_only);
-        assert_eq!(text, "a\"bf{}");
-        let (seen, _) =
-            look(Wire::Chat, r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#);
-        assert!(seen.usage_only);
-        assert_eq!(seen.usage.map(|usage| (usage.input, usage.output)), Some((3, 4)));
-    }
-
-    #[test]
-    fn a_role_chunk_is_no_content() {
-        let (seen, text) = look(Wire::Chat, r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#);
-        assert_eq!((seen.content, text.as_str()), (false, ""));
-    }
-
-    #[test]
-    fn errors_are_seen_on_every_wire() {
-        for (wire, data, status) in [
-            (Wire::Chat, r#"{"error":{"message":"m","code":429}}"#, 429),
-            (Wire::Messages, r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#, 529),
-        ] {
-            let (seen, _) = look(wire, data);
-            assert_eq!(seen.error.map(|e| (e.status, e.message)), Some((status, "m".into())), "{data}");
-        }
-        let (seen, _) =
-            look(Wire::Responses, r#"{"type":"response.failed","response":{"error":{"message":"m"}}}"#);
-        assert_eq!(seen.error.map(|e| e.message), Some("m".into()));
-    }
-
-    #[test]
-    fn messages_usage_counts_the_cache() {
-        let (seen, _) = look(
-            Wire::Messages,
-            r#"{"type":"message_start","message":{"usage":{"input_tokens":5,"cache_read_input_tokens":7,"output_tokens":1}}}"#,
-        );
-        assert_eq!(seen.usage.map(|usage| (usage.input, usage.cached_input)), Some((12, 7)));
-        assert_eq!(
-            usage_of(br#"{"usage":{"input_tokens":5,"cache_read_input_tokens":7,"output_tokens":1}}"#)
-                .unwrap()
-                .input,
-            12
-        );
-    }
-}
+#[path = "look_tests.rs"]
+mod tests;

@@ -11,10 +11,8 @@ use crate::event::Event;
 /// State of one stream. The wire has one choice, so every event is of choice 0.
 #[derive(Debug, Default)]
 pub(super) struct MessagesDecoder {
-    /// Tool blocks that aren't complete; almost always at most one.
-    open_tools: Vec<OpenTool>,
-    /// How many tools have begun.
-    tools: u32,
+    /// Tool blocks so far, stopped ones too: gateways that translate mixed pieces of several calls send some late.
+    tools: Vec<ToolBlock>,
     usage: UsageShape,
     state: State,
 }
@@ -28,7 +26,7 @@ enum State {
 }
 
 #[derive(Debug)]
-struct OpenTool {
+struct ToolBlock {
     /// Index of the content block.
     block: u64,
     /// Number among the tools.
@@ -107,9 +105,8 @@ impl MessagesDecoder {
                 out.push(Event::RedactedReasoning { choice: 0, data: block.data.unwrap_or_default() });
             }
             "tool_use" => {
-                let tool = self.tools;
-                self.tools += 1;
-                self.open_tools.push(OpenTool { block: index, tool, whole: block.arguments().to_owned() });
+                let tool = u32::try_from(self.tools.len()).unwrap_or(u32::MAX);
+                self.tools.push(ToolBlock { block: index, tool, whole: block.arguments().to_owned() });
                 out.push(Event::ToolStart {
                     choice: 0,
                     tool,
@@ -129,10 +126,10 @@ impl MessagesDecoder {
             "signature_delta" => push_signature(delta.signature, out),
             "input_json_delta" => {
                 // Input of server tools comes the same way, but their blocks were never opened here.
-                let open = self.open_tools.iter_mut().find(|open| open.block == index);
-                if let (Some(open), Some(json)) = (open, filled(delta.partial_json)) {
-                    open.whole.clear();
-                    out.push(Event::ToolArguments { choice: 0, tool: open.tool, json });
+                let block = self.tools.iter_mut().rfind(|tool| tool.block == index);
+                if let (Some(block), Some(json)) = (block, filled(delta.partial_json)) {
+                    block.whole.clear();
+                    out.push(Event::ToolArguments { choice: 0, tool: block.tool, json });
                 }
             }
             _ => {}
@@ -140,10 +137,9 @@ impl MessagesDecoder {
     }
 
     fn block_stop(&mut self, index: u64, out: &mut Vec<Event>) {
-        let Some(at) = self.open_tools.iter().position(|open| open.block == index) else { return };
-        let open = self.open_tools.remove(at);
-        if let Some(json) = filled(Some(open.whole)) {
-            out.push(Event::ToolArguments { choice: 0, tool: open.tool, json });
+        let Some(block) = self.tools.iter_mut().rfind(|tool| tool.block == index) else { return };
+        if let Some(json) = filled(Some(std::mem::take(&mut block.whole))) {
+            out.push(Event::ToolArguments { choice: 0, tool: block.tool, json });
         }
     }
 

@@ -1,8 +1,8 @@
 //! Writes a stream of the Messages wire from canonical events.
 //!
 //! Content blocks are opened and closed as the kind of content changes. Two frames wait for their tokens:
-//! `message_start` until the first usage or content, `message_delta` until usage came after the finish or the
-//! stream ended, because OpenAI's vendors report tokens last.
+//! `message_start` until the first usage or content, `message_delta` until the end, because OpenAI's vendors report
+//! tokens last, and some of them more than once.
 //!
 //! Failure behaviour: an error event is final, nothing follows it. An unfinished block stays open before an error,
 //! as it does at the vendor: closing it would make half a tool call look whole.
@@ -182,11 +182,8 @@ impl MessagesEncoder {
 
     fn usage(&mut self, usage: &Usage, out: &mut BytesMut) {
         self.usage.merge(usage);
-        if self.finish.is_some() {
-            self.tell(out);
-        } else {
-            self.begin(out);
-        }
+        // Later figures have their place in `message_delta`.
+        self.begin(out);
     }
 
     /// Makes a block of the kind the current one.

@@ -145,17 +145,21 @@ pub(crate) fn usage_from(json: &str) -> Option<Usage> {
 
 /// Reads a `stop_reason`; a word younger than this code counts as a natural end.
 pub(super) fn finish_reason(reason: String, stop_sequence: Option<String>) -> FinishReason {
-    let kind = match reason.as_str() {
+    FinishReason { kind: kind_of(&reason), raw: reason, stop_sequence }
+}
+
+fn kind_of(reason: &str) -> FinishKind {
+    match reason {
         "stop_sequence" => FinishKind::StopSequence,
         "max_tokens" | "model_context_window_exceeded" => FinishKind::Length,
         "tool_use" => FinishKind::ToolCalls,
         "refusal" => FinishKind::Refusal,
         _ => FinishKind::Stop,
-    };
-    FinishReason { kind, raw: reason, stop_sequence }
+    }
 }
 
-/// Returns the `stop_reason` to show a client: the vendor's own word where it is one of this wire's.
+/// Returns the `stop_reason` to show a client: the vendor's own word where it is one of this wire's and means here
+/// what it was taken for.
 pub(super) fn stop_reason(finish: Option<&FinishReason>, called_tools: bool, refused: bool) -> &str {
     const WORDS: [&str; 7] = [
         "end_turn",
@@ -167,7 +171,9 @@ pub(super) fn stop_reason(finish: Option<&FinishReason>, called_tools: bool, ref
         "model_context_window_exceeded",
     ];
     let kind = match finish {
-        Some(finish) if WORDS.contains(&finish.raw.as_str()) => return &finish.raw,
+        Some(finish) if WORDS.contains(&finish.raw.as_str()) && kind_of(&finish.raw) == finish.kind => {
+            return &finish.raw;
+        }
         Some(finish) => finish.kind,
         None => FinishKind::Stop,
     };

@@ -203,6 +203,12 @@ fn an_answer_is_read() {
                 arguments: r#"{"harbour": "Husum"}"#.into(),
                 signature: None,
             },
+            Part::ToolCall {
+                id: "toolu_02".into(),
+                name: "weather".into(),
+                arguments: String::new(),
+                signature: None,
+            },
         ]
     );
 }

@@ -3,6 +3,7 @@
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::compatible::http_url;
 use crate::error::InvalidCall;
 use crate::fields::Fields;
 use crate::provider::{Credential, Destination, Endpoint, Lane, Provider, Wire};
@@ -59,12 +60,12 @@ impl Provider for Anthropic {
             Lane::Native => to.endpoint.path(),
             Lane::Translate(_) | Lane::Exchange(_) => Endpoint::Messages.path(),
         };
-        Ok(format!("{}{path}", base(credential)))
+        Ok(format!("{}{path}", base(credential)?))
     }
 
     fn models_url(&self, credential: &Credential) -> Option<String> {
         // 1000 is the longest page, so one answer lists all.
-        Some(format!("{}/models?limit=1000", base(credential)))
+        base(credential).ok().map(|base| format!("{base}/models?limit=1000"))
     }
 
     fn headers(
@@ -72,7 +73,7 @@ impl Provider for Anthropic {
         credential: &Credential,
         inbound: &HeaderMap,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, InvalidCall> {
-        let Some(key) = credential.api_key.as_deref().filter(|key| !key.is_empty()) else {
+        let Some(key) = credential.api_key.as_deref().map(str::trim).filter(|key| !key.is_empty()) else {
             return Err(InvalidCall::at("api_key", "Anthropic needs an API key"));
         };
         let (name, key) = if key.starts_with(OAUTH_PREFIX) {
@@ -99,8 +100,8 @@ impl Provider for Anthropic {
     }
 }
 
-fn base(credential: &Credential) -> &str {
-    credential.base_url.as_deref().unwrap_or(BASE).trim_end_matches('/')
+fn base(credential: &Credential) -> Result<&str, InvalidCall> {
+    credential.base_url.as_deref().map_or(Ok(BASE), |url| http_url(url, "base_url"))
 }
 
 fn version(credential: &Credential, inbound: &HeaderMap) -> Result<HeaderValue, InvalidCall> {

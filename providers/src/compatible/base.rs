@@ -45,6 +45,10 @@ pub(crate) fn http_url<'a>(url: &'a str, name: &str) -> Result<&'a str, InvalidC
     if host.is_empty() || host.starts_with('/') || host.contains(odd) {
         return Err(InvalidCall::at(name, format!("`{name}` is not a URL")));
     }
+    // A path is put behind the address; behind these it would not be one.
+    if host.contains(['?', '#']) {
+        return Err(InvalidCall::at(name, format!("`{name}` may hold neither `?` nor `#`")));
+    }
     Ok(url)
 }
 

@@ -7,7 +7,7 @@ fn read(value: &Value) -> Answer {
 
 #[test]
 fn a_documented_answer_is_read() {
-    let answer = answer(include_bytes!("../../fixtures/google/response.json")).unwrap();
+    let answer = answer(include_bytes!("../../fixtures/google/response_cached.json")).unwrap();
     let call = Part::ToolCall {
         id: "call_0".into(),
         name: "get_weather".into(),

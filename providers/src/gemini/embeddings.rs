@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn vectors_become_openais_list() {
-        let body = include_bytes!("../../fixtures/google/embeddings_response.json");
+        let body = include_bytes!("../../fixtures/google/embeddings.json");
         let answer = Embeddings.answer("gemini-embedding-001", &Fields::empty(), body).unwrap();
         assert_eq!(
             serde_json::from_slice::<Value>(&answer).unwrap(),

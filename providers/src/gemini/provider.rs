@@ -8,6 +8,7 @@ use super::{decode, embeddings, encode, errors, images, model, stream};
 use crate::answer::Answer;
 use crate::call::ChatCall;
 use crate::codec::{Decoder, Outbound};
+use crate::compatible::http_url;
 use crate::error::{InvalidCall, UpstreamError};
 use crate::fields::Fields;
 use crate::provider::{Credential, Destination, Endpoint, Lane, Provider, Wire};
@@ -75,11 +76,11 @@ impl Provider for Gemini {
             (_, true) => "streamGenerateContent?alt=sse",
             (_, false) => "generateContent",
         };
-        Ok(format!("{}/{}:{method}", base(credential), model::resource(to.model)?))
+        Ok(format!("{}/{}:{method}", base(credential)?, model::resource(to.model)?))
     }
 
     fn models_url(&self, credential: &Credential) -> Option<String> {
-        Some(format!("{}/models?pageSize=1000", base(credential)))
+        base(credential).ok().map(|base| format!("{base}/models?pageSize=1000"))
     }
 
     fn headers(
@@ -105,11 +106,11 @@ impl Provider for Gemini {
 }
 
 /// Returns the base URL. A configured host without a path is taken for the host alone, hence the version is added.
-fn base(credential: &Credential) -> String {
-    let Some(base) = credential.base_url.as_deref() else { return BASE.to_owned() };
-    let base = base.trim_end_matches('/');
+fn base(credential: &Credential) -> Result<String, InvalidCall> {
+    let Some(base) = credential.base_url.as_deref() else { return Ok(BASE.to_owned()) };
+    let base = http_url(base, "base_url")?;
     let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
-    if rest.contains('/') { base.to_owned() } else { format!("{base}/v1beta") }
+    Ok(if rest.contains('/') { base.to_owned() } else { format!("{base}/v1beta") })
 }
 
 fn read_models(body: &[u8]) -> Vec<String> {
@@ -175,7 +176,7 @@ mod tests {
             ("https://proxy/google/v1beta/", "https://proxy/google/v1beta"),
         ] {
             let credential = Credential { base_url: Some(given.into()), ..Credential::default() };
-            assert_eq!(base(&credential), expected);
+            assert_eq!(base(&credential).unwrap(), expected);
         }
     }
 

@@ -109,11 +109,14 @@ fn what_is_written_reads_the_same() {
 fn whole_answers_of_vendors_are_read() {
     let openai = answer(fixture!("openai/response.json"));
     assert_eq!(openai.usage.unwrap().cached_input, 4);
-    assert!(matches!(&openai.choices[0].parts[..], [Part::Text { .. }, Part::ToolCall { .. }]));
-    let mistral = answer(fixture!("mistral-ai/response.json"));
+    assert!(matches!(
+        &openai.choices[0].parts[..],
+        [Part::Text { .. }, Part::ToolCall { .. }, Part::ToolCall { .. }]
+    ));
+    let mistral = answer(fixture!("mistral-ai/response_length.json"));
     assert!(matches!(&mistral.choices[0].parts[..], [Part::Thinking { .. }, Part::Text { .. }]));
     assert_eq!(mistral.choices[0].finish.as_ref().unwrap().kind, FinishKind::Length);
-    let deepseek = answer(fixture!("deepseek/response.json"));
+    let deepseek = answer(fixture!("deepseek/response_overload.json"));
     let usage = deepseek.usage.unwrap();
     assert_eq!((usage.cached_input, usage.reasoning, usage.output), (8, 16, 20));
     assert_eq!(deepseek.choices[0].finish.as_ref().unwrap().kind, FinishKind::Stop);

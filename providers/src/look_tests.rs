@@ -1,0 +1,109 @@
+use super::*;
+
+fn look(wire: Wire, data: &str) -> (Seen, String) {
+    let mut text = String::new();
+    let seen = frame(wire, data, &mut |piece| text.push_str(piece));
+    (seen, text)
+}
+
+#[test]
+fn chat_text_tools_and_usage_are_seen() {
+    let (seen, text) = look(
+        Wire::Chat,
+        r#"{"choices":[{"delta":{"content":"a\"b","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}],"usage":null}"#,
+    );
+    assert!(seen.content && seen.usage.is_none() && !seen.usage_only);
+    assert_eq!(text, "a\"bf{}");
+    let (seen, _) = look(Wire::Chat, r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#);
+    assert!(seen.usage_only);
+    assert_eq!(seen.usage.map(|usage| (usage.input, usage.output)), Some((3, 4)));
+}
+
+#[test]
+fn a_role_chunk_is_no_content() {
+    let (seen, text) = look(Wire::Chat, r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#);
+    assert_eq!((seen.content, text.as_str()), (false, ""));
+}
+
+#[test]
+fn errors_are_seen_on_every_wire() {
+    for (wire, data, status) in [
+        (Wire::Chat, r#"{"error":{"message":"m","code":429}}"#, 429),
+        (Wire::Messages, r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#, 529),
+    ] {
+        let (seen, _) = look(wire, data);
+        assert_eq!(seen.error.map(|e| (e.status, e.message)), Some((status, "m".into())), "{data}");
+    }
+    let (seen, _) =
+        look(Wire::Responses, r#"{"type":"response.failed","response":{"error":{"message":"m"}}}"#);
+    assert_eq!(seen.error.map(|e| e.message), Some("m".into()));
+}
+
+#[test]
+fn messages_usage_counts_the_cache() {
+    let (seen, _) = look(
+        Wire::Messages,
+        r#"{"type":"message_start","message":{"usage":{"input_tokens":5,"cache_read_input_tokens":7,"output_tokens":1}}}"#,
+    );
+    assert_eq!(seen.usage.map(|usage| (usage.input, usage.cached_input)), Some((12, 7)));
+    assert_eq!(
+        usage_of(br#"{"usage":{"input_tokens":5,"cache_read_input_tokens":7,"output_tokens":1}}"#)
+            .unwrap()
+            .input,
+        12
+    );
+}
+
+#[test]
+fn usage_and_errors_are_seen_where_vendors_put_them() {
+    let usage = r#"{"prompt_tokens":3,"completion_tokens":4}"#;
+    for data in [
+        format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"stop","usage":{usage}}}]}}"#),
+        format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"stop"}}],"x_groq":{{"usage":{usage}}}}}"#),
+    ] {
+        let (seen, _) = look(Wire::Chat, &data);
+        assert_eq!(seen.usage.map(|usage| (usage.input, usage.output)), Some((3, 4)), "{data}");
+        assert!(seen.finished && !seen.usage_only, "{data}");
+    }
+    for data in [
+        r#"{"choices":[{"delta":{},"error":{"message":"m","code":429}}]}"#,
+        r#"{"choices":[],"x_groq":{"error":{"message":"m","code":429}}}"#,
+    ] {
+        let (seen, _) = look(Wire::Chat, data);
+        assert_eq!(seen.error.map(|e| (e.status, e.message)), Some((429, "m".into())), "{data}");
+    }
+}
+
+#[test]
+fn a_thought_under_two_names_counts_once_and_parts_count_their_text() {
+    let (_, text) = look(Wire::Chat, r#"{"choices":[{"delta":{"reasoning_content":"a","reasoning":"a"}}]}"#);
+    assert_eq!(text, "a");
+    let data = r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"b"}]},
+        {"type":"text","text":"c"},"d",7]}}]}"#;
+    assert_eq!(look(Wire::Chat, data).1, "bcd");
+}
+
+#[test]
+fn odd_finish_words_finish_nothing() {
+    for word in ["null", "\"\"", "0", "{}"] {
+        let data = format!(r#"{{"choices":[{{"delta":{{"content":"a"}},"finish_reason":{word}}}]}}"#);
+        let (seen, text) = look(Wire::Chat, &data);
+        assert_eq!((seen.finished, text.as_str()), (false, "a"), "{data}");
+    }
+}
+
+#[test]
+fn names_of_calls_are_text_on_every_wire() {
+    for (wire, data) in [
+        (
+            Wire::Messages,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"#,
+        ),
+        (
+            Wire::Responses,
+            r#"{"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","name":"f"}}"#,
+        ),
+    ] {
+        assert_eq!(look(wire, data).1, "f", "{data}");
+    }
+}
