@@ -14,6 +14,7 @@ use tidegate_providers::event::FinishKind;
 use tidegate_providers::{Decoder, Encoder, ErrorBody, Event, FinishReason, Usage};
 
 use super::stream::{Progress, Step, text_of};
+use super::text::Cleaner;
 use crate::error::{GatewayError, UpstreamFailure};
 
 /// Bytes that were read and wait for the SSE reader. The pipeline fills it, the reader empties it.
@@ -42,7 +43,7 @@ pub(super) struct Decoded {
     encoder: Box<dyn Encoder>,
     events: VecDeque<Event>,
     scratch: Vec<Event>,
-    ended: bool,
+    cleaner: Cleaner,
 }
 
 impl Decoded {
@@ -56,12 +57,15 @@ impl Decoded {
             encoder,
             events: VecDeque::new(),
             scratch: Vec::new(),
-            ended: false,
+            cleaner: Cleaner::default(),
         }
     }
 
     pub(super) fn push(&mut self, bytes: Bytes) {
-        self.feed.0.borrow_mut().push_back(bytes);
+        let clean = self.cleaner.clean(bytes);
+        if !clean.is_empty() {
+            self.feed.0.borrow_mut().push_back(clean);
+        }
     }
 
     /// Writes what waits.
@@ -156,7 +160,6 @@ impl Decoded {
                     };
                 }
                 Event::End => {
-                    self.ended = true;
                     self.encoder.encode(&event, &mut out);
                     return Step::End(out.freeze());
                 }

@@ -110,8 +110,8 @@ fn measure(raw: &str) -> (u64, u64) {
                 at + skip + bytes[at + skip..].iter().take_while(|b| matches!(b, b' ' | b'"')).count();
             let length = memchr::memchr(b'"', &bytes[start..]).unwrap_or(bytes.len() - start) as u64;
             if length >= 64
-                && !memmem::find(&bytes[start..start + usize::try_from(length).unwrap_or(0)], b";base64,")
-                    .is_some()
+                && memmem::find(&bytes[start..start + usize::try_from(length).unwrap_or(0)], b";base64,")
+                    .is_none()
             {
                 text = text.saturating_sub(length);
                 media += MEDIA_TOKENS + length / MEDIA_BYTES;

@@ -17,6 +17,7 @@ mod resolve;
 mod settle;
 mod shape;
 mod stream;
+mod text;
 mod whole;
 
 use std::sync::Arc;

@@ -183,7 +183,7 @@ fn by_vendor(
 
 fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
     let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
-    host.is_some_and(|host| !is_private_host(&host) || trusted_hosts.iter().any(|trusted| *trusted == host))
+    host.is_some_and(|host| !is_private_host(&host) || trusted_hosts.contains(&host))
 }
 
 fn only_provider(gateway: &Gateway, model: Option<&str>) -> Result<Arc<ProviderHandle>, GatewayError> {

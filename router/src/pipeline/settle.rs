@@ -109,7 +109,7 @@ impl Settlement {
             };
             // From here on a row may be on disk, also if this future is dropped meanwhile.
             self.durable = true;
-            self.gateway.ledger.append_durable(LedgerEntry::Hold(hold)).await?;
+            self.gateway.ledger.append_durable(LedgerEntry::Hold(Box::new(hold))).await?;
         }
         self.row.gateway_us = micros(self.started);
         self.asked = true;

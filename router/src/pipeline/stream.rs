@@ -140,7 +140,7 @@ impl AnswerStream {
                         ErrorKind::UpstreamTimeout,
                         format!("The provider sent no event for {} ms", patience.first_event.as_millis()),
                     );
-                    stream.fail(&error, false);
+                    stream.fail(&error, true);
                     return Err(error);
                 }
             }
@@ -183,7 +183,7 @@ impl AnswerStream {
                 Step::Bytes(bytes) if bytes.is_empty() => {}
                 Step::Bytes(bytes) => return Ok(Some(bytes)),
                 Step::End(bytes) => {
-                    self.settle("ok", None, false);
+                    self.settle("ok", None, 200, false);
                     return Ok(Some(bytes));
                 }
                 Step::Costs(tokens) => {
@@ -254,7 +254,7 @@ impl AnswerStream {
         };
         match step {
             Step::End(bytes) => {
-                self.settle("ok", None, false);
+                self.settle("ok", None, 200, false);
                 Ok(Some(bytes))
             }
             Step::Failed { error, frames } => {
@@ -278,7 +278,7 @@ impl AnswerStream {
 
     fn cut_by_budget(&mut self, error: &GatewayError) -> Bytes {
         let frames = self.error_frames(&error.body(), true);
-        self.settle(error.outcome(), Some(error.message.clone()), false);
+        self.settle(error.outcome(), Some(error.message.clone()), 200, false);
         frames
     }
 
@@ -292,18 +292,21 @@ impl AnswerStream {
         }
     }
 
-    fn fail(&mut self, error: &GatewayError, unpaid: bool) {
-        // An error answer costs nothing; a broken one costs what was received.
-        self.settle(error.outcome(), Some(error.message.clone()), unpaid);
+    /// Settles a failure. `early`: nothing was sent, so the error is the answer; it costs nothing unless the vendor
+    /// may be working all the same. A broken answer costs what was received.
+    fn fail(&mut self, error: &GatewayError, early: bool) {
+        let status = if early { error.status() } else { 200 };
+        let unpaid = early && error.kind != ErrorKind::UpstreamTimeout;
+        self.settle(error.outcome(), Some(error.message.clone()), status, unpaid);
     }
 
-    fn settle(&mut self, outcome: &'static str, error: Option<String>, unpaid: bool) {
+    fn settle(&mut self, outcome: &'static str, error: Option<String>, status: u16, unpaid: bool) {
         self.done = true;
         self.upstream = None;
         let fault = matches!(outcome, "upstream_error" | "upstream_timeout" | "upstream_unreachable");
         self.settlement.finish(Ending {
             outcome,
-            status: 200,
+            status,
             error,
             usage: self.final_usage(outcome == "ok"),
             counted_output: self.progress.meter.output(),

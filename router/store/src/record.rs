@@ -198,7 +198,7 @@ impl fmt::Debug for ProviderRecord {
 #[derive(Clone, Debug, PartialEq)]
 pub enum LedgerEntry {
     /// Money was reserved; written only when holds must survive a crash.
-    Hold(HoldRecord),
+    Hold(Box<HoldRecord>),
     /// A hold grew.
     Extend {
         /// Of which request.

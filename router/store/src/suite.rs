@@ -59,7 +59,10 @@ fn a_settlement_spends_in_its_period_and_ends_the_hold(store: &mut dyn Store) {
     let period = Period::Daily.start(now);
     let hold = HoldRecord { nano_usd: 50, budgets: vec![("b".into(), period)], row: row("r1", None) };
     store
-        .commit(&[LedgerEntry::Hold(hold), LedgerEntry::Extend { request: "r1".into(), nano_usd: 25 }])
+        .commit(&[
+            LedgerEntry::Hold(Box::new(hold)),
+            LedgerEntry::Extend { request: "r1".into(), nano_usd: 25 },
+        ])
         .unwrap();
     assert_eq!(store.open_holds().unwrap().get("b"), Some(&75));
     let settle = SettleRecord { budgets: vec![("b".into(), period)], held: true, row: row("r1", Some(30)) };
@@ -76,7 +79,7 @@ fn open_holds_are_settled_at_their_amount(store: &mut dyn Store) {
     store.put_budget(&budget("b")).unwrap();
     let period = Period::Daily.start(0);
     let hold = HoldRecord { nano_usd: 40, budgets: vec![("b".into(), period)], row: row("r9", None) };
-    store.commit(&[LedgerEntry::Hold(hold)]).unwrap();
+    store.commit(&[LedgerEntry::Hold(Box::new(hold))]).unwrap();
     assert_eq!(store.recover().unwrap(), 1);
     assert_eq!(store.recover().unwrap(), 0);
     assert_eq!(store.budget("b", 0).unwrap().unwrap().1, 40);
