@@ -116,7 +116,8 @@ fn chat(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
         return seen;
     }
     if let Some(usage) = frame.usage.filter(|usage| usage.get() != "null") {
-        seen.usage = serde_json::from_str(usage.get()).ok().and_then(|usage: Value| openai::usage_from(&usage));
+        seen.usage =
+            serde_json::from_str(usage.get()).ok().and_then(|usage: Value| openai::usage_from(&usage));
     }
     let choices = frame.choices.unwrap_or_default();
     seen.usage_only = choices.is_empty() && seen.usage.is_some();
@@ -215,7 +216,8 @@ fn messages(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
     match frame.r#type.as_ref().map(|kind| &*kind.0) {
         Some("message_start") => {
             let message = frame.message.and_then(|raw| serde_json::from_str::<Message<'_>>(raw.get()).ok());
-            seen.usage = message.and_then(|message| message.usage).and_then(|raw| anthropic::usage_from(raw.get()));
+            seen.usage =
+                message.and_then(|message| message.usage).and_then(|raw| anthropic::usage_from(raw.get()));
         }
         Some("content_block_start") => {
             seen.content = true;
@@ -331,7 +333,8 @@ mod tests {
         );
         assert!(seen.content && seen.usage.is_none() && !seen.usage_only);
         assert_eq!(text, "a\"bf{}");
-        let (seen, _) = look(Wire::Chat, r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#);
+        let (seen, _) =
+            look(Wire::Chat, r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#);
         assert!(seen.usage_only);
         assert_eq!(seen.usage.map(|usage| (usage.input, usage.output)), Some((3, 4)));
     }
@@ -351,7 +354,8 @@ mod tests {
             let (seen, _) = look(wire, data);
             assert_eq!(seen.error.map(|e| (e.status, e.message)), Some((status, "m".into())), "{data}");
         }
-        let (seen, _) = look(Wire::Responses, r#"{"type":"response.failed","response":{"error":{"message":"m"}}}"#);
+        let (seen, _) =
+            look(Wire::Responses, r#"{"type":"response.failed","response":{"error":{"message":"m"}}}"#);
         assert_eq!(seen.error.map(|e| e.message), Some("m".into()));
     }
 
@@ -363,7 +367,9 @@ mod tests {
         );
         assert_eq!(seen.usage.map(|usage| (usage.input, usage.cached_input)), Some((12, 7)));
         assert_eq!(
-            usage_of(br#"{"usage":{"input_tokens":5,"cache_read_input_tokens":7,"output_tokens":1}}"#).unwrap().input,
+            usage_of(br#"{"usage":{"input_tokens":5,"cache_read_input_tokens":7,"output_tokens":1}}"#)
+                .unwrap()
+                .input,
             12
         );
     }

@@ -76,7 +76,9 @@ impl ErrorKind {
             ErrorKind::TooLarge => face(413, "invalid_request_error", Some("payload_too_large"), true),
             ErrorKind::SlowBody => face(408, "invalid_request_error", Some("request_timeout"), true),
             ErrorKind::UpstreamTimeout => face(408, "timeout_error", None, false),
-            ErrorKind::UpstreamUnreachable => face(502, "upstream_error", Some("upstream_unreachable"), false),
+            ErrorKind::UpstreamUnreachable => {
+                face(502, "upstream_error", Some("upstream_unreachable"), false)
+            }
             ErrorKind::Upstream => face(502, "upstream_error", None, false),
             ErrorKind::Unavailable => face(503, "service_unavailable_error", None, true),
             ErrorKind::Bug => face(500, "internal_error", None, true),

@@ -100,7 +100,10 @@ impl Gateway {
         let printed = provision::declared(&mut store, &settings)?;
         let from_store = opened_providers(store.providers()?, &master);
         let shards = Shards::start(settings.control_threads);
-        let ledger = LedgerHandle::start(Box::new(SqliteStore::open(&store_path(&settings.data))?), &shards.of("ledger"))?;
+        let ledger = LedgerHandle::start(
+            Box::new(SqliteStore::open(&store_path(&settings.data))?),
+            &shards.of("ledger"),
+        )?;
         let prices = PriceDesk::new(load_prices(&settings.data));
         let gateway = Arc::new(Self {
             book: AddressBook::new(Box::new(store), shards.clone()),
@@ -134,7 +137,9 @@ impl Gateway {
         let shared = settings.clone();
         let printed = self
             .book
-            .read(move |store| provision::declared(store, &shared).map_err(|error| StoreError::Database(error.to_string())))
+            .read(move |store| {
+                provision::declared(store, &shared).map_err(|error| StoreError::Database(error.to_string()))
+            })
             .await?;
         printed.print();
         self.settings.store(Arc::new(settings));

@@ -41,9 +41,11 @@ impl ModelLists {
 
     /// Returns slug and models of each provider.
     pub async fn of(&self, client: &Client, providers: &[Arc<ProviderHandle>]) -> Vec<(String, Vec<String>)> {
-        join_all(providers.iter().map(|provider| async {
-            (provider.record().slug.clone(), self.of_one(client, provider).await)
-        }))
+        join_all(
+            providers.iter().map(|provider| async {
+                (provider.record().slug.clone(), self.of_one(client, provider).await)
+            }),
+        )
         .await
     }
 

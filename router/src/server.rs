@@ -66,7 +66,9 @@ pub fn bind(gateway: Arc<Gateway>) -> io::Result<Bound> {
     .shutdown_timeout(settings.timeouts.drain_ms.div_ceil(1_000))
     .disable_signals()
     .bind(&settings.listen)
-    .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", settings.listen)))?;
+    .map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {}: {error}", settings.listen))
+    })?;
     let addresses = server.addrs();
     Ok(Bound { server: server.run(), addresses, readiness })
 }

@@ -35,7 +35,9 @@ pub async fn settings_file(gateway: Arc<Gateway>, path: PathBuf, first: String) 
         match Settings::parse(&text, &shown, &|name| std::env::var(name).ok()) {
             Ok(settings) => match gateway.apply(settings).await {
                 Ok(()) => tracing::info!(file = shown, "settings changed and are in force"),
-                Err(error) => tracing::error!(file = shown, %error, "settings could not be applied, the last good ones stay"),
+                Err(error) => {
+                    tracing::error!(file = shown, %error, "settings could not be applied, the last good ones stay")
+                }
             },
             Err(error) => tracing::error!(%error, "settings refused, the last good ones stay"),
         }

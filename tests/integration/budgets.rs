@@ -96,7 +96,7 @@ async fn a_thousand_streams_never_spend_more_than_the_budget() {
 
 /// The cost of a log row in nano-dollars.
 fn cost(row: &Value) -> i64 {
-    let cost = [&row["cost_nano"], &row["cost"]].into_iter().find_map(Value::as_i64);
+    let cost = row["cost_nano_usd"].as_i64();
     cost.unwrap_or_else(|| panic!("no cost in nano-dollars in {row}"))
 }
 

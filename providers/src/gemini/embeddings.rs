@@ -188,7 +188,10 @@ mod tests {
     fn an_unreadable_answer_is_a_bad_gateway() {
         assert_eq!(Embeddings.answer("m", &Fields::empty(), b"{}").unwrap_err().status, 502);
         assert_eq!(
-            Embeddings.answer("m", &Fields::empty(), br#"{"error":{"code":429,"message":"slow"}}"#).unwrap_err().status,
+            Embeddings
+                .answer("m", &Fields::empty(), br#"{"error":{"code":429,"message":"slow"}}"#)
+                .unwrap_err()
+                .status,
             429
         );
     }

@@ -167,8 +167,13 @@ mod tests {
     #[test]
     fn pictures_are_listed_and_filtered_ones_named() {
         let body = br#"{"predictions":[{"mimeType":"image/png","bytesBase64Encoded":"AAAA"},{"raiFilteredReason":"no"}]}"#;
-        assert_eq!(Images.answer("m", &Fields::empty(), body).unwrap(), br#"{"created":0,"data":[{"b64_json":"AAAA"}]}"#);
-        let error = Images.answer("m", &Fields::empty(), br#"{"predictions":[{"raiFilteredReason":"no"}]}"#).unwrap_err();
+        assert_eq!(
+            Images.answer("m", &Fields::empty(), body).unwrap(),
+            br#"{"created":0,"data":[{"b64_json":"AAAA"}]}"#
+        );
+        let error = Images
+            .answer("m", &Fields::empty(), br#"{"predictions":[{"raiFilteredReason":"no"}]}"#)
+            .unwrap_err();
         assert_eq!((error.status, error.message.as_str()), (400, "no"));
         assert_eq!(Images.answer("m", &Fields::empty(), b"<").unwrap_err().status, 502);
     }

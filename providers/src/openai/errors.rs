@@ -21,8 +21,13 @@ pub(super) fn error_from_body(status: u16, body: &[u8]) -> UpstreamError {
     }
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
-    let message =
-        if text.is_empty() { without_body(status) } else { shorten(page_title(text).unwrap_or(text)) };
+    let message = match text {
+        "" => without_body(status),
+        page if page.starts_with('<') => {
+            page_title(page).map_or_else(|| format!("the vendor answered {status} with a web page"), shorten)
+        }
+        sentence => shorten(sentence),
+    };
     UpstreamError { status, ..bad_gateway(message) }
 }
 
@@ -130,9 +135,6 @@ fn entry_message(entry: &Value) -> Option<String> {
 
 /// Returns the title of an HTML page: what a proxy has to say stands there.
 fn page_title(text: &str) -> Option<&str> {
-    if !text.starts_with('<') {
-        return None;
-    }
     let from = text.find("<title>")? + "<title>".len();
     let title = text[from..].split('<').next()?.trim();
     (!title.is_empty()).then_some(title)

@@ -28,7 +28,10 @@ pub(crate) fn plan(value: &Value) -> Result<Plan, ConfigError> {
                     ([only], _) => node = only,
                     ([first, ..], Some("single")) => node = first,
                     _ => {
-                        return Err(refused(&at, "strategies over several targets are not available in this version"));
+                        return Err(refused(
+                            &at,
+                            "strategies over several targets are not available in this version",
+                        ));
                     }
                 }
                 path = format!("{at}[0]");
@@ -70,16 +73,22 @@ fn inherit(target: &mut Target, object: &Map<String, Value>, path: &str) -> Resu
         None | Some(Value::Null) => {}
         Some(value) => match value.as_u64() {
             Some(ms) if ms > 0 => target.request_timeout = Some(ms),
-            _ => return Err(refused(&join(path, "request_timeout"), "a positive number of milliseconds is expected")),
+            _ => {
+                return Err(refused(
+                    &join(path, "request_timeout"),
+                    "a positive number of milliseconds is expected",
+                ));
+            }
         },
     }
     if let Some(strict) = member(object, &["strict_open_ai_compliance", "strictOpenAiCompliance"]) {
         target.strict_open_ai_compliance = strict.as_bool();
     }
     for (name, value) in object {
-        let vendor_field = ["azure_", "openai_", "anthropic_", "aws_", "vertex_", "workers_ai_", "huggingface_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix));
+        let vendor_field =
+            ["azure_", "openai_", "anthropic_", "aws_", "vertex_", "workers_ai_", "huggingface_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
         if let Some(value) = value.as_str().filter(|_| vendor_field) {
             target.options.insert(name.clone(), value.to_owned());
         }

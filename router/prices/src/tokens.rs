@@ -4,16 +4,25 @@
 //! takes [`scaled`] and settles with what the vendor reports. [`bound`] never holds too little.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bpe_openai::Tokenizer;
 
 use crate::name;
 
+static WARM: AtomicBool = AtomicBool::new(false);
 static O200K: LazyLock<&'static Tokenizer> = LazyLock::new(bpe_openai::o200k_base);
 
 /// Loads the tokenizer, so that no request waits for it. Takes tens of milliseconds: call it off the arbiters.
 pub fn warm() {
     LazyLock::force(&O200K);
+    WARM.store(true, Ordering::Release);
+}
+
+/// Returns whether the tokenizer is loaded.
+#[must_use]
+pub fn is_warm() -> bool {
+    WARM.load(Ordering::Acquire)
 }
 
 /// Returns the number of `o200k_base` tokens. Text that looks like a special token counts as plain text, and

@@ -76,7 +76,9 @@ impl AddressBook {
             return Ok(None);
         };
         if let Some((budget, spent)) = budget {
-            self.budgets.entry(budget.id.clone()).or_insert_with(|| BudgetHandle::start(budget, spent, &self.shards));
+            self.budgets
+                .entry(budget.id.clone())
+                .or_insert_with(|| BudgetHandle::start(budget, spent, &self.shards));
         }
         let handle = self.keys.entry(*hash).or_insert_with(|| KeyHandle::start(record, &self.shards)).clone();
         Ok(Some(handle))
@@ -114,10 +116,13 @@ impl AddressBook {
 
     /// Puts these providers in force; those whose record did not change keep their actor, others go.
     pub fn set_providers(&self, records: Vec<tidegate_store::ProviderRecord>) {
-        let slugs: std::collections::HashSet<String> = records.iter().map(|record| record.slug.clone()).collect();
+        let slugs: std::collections::HashSet<String> =
+            records.iter().map(|record| record.slug.clone()).collect();
         for record in records {
             let same = self.provider(&record.slug).is_some_and(|known| *known.record() == record);
-            let Some(vendor) = tidegate_providers::registry::find(&record.vendor).filter(|_| !same) else { continue };
+            let Some(vendor) = tidegate_providers::registry::find(&record.vendor).filter(|_| !same) else {
+                continue;
+            };
             self.providers.insert(record.slug.clone(), ProviderHandle::start(record, vendor, &self.shards));
         }
         self.providers.retain(|slug, _| slugs.contains(slug));
@@ -184,7 +189,9 @@ impl AddressBook {
 
     /// Lets keys rest that nobody uses and whose limits are full again.
     pub fn rest(&self) {
-        self.keys.retain(|_, key| Arc::strong_count(key) > 1 || key.idle_secs() < REST_AFTER_SECS || !key.rested());
+        self.keys.retain(|_, key| {
+            Arc::strong_count(key) > 1 || key.idle_secs() < REST_AFTER_SECS || !key.rested()
+        });
         self.unknown.retain(|_, since| since.elapsed() < UNKNOWN_FOR);
     }
 

@@ -160,7 +160,9 @@ impl BudgetActor {
 
     /// Takes in settlements that died in a mailbox.
     fn collect_lost(&mut self) {
-        if self.gauge.lost_held.load(Ordering::Relaxed) != 0 || self.gauge.lost_spent.load(Ordering::Relaxed) != 0 {
+        if self.gauge.lost_held.load(Ordering::Relaxed) != 0
+            || self.gauge.lost_spent.load(Ordering::Relaxed) != 0
+        {
             let held = self.gauge.lost_held.swap(0, Ordering::AcqRel);
             let spent = self.gauge.lost_spent.swap(0, Ordering::AcqRel);
             self.spend.settle(clock::unix(), held, spent);

@@ -390,8 +390,10 @@ pub(crate) mod tests {
 
     #[actix::test]
     async fn limits_survive_a_panicked_key() {
-        let limits =
-            vec![LimitRecord::Requests { amount: 1, per: Window::Hour }, LimitRecord::Concurrent { amount: 5 }];
+        let limits = vec![
+            LimitRecord::Requests { amount: 1, per: Window::Hour },
+            LimitRecord::Concurrent { amount: 5 },
+        ];
         let key = KeyHandle::start(record(limits), &Shards::start(1));
         let permit = key.admit(wish("a")).await.unwrap().unwrap();
         assert!(key.owner().address().send(Panic).await.is_err());

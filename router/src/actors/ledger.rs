@@ -112,7 +112,10 @@ impl LedgerHandle {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "at most three entries per admitted request, a bound of its own")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "at most three entries per admitted request, a bound of its own"
+    )]
     fn tell(&self, order: Append) {
         self.state.waiting.fetch_add(1, Ordering::Relaxed);
         self.address.do_send(order);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use tokio_stream::StreamExt;
 
 use crate::error::{ErrorKind, GatewayError};
 
@@ -19,7 +19,8 @@ pub(super) async fn read(
     limit: usize,
     within: Duration,
 ) -> Result<Bytes, GatewayError> {
-    let too_large = || GatewayError::new(ErrorKind::TooLarge, format!("The body exceeds the limit of {limit} bytes"));
+    let too_large =
+        || GatewayError::new(ErrorKind::TooLarge, format!("The body exceeds the limit of {limit} bytes"));
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -32,8 +33,9 @@ pub(super) async fn read(
         let mut first = Bytes::new();
         let mut joined: Option<BytesMut> = None;
         while let Some(piece) = payload.next().await {
-            let piece = piece
-                .map_err(|error| GatewayError::new(ErrorKind::Invalid, format!("The body could not be read: {error}")))?;
+            let piece = piece.map_err(|error| {
+                GatewayError::new(ErrorKind::Invalid, format!("The body could not be read: {error}"))
+            })?;
             let so_far = joined.as_ref().map_or(first.len(), BytesMut::len);
             if so_far + piece.len() > limit {
                 return Err(too_large());
@@ -42,7 +44,8 @@ pub(super) async fn read(
                 Some(joined) => joined.extend_from_slice(&piece),
                 None if first.is_empty() => first = piece,
                 None => {
-                    let mut both = BytesMut::with_capacity(announced.unwrap_or((first.len() + piece.len()) * 2));
+                    let mut both =
+                        BytesMut::with_capacity(announced.unwrap_or((first.len() + piece.len()) * 2));
                     both.extend_from_slice(&first);
                     both.extend_from_slice(&piece);
                     joined = Some(both);
@@ -52,6 +55,9 @@ pub(super) async fn read(
         Ok(joined.map_or(first, BytesMut::freeze))
     };
     tokio::time::timeout(within, reading).await.unwrap_or_else(|_| {
-        Err(GatewayError::new(ErrorKind::SlowBody, format!("The body did not arrive within {} ms", within.as_millis())))
+        Err(GatewayError::new(
+            ErrorKind::SlowBody,
+            format!("The body did not arrive within {} ms", within.as_millis()),
+        ))
     })
 }

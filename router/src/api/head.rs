@@ -58,7 +58,8 @@ pub(super) fn routing(request: &HttpRequest) -> HeaderMap {
         let name = name.as_str();
         let renamed = name.strip_prefix("x-tidegate-").map(|rest| format!("x-portkey-{rest}"));
         let name = renamed.as_deref().unwrap_or(name);
-        let wanted = name.starts_with("x-portkey-") || name.starts_with("anthropic-") || name.starts_with("openai-");
+        let wanted =
+            name.starts_with("x-portkey-") || name.starts_with("anthropic-") || name.starts_with("openai-");
         if !wanted || name == "x-portkey-api-key" || INTERNAL.contains(&name) {
             continue;
         }
@@ -72,7 +73,11 @@ pub(super) fn routing(request: &HttpRequest) -> HeaderMap {
 }
 
 /// Joins metadata: the request's, beaten by the key's; Open WebUI's user headers fill `_user`.
-pub(super) fn metadata(request: &HttpRequest, headers: &HeaderMap, key: &KeyRecord) -> BTreeMap<String, String> {
+pub(super) fn metadata(
+    request: &HttpRequest,
+    headers: &HeaderMap,
+    key: &KeyRecord,
+) -> BTreeMap<String, String> {
     let mut metadata = BTreeMap::new();
     let sent = headers.get("x-portkey-metadata").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
     // Broken JSON is ignored, as Portkey does: metadata never fails a request.

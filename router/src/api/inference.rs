@@ -49,16 +49,22 @@ async fn answered(
     let metadata = head::metadata(request, &headers, &key.record());
     let within = Duration::from_millis(settings.timeouts.body_ms);
     let bytes = body::read(request, payload, settings.limits.body_bytes, within).await?;
-    let content_type = head::text(request, header::CONTENT_TYPE.as_str()).unwrap_or("application/json").to_owned();
+    let content_type =
+        head::text(request, header::CONTENT_TYPE.as_str()).unwrap_or("application/json").to_owned();
     let is_form = content_type.to_ascii_lowercase().starts_with("multipart/form-data");
-    let wants_form = matches!(endpoint, Endpoint::ImageEdits | Endpoint::Transcriptions | Endpoint::Translations);
+    let wants_form =
+        matches!(endpoint, Endpoint::ImageEdits | Endpoint::Transcriptions | Endpoint::Translations);
     let body = match (is_form, wants_form) {
         (true, true) => Body::Form { content_type, bytes },
         (false, true) if endpoint != Endpoint::ImageEdits => {
-            return Err(GatewayError::new(ErrorKind::Invalid, "multipart/form-data is expected").at("content-type"));
+            return Err(
+                GatewayError::new(ErrorKind::Invalid, "multipart/form-data is expected").at("content-type")
+            );
         }
         (true, false) => {
-            return Err(GatewayError::new(ErrorKind::Invalid, "application/json is expected").at("content-type"));
+            return Err(
+                GatewayError::new(ErrorKind::Invalid, "application/json is expected").at("content-type")
+            );
         }
         (false, _) => Body::Json(bytes),
     };
@@ -78,7 +84,8 @@ async fn answered(
 
 /// Returns the client's trace id, else the W3C one, else the request's own id: never an empty one.
 fn trace_id(request: &HttpRequest, id: &str) -> String {
-    let sent = head::text(request, "x-portkey-trace-id").or_else(|| head::text(request, "x-tidegate-trace-id"));
+    let sent =
+        head::text(request, "x-portkey-trace-id").or_else(|| head::text(request, "x-tidegate-trace-id"));
     let sent = sent.filter(|text| !text.is_empty() && text.len() <= LONGEST_TRACE);
     let from_parent = || head::text(request, "traceparent").and_then(|text| text.split('-').nth(1));
     sent.or_else(from_parent).unwrap_or(id).to_owned()

@@ -27,8 +27,11 @@ pub(super) async fn one(
     let wanted = path.into_inner();
     let found = listed(&request, &worker).await.and_then(|models| {
         models.into_iter().find(|model| model["id"] == wanted.as_str()).ok_or_else(|| {
-            GatewayError::new(ErrorKind::NotFound, format!("The model '{wanted}' does not exist or is not allowed for this key"))
-                .at("model")
+            GatewayError::new(
+                ErrorKind::NotFound,
+                format!("The model '{wanted}' does not exist or is not allowed for this key"),
+            )
+            .at("model")
         })
     });
     match found {
@@ -52,7 +55,10 @@ async fn listed(request: &HttpRequest, worker: &Worker) -> Result<Vec<Value>, Ga
             KeyRefusal::Revoked => return Err(GatewayError::new(ErrorKind::Key, "Invalid API Key")),
             KeyRefusal::Expired => return Err(GatewayError::new(ErrorKind::KeyExpired, "API Key Expired")),
             KeyRefusal::Scope(scope) => {
-                return Err(GatewayError::new(ErrorKind::Scope, format!("This API key lacks the scope {scope}")));
+                return Err(GatewayError::new(
+                    ErrorKind::Scope,
+                    format!("This API key lacks the scope {scope}"),
+                ));
             }
             // A used-up limit does not hide the list: pickers would show nothing.
             KeyRefusal::Model | KeyRefusal::Limit { .. } => {}

@@ -34,7 +34,8 @@ const ENDPOINTS: [(Endpoint, Dialect); 11] = [
 /// Adds all routes. A path with the wrong method answers 405, everything else 404, in the caller's dialect.
 pub fn routes(config: &mut ServiceConfig) {
     for (endpoint, dialect) in ENDPOINTS {
-        let serve = move |request, payload, worker| inference::serve(endpoint, dialect, request, payload, worker);
+        let serve =
+            move |request, payload, worker| inference::serve(endpoint, dialect, request, payload, worker);
         config.service(
             web::resource(format!("/v1{}", endpoint.path()))
                 .route(web::post().to(serve))

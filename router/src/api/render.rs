@@ -154,7 +154,9 @@ pub(super) async fn wrong_method(request: HttpRequest, worker: web::Data<Worker>
     if request.method() == Method::OPTIONS {
         return preflight(&request, &worker);
     }
-    let allowed = if request.path().starts_with("/v1/models") || super::ENDPOINTS.iter().all(|(endpoint, _)| request.path() != format!("/v1{}", endpoint.path())) {
+    let allowed = if request.path().starts_with("/v1/models")
+        || super::ENDPOINTS.iter().all(|(endpoint, _)| request.path() != format!("/v1{}", endpoint.path()))
+    {
         "GET"
     } else {
         "POST"

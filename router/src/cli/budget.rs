@@ -39,7 +39,10 @@ pub(super) fn run(context: &Context, command: Budget) -> Result<(), Failure> {
         Budget::Set { budget, usd, period } => {
             let mut record = find(&all, &budget)?;
             if record.origin == Origin::Settings {
-                return Err(format!("budget {} is declared in the settings file; change it there", record.name));
+                return Err(format!(
+                    "budget {} is declared in the settings file; change it there",
+                    record.name
+                ));
             }
             let limit: NanoUsd = usd.parse().map_err(|error| format!("{usd}: {error}"))?;
             record.limit_nano_usd = limit.as_i64();
@@ -71,14 +74,18 @@ fn find(all: &[(BudgetRecord, i64)], wanted: &str) -> Result<BudgetRecord, Failu
 
 fn list(context: &Context, store: &dyn Store, all: &[(BudgetRecord, i64)]) -> Result<(), Failure> {
     if context.json {
+        // Holds are in the store with `durability = "each"` only; the running gateway's state route shows them all.
+        let held = store.open_holds().map_err(|error| error.to_string())?;
         let shown: Vec<Value> = all
             .iter()
             .map(|(budget, spent)| {
-                json!({"id": budget.id, "name": budget.name, "limit": budget.limit_nano_usd, "spent": spent, "period": budget.period})
+                json!({
+                    "id": budget.id, "name": budget.name, "limit": budget.limit_nano_usd, "spent": spent,
+                    "held": held.get(&budget.id).unwrap_or(&0), "period": budget.period,
+                })
             })
             .collect();
-        let (open, held) = store.open_holds().map_err(|error| error.to_string())?;
-        return show::json(&json!({"budgets": shown, "open_holds": open, "held": held}));
+        return show::json(&json!({"budgets": shown}));
     }
     let rows: Vec<Vec<String>> = all
         .iter()

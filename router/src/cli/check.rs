@@ -6,7 +6,10 @@ use super::{Context, Failure, show};
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     let settings = context.settings()?;
-    let file = context.path.as_ref().map_or_else(|| "no settings file, defaults".to_owned(), |path| path.display().to_string());
+    let file = context
+        .path
+        .as_ref()
+        .map_or_else(|| "no settings file, defaults".to_owned(), |path| path.display().to_string());
     if context.json {
         let slugs: Vec<&str> = settings.providers.iter().map(|provider| provider.slug.as_str()).collect();
         let keys: Vec<&str> = settings.keys.iter().map(|key| key.settings.name.as_str()).collect();

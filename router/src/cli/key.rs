@@ -120,7 +120,9 @@ pub(super) fn read_period(name: Option<&str>) -> Result<Period, Failure> {
         Some("daily") => Ok(Period::Daily),
         Some("weekly") => Ok(Period::Weekly),
         Some("monthly") => Ok(Period::Monthly),
-        Some(other) => Err(format!("--period: \"{other}\" is unknown; daily, weekly, monthly or total are accepted")),
+        Some(other) => {
+            Err(format!("--period: \"{other}\" is unknown; daily, weekly, monthly or total are accepted"))
+        }
     }
 }
 
@@ -152,7 +154,8 @@ fn revoke(store: &mut dyn Store, wanted: &str) -> Result<(), Failure> {
         Some((_, key)) => key.id,
         None => {
             let all = store.keys(usize::MAX).map_err(failed)?;
-            let mut named = all.into_iter().filter(|key| key.name == wanted && key.status == KeyStatus::Active);
+            let mut named =
+                all.into_iter().filter(|key| key.name == wanted && key.status == KeyStatus::Active);
             match (named.next(), named.next()) {
                 (Some(key), None) => key.id,
                 (None, _) => return Err(format!("there is no active key with id or name \"{wanted}\"")),

@@ -35,7 +35,20 @@ pub(super) fn run(context: &Context, command: Logs) -> Result<(), Failure> {
     }
     let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
     show::table(
-        &["TIME (UTC)", "KEY", "PROVIDER", "MODEL", "STATUS", "OUTCOME", "IN", "OUT", "COST USD", "FIRST", "TOTAL", "TRACE"],
+        &[
+            "TIME (UTC)",
+            "KEY",
+            "PROVIDER",
+            "MODEL",
+            "STATUS",
+            "OUTCOME",
+            "IN",
+            "OUT",
+            "COST USD",
+            "FIRST",
+            "TOTAL",
+            "TRACE",
+        ],
         &rows,
     );
     Ok(())

@@ -67,7 +67,8 @@ type Failure = String;
 
 impl Context {
     fn settings(&self) -> Result<Settings, Failure> {
-        Settings::load(self.path.as_deref(), &|name| std::env::var(name).ok()).map_err(|error| error.to_string())
+        Settings::load(self.path.as_deref(), &|name| std::env::var(name).ok())
+            .map_err(|error| error.to_string())
     }
 
     fn open(&self) -> Result<(Settings, SqliteStore, MasterKey), Failure> {

@@ -57,7 +57,8 @@ fn overrides(data: &Path) -> Result<Option<Table>, Failure> {
 
 fn price(context: &Context, vendor: &str, model: &str) -> Result<(), Failure> {
     let settings = context.settings()?;
-    let book = overrides(&settings.data)?.map_or_else(PriceBook::embedded, |table| PriceBook::with_overrides(&table));
+    let book = overrides(&settings.data)?
+        .map_or_else(PriceBook::embedded, |table| PriceBook::with_overrides(&table));
     let Some(price) = book.lookup(vendor, model) else {
         return Err(format!("no price is known for {model} at {vendor}"));
     };
@@ -115,7 +116,8 @@ fn take_over(context: &Context, from: &str, vendor: Option<&str>) -> Result<(), 
 
 fn fetch(url: &str) -> Result<Vec<u8>, Failure> {
     actix_web::rt::System::new().block_on(async {
-        let request = Request::get(url).body(Full::new(Bytes::new())).map_err(|error| format!("{url}: {error}"))?;
+        let request =
+            Request::get(url).body(Full::new(Bytes::new())).map_err(|error| format!("{url}: {error}"))?;
         // The operator names the address on the command line: private ones are fine.
         let response = Client::new(Duration::from_secs(10))
             .send(request, true)

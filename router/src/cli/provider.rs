@@ -77,11 +77,13 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
             let options = options
                 .iter()
                 .map(|pair| {
-                    let (name, value) = pair.split_once('=').ok_or(format!("--option {pair}: NAME=VALUE is expected"))?;
+                    let (name, value) =
+                        pair.split_once('=').ok_or(format!("--option {pair}: NAME=VALUE is expected"))?;
                     Ok((name.to_owned(), value.to_owned()))
                 })
                 .collect::<Result<BTreeMap<_, _>, String>>()?;
-            let sealed = secret.map(|secret| master.seal(&secret)).transpose().map_err(|error| error.to_string())?;
+            let sealed =
+                secret.map(|secret| master.seal(&secret)).transpose().map_err(|error| error.to_string())?;
             let record = ProviderRecord {
                 slug: slug.clone(),
                 vendor,
@@ -113,7 +115,11 @@ fn list(context: &Context) -> Result<(), Failure> {
     let (settings, store, _) = context.open()?;
     let stored = store.providers().map_err(|error| error.to_string())?;
     let mut all: Vec<&ProviderRecord> = settings.providers.iter().collect();
-    all.extend(stored.iter().filter(|record| !settings.providers.iter().any(|declared| declared.slug == record.slug)));
+    all.extend(
+        stored
+            .iter()
+            .filter(|record| !settings.providers.iter().any(|declared| declared.slug == record.slug)),
+    );
     if context.json {
         let shown: Vec<Value> = all
             .iter()

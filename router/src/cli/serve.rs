@@ -21,7 +21,8 @@ pub(super) struct Serve {
 
 pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
     let started = Instant::now();
-    let text = context.path.as_deref().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+    let text =
+        context.path.as_deref().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
     let mut settings = context.settings()?;
     if let Some(listen) = &command.listen {
         settings.listen.clone_from(listen);
@@ -41,9 +42,14 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
             actix_web::rt::spawn(watch::find_ollama(gateway.clone())),
             actix_web::rt::spawn(drain_on_signal(handle, bound.readiness)),
         ];
-        let file = context.path.clone().map(|path| actix_web::rt::spawn(watch::settings_file(gateway.clone(), path, text)));
-        // The tokenizer takes tens of milliseconds to load; no stream shall wait for it.
-        std::thread::spawn(tidegate_prices::tokens::warm);
+        let file = context
+            .path
+            .clone()
+            .map(|path| actix_web::rt::spawn(watch::settings_file(gateway.clone(), path, text)));
+        if !gateway.settings().budgets.is_empty() {
+            // The tokenizer takes tens of milliseconds to load: before the first stream on a budget, not in it.
+            std::thread::spawn(tidegate_prices::tokens::warm);
+        }
         let served = bound.server.await.map_err(|error| error.to_string());
         for task in tasks.into_iter().chain(file) {
             task.abort();
@@ -61,7 +67,9 @@ fn welcome(gateway: &Arc<Gateway>, printed: &Printed, address: Option<String>) {
     let providers: Vec<String> =
         gateway.book.providers().iter().map(|provider| format!("@{}", provider.record().slug)).collect();
     if providers.is_empty() {
-        show::line("providers: none yet. Set OPENAI_API_KEY (or another vendor's) and start again, or add a [[provider]] to tidegate.toml");
+        show::line(
+            "providers: none yet. Set OPENAI_API_KEY (or another vendor's) and start again, or add a [[provider]] to tidegate.toml",
+        );
     } else {
         show::line(&format!("providers: {}", providers.join(", ")));
     }

@@ -48,7 +48,11 @@ impl Gate {
     /// Makes the gate of these limits. `meter` gives the nth limit's lasting state; `in_flight` requests are
     /// already inside.
     #[must_use]
-    pub fn new(limits: &[LimitRecord], in_flight: u32, mut meter: impl FnMut(usize) -> Arc<AtomicU64>) -> Self {
+    pub fn new(
+        limits: &[LimitRecord],
+        in_flight: u32,
+        mut meter: impl FnMut(usize) -> Arc<AtomicU64>,
+    ) -> Self {
         let mut gate = Self { in_flight, ..Self::default() };
         for (at, limit) in limits.iter().enumerate() {
             match *limit {

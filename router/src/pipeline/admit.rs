@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use tidegate_prices::{NanoUsd, Price};
+use tidegate_prices::{NanoUsd, Price, tokens};
 use tidegate_providers::{Endpoint, Fields};
 
 use super::estimate::{self, Input};
@@ -98,14 +98,16 @@ pub(super) async fn admit(
     }
     let input = demand.fields.map_or_else(Input::default, estimate::input);
     let charged = price.as_deref().filter(|price| !price.is_free());
-    let metered = demand.stream && charged.is_some_and(|price| !price.may_reason) && demand.endpoint.wire().is_some();
-    let bill = |tokens: u64| charged.map_or(Bill { input_cost: 0, need: 0, want: 0 }, |price| {
-        bill(price, demand, tokens, metered)
-    });
+    let metered =
+        demand.stream && charged.is_some_and(|price| !price.may_reason) && demand.endpoint.wire().is_some();
+    let bill = |tokens: u64| {
+        charged.map_or(Bill { input_cost: 0, need: 0, want: 0 }, |price| bill(price, demand, tokens, metered))
+    };
     let wish = Wish {
         scope: SCOPE,
         model: Some((provider.record().slug.as_str().into(), demand.model.into())),
-        tokens: u32::try_from(input.likely.saturating_add(demand.max_tokens.unwrap_or(0))).unwrap_or(u32::MAX),
+        tokens: u32::try_from(input.likely.saturating_add(demand.max_tokens.unwrap_or(0)))
+            .unwrap_or(u32::MAX),
     };
     let mut owed = bill(input.bound);
     let (permit, mut holds) = join(key.admit(wish), reserve(&budgets, &owed)).await;
@@ -126,6 +128,10 @@ pub(super) async fn admit(
             return Err(error);
         }
     };
+    if metered && !holds.is_empty() && !tokens::is_warm() {
+        // Its first use takes tens of milliseconds; without money to watch it is never loaded.
+        let _loaded = tokio::task::spawn_blocking(tokens::warm).await;
+    }
     let cap = match (charged, holds.iter().map(Hold::amount).min()) {
         (Some(price), Some(held)) if !metered && demand.endpoint.wire().is_some() => {
             let left = NanoUsd(u64::try_from(held - owed.input_cost).unwrap_or(0));
@@ -153,7 +159,8 @@ fn check_money(
     priced: bool,
 ) -> Result<(), GatewayError> {
     if !gateway.ledger.healthy() {
-        let mut error = GatewayError::new(ErrorKind::Unavailable, "spend can't be recorded right now; try again");
+        let mut error =
+            GatewayError::new(ErrorKind::Unavailable, "spend can't be recorded right now; try again");
         error.retry_after = Some(Duration::from_secs(1));
         return Err(error);
     }
@@ -177,10 +184,16 @@ fn bill(price: &Price, demand: &Demand<'_>, input_tokens: u64, metered: bool) ->
     match demand.endpoint {
         Endpoint::ImageGenerations | Endpoint::ImageEdits => {
             let count = quantities.images.max(1);
-            let listed =
-                price.image_cost(quantities.image_quality.as_deref(), quantities.image_size.as_deref(), count);
+            let listed = price.image_cost(
+                quantities.image_quality.as_deref(),
+                quantities.image_size.as_deref(),
+                count,
+            );
             let cost = listed.unwrap_or_else(|| {
-                price.rates.media_output_cost(IMAGE_TOKENS * count).saturating_add(price.media_input_bound(input_tokens))
+                price
+                    .rates
+                    .media_output_cost(IMAGE_TOKENS * count)
+                    .saturating_add(price.media_input_bound(input_tokens))
             });
             whole(nanos(cost))
         }
@@ -201,7 +214,9 @@ fn bill(price: &Price, demand: &Demand<'_>, input_tokens: u64, metered: bool) ->
                 .saturating_add(price.output_cost(quantities.audio_ms / 100));
             whole(nanos(listed.unwrap_or(by_tokens)))
         }
-        Endpoint::Embeddings | Endpoint::CountTokens => whole(nanos(price.input_bound_without_hour_cache(input_tokens))),
+        Endpoint::Embeddings | Endpoint::CountTokens => {
+            whole(nanos(price.input_bound_without_hour_cache(input_tokens)))
+        }
         Endpoint::Chat | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages => {
             let hour_cache = demand.fields.is_some_and(|fields| {
                 fields.raw("messages").is_some_and(|raw| raw.contains("\"1h\""))
@@ -215,9 +230,12 @@ fn bill(price: &Price, demand: &Demand<'_>, input_tokens: u64, metered: bool) ->
             let longest = demand.max_tokens.unwrap_or_else(|| price.max_output.unwrap_or(DEFAULT_MAX_OUTPUT));
             let longest = longest.saturating_mul(demand.n.max(1));
             let wanted = if metered { longest.min(FIRST_SLICE) } else { longest };
+            // A limit that the client named is held whole; without one, what the budget affords becomes the limit.
+            let least =
+                if metered || demand.max_tokens.is_none() { longest.min(LEAST_OUTPUT) } else { longest };
             Bill {
                 input_cost,
-                need: input_cost.saturating_add(nanos(price.output_cost(longest.min(LEAST_OUTPUT)))),
+                need: input_cost.saturating_add(nanos(price.output_cost(least))),
                 want: input_cost.saturating_add(nanos(price.output_cost(wanted))),
             }
         }
@@ -267,7 +285,8 @@ fn key_refusal(refusal: &KeyRefusal, key: &KeyHandle, model: &str) -> GatewayErr
             GatewayError::new(ErrorKind::Scope, format!("This API key lacks the scope {scope}"))
         }
         KeyRefusal::Model => {
-            GatewayError::new(ErrorKind::Model, format!("Model {model} is not allowed for this API key")).at("model")
+            GatewayError::new(ErrorKind::Model, format!("Model {model} is not allowed for this API key"))
+                .at("model")
         }
         KeyRefusal::Limit { refusal, views } => {
             let mut error = limit_refusal(refusal, &format!("API key {}", key.record().name));
@@ -288,7 +307,10 @@ pub(super) fn limit_refusal(refusal: &Refusal, whose: &str) -> GatewayError {
             let per = format!("{per:?}").to_lowercase();
             let mut error = GatewayError::new(
                 ErrorKind::RateLimit,
-                format!("Rate limit reached for {whose}: {limit} {what} per {per}. Try again in {:.1} s", wait.as_secs_f64()),
+                format!(
+                    "Rate limit reached for {whose}: {limit} {what} per {per}. Try again in {:.1} s",
+                    wait.as_secs_f64()
+                ),
             );
             error.retry_after = Some(wait);
             error

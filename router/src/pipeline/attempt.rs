@@ -70,7 +70,11 @@ pub(super) fn unreachable(message: String) -> GatewayError {
 ///
 /// # Errors
 /// 502 when the body is cut or too large, 408 when it stalls.
-pub(super) async fn read_whole(body: &mut Incoming, limit: usize, idle: Duration) -> Result<Bytes, GatewayError> {
+pub(super) async fn read_whole(
+    body: &mut Incoming,
+    limit: usize,
+    idle: Duration,
+) -> Result<Bytes, GatewayError> {
     let mut first = Bytes::new();
     let mut joined: Option<BytesMut> = None;
     loop {
@@ -83,7 +87,9 @@ pub(super) async fn read_whole(body: &mut Incoming, limit: usize, idle: Duration
             }
             Ok(None) => return Ok(joined.map_or(first, BytesMut::freeze)),
             Ok(Some(Err(error))) => {
-                return Err(unreachable(format!("The provider broke off in the middle of its answer: {error}")));
+                return Err(unreachable(format!(
+                    "The provider broke off in the middle of its answer: {error}"
+                )));
             }
             Ok(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) => data,
@@ -119,7 +125,9 @@ pub(super) fn passed_headers(headers: &HeaderMap) -> Vec<(String, String)> {
         .iter()
         .filter(|(name, _)| {
             let name = name.as_str();
-            !DROPPED.contains(&name) && !name.starts_with("access-control-") && !name.starts_with("x-portkey-")
+            !DROPPED.contains(&name)
+                && !name.starts_with("access-control-")
+                && !name.starts_with("x-portkey-")
         })
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect()

@@ -44,7 +44,9 @@ pub(super) fn encode(
     let vendor = provider.vendor();
     let to = Destination { endpoint, lane, model: &route.model, stream };
     let (content_type, body) = match (payload, lane) {
-        (Payload::Form(form), Lane::Native) => (form.content_type().to_owned(), form.with_model(&route.model)),
+        (Payload::Form(form), Lane::Native) => {
+            (form.content_type().to_owned(), form.with_model(&route.model))
+        }
         (Payload::Form(_), _) => return Err(unsupported(endpoint, vendor.slug())),
         (Payload::Json(fields), _) => ("application/json".to_owned(), json(route, &to, cap, fields)?),
     };
@@ -56,15 +58,18 @@ pub(super) fn encode(
         headers.insert(http::header::CONTENT_TYPE, content_type);
         // Identity only: a compressed stream could not be looked at, and arrives late.
         headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(
+            http::header::USER_AGENT,
+            HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION"))),
+        );
         let accept = if stream { "text/event-stream" } else { "*/*" };
         headers.insert(http::header::ACCEPT, HeaderValue::from_static(accept));
         let own: Vec<(HeaderName, HeaderValue)> = vendor.headers(provider.credential(), inbound)?;
         headers.extend(own);
     }
-    let request = request
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|error| GatewayError::new(ErrorKind::Invalid, format!("the provider's URL {url} is no URL: {error}")))?;
+    let request = request.body(Full::new(Bytes::from(body))).map_err(|error| {
+        GatewayError::new(ErrorKind::Invalid, format!("the provider's URL {url} is no URL: {error}"))
+    })?;
     Ok(Outgoing { request, trusted: provider.record().trusted })
 }
 
@@ -101,13 +106,17 @@ fn json(
     }
 }
 
-fn translate(route: &Route, endpoint: Endpoint, wire: Wire, fields: &Fields<'_>) -> Result<Vec<u8>, GatewayError> {
+fn translate(
+    route: &Route,
+    endpoint: Endpoint,
+    wire: Wire,
+    fields: &Fields<'_>,
+) -> Result<Vec<u8>, GatewayError> {
     let Some(codec) = endpoint.wire().and_then(registry::inbound) else {
         return Err(unsupported(endpoint, route.provider.vendor().slug()));
     };
-    let body: Value = serde_json::from_slice(&fields.to_vec()).map_err(|error| {
-        GatewayError::new(ErrorKind::Invalid, format!("the body is not JSON: {error}"))
-    })?;
+    let body: Value = serde_json::from_slice(&fields.to_vec())
+        .map_err(|error| GatewayError::new(ErrorKind::Invalid, format!("the body is not JSON: {error}")))?;
     let mut call = codec.read_call(&body)?;
     call.model.clone_from(&route.model);
     let written = registry::outbound(wire).write_call(&call)?;

@@ -4,8 +4,12 @@
 //! the bytes of the conversation bound it. The exact count is made only where the bound does not fit a budget.
 
 use memchr::memmem;
+use serde_json::Value;
 use tidegate_prices::tokens;
-use tidegate_providers::Fields;
+use tidegate_providers::anthropic::MessagesCodec;
+use tidegate_providers::{Fields, Inbound, Part};
+
+use crate::error::{ErrorKind, GatewayError};
 
 /// A picture or other medium is counted as this many tokens plus one for each [`MEDIA_BYTES`]; vendors bill a large
 /// picture 1,000 to 5,000 tokens, a page of a document about 2,000, a second of sound up to 100.
@@ -14,8 +18,17 @@ const MEDIA_BYTES: u64 = 128;
 /// Vendors add some tokens of their own to each message and tool.
 const OVERHEAD: u64 = 64;
 /// Members that the model reads.
-const READ: [&str; 9] =
-    ["messages", "input", "prompt", "system", "instructions", "tools", "functions", "suffix", "response_format"];
+const READ: [&str; 9] = [
+    "messages",
+    "input",
+    "prompt",
+    "system",
+    "instructions",
+    "tools",
+    "functions",
+    "suffix",
+    "response_format",
+];
 
 /// Estimates of a request's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +68,37 @@ pub(super) fn exact(fields: &Fields<'_>, vendor: &str) -> u64 {
     tokens::scaled(vendor, counted) + media + OVERHEAD
 }
 
+/// Counts the input of a Messages body as a client wants to know it: the conversation's text and tools, with a few
+/// tokens a message for what vendors put around it.
+///
+/// # Errors
+/// 400 when the body is no Messages call.
+pub(super) fn counted(fields: &Fields<'_>, vendor: &str) -> Result<u64, GatewayError> {
+    let mut body: Value = serde_json::from_slice(&fields.to_vec())
+        .map_err(|error| GatewayError::new(ErrorKind::Bug, error.to_string()))?;
+    if let Value::Object(members) = &mut body {
+        // Counting needs no output limit; reading a call does.
+        members.entry("max_tokens").or_insert_with(|| 1.into());
+    }
+    let call = MessagesCodec.read_call(&body)?;
+    let mut total: u64 =
+        call.messages.iter().map(|message| 3 + message.parts.iter().map(part).sum::<u64>()).sum();
+    for raw in ["tools", "output_config"].iter().filter_map(|name| fields.raw(name)) {
+        total += tokens::count(raw);
+    }
+    Ok(tokens::scaled(vendor, total))
+}
+
+fn part(part: &Part) -> u64 {
+    match part {
+        Part::Text { text, .. } | Part::Refusal { text } | Part::Thinking { text, .. } => tokens::count(text),
+        Part::RedactedThinking { data } => tokens::count(data),
+        Part::ToolCall { name, arguments, .. } => 8 + tokens::count(name) + tokens::count(arguments),
+        Part::ToolResult { content, .. } => 8 + content.iter().map(self::part).sum::<u64>(),
+        Part::Image { .. } | Part::Audio { .. } | Part::File { .. } => MEDIA_TOKENS,
+    }
+}
+
 /// Returns the bytes of text and the tokens of media in JSON text.
 fn measure(raw: &str) -> (u64, u64) {
     let bytes = raw.as_bytes();
@@ -62,15 +106,21 @@ fn measure(raw: &str) -> (u64, u64) {
     // Base64 stands in data URLs (`;base64,…"`) or in members named data or file_data.
     for (marker, skip) in [(&b";base64,"[..], 8), (&b"\"data\":"[..], 7)] {
         for at in memmem::find_iter(bytes, marker) {
-            let start = at + skip + bytes[at + skip..].iter().take_while(|b| matches!(b, b' ' | b'"')).count();
+            let start =
+                at + skip + bytes[at + skip..].iter().take_while(|b| matches!(b, b' ' | b'"')).count();
             let length = memchr::memchr(b'"', &bytes[start..]).unwrap_or(bytes.len() - start) as u64;
-            if length >= 64 && !memmem::find(&bytes[start..start + usize::try_from(length).unwrap_or(0)], b";base64,").is_some() {
+            if length >= 64
+                && !memmem::find(&bytes[start..start + usize::try_from(length).unwrap_or(0)], b";base64,")
+                    .is_some()
+            {
                 text = text.saturating_sub(length);
                 media += MEDIA_TOKENS + length / MEDIA_BYTES;
             }
         }
     }
-    for marker in [&b"\"url\":\"http"[..], &b"\"url\": \"http"[..], &b"\"image_url\":\"http"[..], &b"\"file_id\""[..]] {
+    for marker in
+        [&b"\"url\":\"http"[..], &b"\"url\": \"http"[..], &b"\"image_url\":\"http"[..], &b"\"file_id\""[..]]
+    {
         media += MEDIA_TOKENS * memmem::find_iter(bytes, marker).count() as u64;
     }
     (text, media)

@@ -32,11 +32,14 @@ impl<'a> Form<'a> {
             .ok_or_else(|| broken("the content type names no boundary"))?;
         let delimiter = format!("--{boundary}");
         let finder = memchr::memmem::Finder::new(delimiter.as_bytes());
-        let mut at = finder.find(body).ok_or_else(|| broken("the boundary does not occur"))? + delimiter.len();
+        let mut at =
+            finder.find(body).ok_or_else(|| broken("the boundary does not occur"))? + delimiter.len();
         let mut parts = Vec::new();
         while !body[at..].starts_with(b"--") {
             let head_start = at + line_end(&body[at..]).ok_or_else(|| broken("a boundary line is cut"))?;
-            let next = finder.find(&body[head_start..]).ok_or_else(|| broken("the last boundary is missing"))? + head_start;
+            let next =
+                finder.find(&body[head_start..]).ok_or_else(|| broken("the last boundary is missing"))?
+                    + head_start;
             let part = &body[head_start..next];
             let head_length =
                 memchr::memmem::find(part, b"\r\n\r\n").ok_or_else(|| broken("a part has no head"))?;
@@ -126,9 +129,12 @@ mod tests {
 
     #[test]
     fn broken_forms_are_refused() {
-        for (content_type, body) in
-            [("multipart/form-data", BODY), (TYPE, &BODY[..40]), (TYPE, b"--xyz\r\nx\r\n--xyz--"), (TYPE, b"--xyz")]
-        {
+        for (content_type, body) in [
+            ("multipart/form-data", BODY),
+            (TYPE, &BODY[..40]),
+            (TYPE, b"--xyz\r\nx\r\n--xyz--"),
+            (TYPE, b"--xyz"),
+        ] {
             assert!(Form::parse(content_type, body).is_err());
         }
     }

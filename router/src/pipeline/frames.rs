@@ -192,7 +192,10 @@ mod tests {
 
     #[test]
     fn a_missing_last_blank_line_loses_nothing() {
-        assert_eq!(run(&[b"data: 1\n\ndata: 2"]), (vec!["1".into(), "2".into()], b"data: 1\n\ndata: 2\n\n".to_vec()));
+        assert_eq!(
+            run(&[b"data: 1\n\ndata: 2"]),
+            (vec!["1".into(), "2".into()], b"data: 1\n\ndata: 2\n\n".to_vec())
+        );
         assert_eq!(run(&[b"data: 2\n"]).1, b"data: 2\n\n");
     }
 

@@ -96,7 +96,9 @@ async fn run(
     let vendor = route.provider.vendor();
     let lane = match vendor.lane(request.endpoint, &route.model) {
         Some(lane) => lane,
-        None if request.endpoint == Endpoint::CountTokens => return count_here(payload, vendor.slug(), &route),
+        None if request.endpoint == Endpoint::CountTokens => {
+            return count_here(payload, vendor.slug(), &route);
+        }
         None => return Err(refused(unsupported(request.endpoint, vendor.slug()), row)),
     };
     let demand = Demand {
@@ -112,6 +114,7 @@ async fn run(
         Ok(admission) => admission,
         Err(error) => return Err(refused(error, row)),
     };
+    let first_event = Duration::from_millis(gateway.settings().timeouts.first_event_ms);
     let views = admission.permit.views.clone();
     let cap = admission.cap;
     let tokens = u32::try_from(admission.likely_input).unwrap_or(u32::MAX);
@@ -125,8 +128,9 @@ async fn run(
         })?;
         settlement.ask(permit).await?;
         let timeouts = &gateway.settings().timeouts;
-        let head = route.timeout.unwrap_or(Duration::from_millis(timeouts.head_ms));
-        attempt::send(client, outgoing, head).await
+        let head = Duration::from_millis(timeouts.head_ms);
+        let head = if shape.stream { head.min(first_event) } else { head };
+        attempt::send(client, outgoing, route.timeout.unwrap_or(head)).await
     };
     let about = About { provider: Some(vendor.slug()), option_index: route.option_index.clone(), views };
     let response = match started.await {
@@ -188,8 +192,14 @@ async fn answer(
     if !shape.stream || !is_stream(&response, request.endpoint) {
         let none = Fields::empty();
         let asked = if let Payload::Json(fields) = payload { *fields } else { &none };
-        let to =
-            Exchanged { endpoint: request.endpoint, lane, model: &route.model, vendor, options: &options, asked };
+        let to = Exchanged {
+            endpoint: request.endpoint,
+            lane,
+            model: &route.model,
+            vendor,
+            options: &options,
+            asked,
+        };
         let (content_type, body) =
             whole(response, &to, (settings.limits.answer_bytes, idle), &mut settlement).await?;
         let mut headers = headers;
@@ -197,9 +207,11 @@ async fn answer(
         return Ok(Answer { status, headers, about, body: AnswerBody::Whole(body) });
     }
     let meter = Meter::new(vendor, settlement.is_metered());
-    let patience = Patience { first_event: Duration::from_millis(settings.timeouts.first_event_ms), idle };
+    let first_event = route.timeout.unwrap_or(Duration::from_millis(settings.timeouts.first_event_ms));
+    let patience = Patience { first_event, idle };
     let mut headers = headers;
-    let content_type = response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type =
+        response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = match request.endpoint {
         Endpoint::Speech => content_type.unwrap_or("application/octet-stream").to_owned(),
         _ => "text/event-stream; charset=utf-8".to_owned(),
@@ -227,7 +239,8 @@ fn stream_lane(endpoint: Endpoint, lane: Lane, vendor: &'static str, options: En
 }
 
 fn is_stream(response: &Response<Incoming>, endpoint: Endpoint) -> bool {
-    let content_type = response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type =
+        response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     endpoint == Endpoint::Speech || content_type.is_some_and(|kind| kind.starts_with("text/event-stream"))
 }
 
@@ -244,7 +257,11 @@ async fn upstream_error(
     let body = attempt::read_error_body(response.body_mut(), idle).await;
     let wire = match lane {
         Lane::Translate(wire) => wire,
-        _ => request.endpoint.wire().unwrap_or(if request.endpoint == Endpoint::CountTokens { Wire::Messages } else { Wire::Chat }),
+        _ => request.endpoint.wire().unwrap_or(if request.endpoint == Endpoint::CountTokens {
+            Wire::Messages
+        } else {
+            Wire::Chat
+        }),
     };
     let error = registry::outbound(wire).read_error(status, &upstream_headers, &body);
     // OpenAI's and Anthropic's own errors reach their own clients untouched.
@@ -255,8 +272,12 @@ async fn upstream_error(
 
 fn count_here(payload: &Payload<'_>, vendor: &str, route: &Route) -> Result<Answer, GatewayError> {
     let Payload::Json(fields) = payload else { return Err(unsupported(Endpoint::CountTokens, vendor)) };
-    let body = serde_json::json!({ "input_tokens": estimate::exact(fields, vendor) });
-    let about = About { provider: Some(route.provider.vendor().slug()), option_index: route.option_index.clone(), views: Vec::new() };
+    let body = serde_json::json!({ "input_tokens": estimate::counted(fields, vendor)? });
+    let about = About {
+        provider: Some(route.provider.vendor().slug()),
+        option_index: route.option_index.clone(),
+        views: Vec::new(),
+    };
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     Ok(Answer { status: 200, headers, about, body: AnswerBody::Whole(body.to_string().into()) })
 }
@@ -288,6 +309,7 @@ fn log_refusal(gateway: &Gateway, request: &Request, mut row: LogRow, error: &Ga
     row.error = Some(error.message.clone());
     row.total_us = u64::try_from(request.started.elapsed().as_micros()).unwrap_or(u64::MAX);
     row.gateway_us = row.total_us;
+    row.cost_nano_usd = Some(0);
     let settle = tidegate_store::SettleRecord { budgets: Vec::new(), held: false, row };
     gateway.ledger.append(tidegate_store::LedgerEntry::Settle(Box::new(settle)));
 }
@@ -295,4 +317,3 @@ fn log_refusal(gateway: &Gateway, request: &Request, mut row: LogRow, error: &Ga
 fn not_json(error: &serde_json::Error) -> GatewayError {
     GatewayError::new(ErrorKind::Invalid, format!("The body is not a JSON object: {error}"))
 }
-

@@ -25,7 +25,12 @@ pub(super) struct Passthrough {
 }
 
 impl Passthrough {
-    pub(super) fn new(wire: Wire, provider: &'static str, include_usage: bool, encoder: Box<dyn Encoder>) -> Self {
+    pub(super) fn new(
+        wire: Wire,
+        provider: &'static str,
+        include_usage: bool,
+        encoder: Box<dyn Encoder>,
+    ) -> Self {
         Self {
             wire,
             provider,
@@ -106,7 +111,8 @@ impl Passthrough {
             }
             return Step::End(out.freeze());
         }
-        let error = super::attempt::unreachable("The provider ended the stream in the middle of its answer".into());
+        let error =
+            super::attempt::unreachable("The provider ended the stream in the middle of its answer".into());
         let frames = self.error_frames(&error.body(), None);
         out.extend_from_slice(&frames);
         Step::Failed { error: Box::new(error), frames: out.freeze() }
@@ -114,8 +120,7 @@ impl Passthrough {
 
     /// The vendor's own error frame is already in the client's dialect and leaves as it came.
     fn failed(&mut self, error: tidegate_providers::UpstreamError, frames: &Bytes) -> Step {
-        let failure =
-            UpstreamFailure { error, provider: self.provider, verbatim: None, headers: Vec::new() };
+        let failure = UpstreamFailure { error, provider: self.provider, verbatim: None, headers: Vec::new() };
         Step::Failed { error: Box::new(GatewayError::upstream(failure)), frames: frames.clone() }
     }
 

@@ -45,14 +45,20 @@ pub(super) fn resolve(
     let from_config = target.provider.is_some() || target.virtual_key.is_some();
     if !from_config {
         target.provider = header("x-portkey-provider").filter(|text| !text.is_empty()).map(str::to_owned);
-        target.virtual_key = header("x-portkey-virtual-key").filter(|text| !text.is_empty()).map(str::to_owned);
+        target.virtual_key =
+            header("x-portkey-virtual-key").filter(|text| !text.is_empty()).map(str::to_owned);
     }
     let strict_header = header("x-portkey-strict-open-ai-compliance");
     let strict = target.strict_open_ai_compliance != Some(false) && strict_header != Some("false");
     let timeout = match header("x-portkey-request-timeout") {
         Some(text) if !text.is_empty() => match text.parse() {
             Ok(ms) if ms > 0 => Some(ms),
-            _ => return Err(invalid("x-portkey-request-timeout", "a positive number of milliseconds is expected")),
+            _ => {
+                return Err(invalid(
+                    "x-portkey-request-timeout",
+                    "a positive number of milliseconds is expected",
+                ));
+            }
         },
         _ => target.request_timeout,
     };
@@ -135,7 +141,9 @@ fn by_vendor(
             Some(provider) => Ok(provider),
             None => Err(invalid(
                 "x-portkey-provider",
-                &format!("no provider is named {vendor}; use its slug, or a key that may bring its own credentials"),
+                &format!(
+                    "no provider is named {vendor}; use its slug, or a key that may bring its own credentials"
+                ),
             )),
         };
     }
@@ -185,7 +193,10 @@ fn only_provider(gateway: &Gateway, model: Option<&str>) -> Result<Arc<ProviderH
         (0, _) => Err(invalid("model", "no provider is set up; set OPENAI_API_KEY or add a [[provider]]")),
         (_, Some(model)) => Err(invalid(
             "model",
-            &format!("model \"{model}\" names no provider; write @provider/{model} with one of: {}", slugs(gateway)),
+            &format!(
+                "model \"{model}\" names no provider; write @provider/{model} with one of: {}",
+                slugs(gateway)
+            ),
         )),
         (_, None) => Err(invalid("model", "is missing; a string like \"@provider/model\" is expected")),
     }

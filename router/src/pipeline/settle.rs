@@ -184,6 +184,7 @@ impl Settlement {
             self.permit = None;
             self.provider = None;
             self.holds.clear();
+            self.row.cost_nano_usd = Some(0);
             self.write(Vec::new());
             return;
         }

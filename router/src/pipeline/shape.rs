@@ -1,6 +1,8 @@
 //! The few members of a body that the gateway itself needs, checked by type and named when wrong.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tidegate_providers::{Endpoint, Fields};
 
 use super::form::Form;
@@ -39,6 +41,8 @@ pub(super) fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, 
         return Err(wrong("model", "is empty; a string like \"@provider/model\" is expected"));
     }
     required(endpoint, fields)?;
+    types(fields)?;
+    roles(endpoint, fields)?;
     let n = member::<u64>(fields, "n", "a positive whole number")?.unwrap_or(1);
     if n == 0 || n > 128 {
         return Err(wrong("n", "1 to 128 is expected"));
@@ -89,7 +93,9 @@ pub(super) fn of_form(endpoint: Endpoint, form: &Form<'_>) -> Result<Shape, Gate
 /// Checks the member that an endpoint can't do without, and its type.
 fn required(endpoint: Endpoint, fields: &Fields<'_>) -> Result<(), GatewayError> {
     let (name, first, what) = match endpoint {
-        Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => ("messages", "[", "an array of messages"),
+        Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => {
+            ("messages", "[", "an array of messages")
+        }
         Endpoint::Completions => ("prompt", "\"[", "a string or an array"),
         Endpoint::Embeddings | Endpoint::Speech => ("input", "\"[", "a string or an array"),
         Endpoint::Responses => ("input", "\"[", "a string or an array"),
@@ -105,6 +111,56 @@ fn required(endpoint: Endpoint, fields: &Fields<'_>) -> Result<(), GatewayError>
     }
 }
 
+/// Checks the types of common members by their first character, which costs nothing; what they mean is the vendor's
+/// business.
+fn types(fields: &Fields<'_>) -> Result<(), GatewayError> {
+    const NUMBER: &str = "-0123456789";
+    const CHECKED: [(&str, &str, &str); 13] = [
+        ("temperature", NUMBER, "a number"),
+        ("top_p", NUMBER, "a number"),
+        ("top_k", NUMBER, "a whole number"),
+        ("presence_penalty", NUMBER, "a number"),
+        ("frequency_penalty", NUMBER, "a number"),
+        ("seed", NUMBER, "a whole number"),
+        ("stop", "\"[", "a string or an array of strings"),
+        ("stop_sequences", "[", "an array of strings"),
+        ("tools", "[", "an array of tools"),
+        ("stream_options", "{", "an object"),
+        ("response_format", "{\"", "an object"),
+        ("user", "\"", "a string"),
+        ("metadata", "{", "an object"),
+    ];
+    for (name, first, what) in CHECKED {
+        if let Some(raw) = fields.raw(name).filter(|raw| *raw != "null")
+            && !raw.starts_with(|start: char| first.contains(start))
+        {
+            return Err(wrong(name, &format!("{what} is expected")));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that every message is an object with a role, the mistake that vendors explain worst.
+fn roles(endpoint: Endpoint, fields: &Fields<'_>) -> Result<(), GatewayError> {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow, default)]
+        role: Option<&'a RawValue>,
+    }
+    if !matches!(endpoint, Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens) {
+        return Ok(());
+    }
+    let raw = fields.raw("messages").unwrap_or("[]");
+    let messages = serde_json::from_str::<Vec<Message<'_>>>(raw)
+        .map_err(|_| wrong("messages", "an array of objects with role and content is expected"))?;
+    for (at, message) in messages.iter().enumerate() {
+        if !message.role.is_some_and(|role| role.get().starts_with('"')) {
+            return Err(wrong(&format!("messages[{at}].role"), "a string like \"user\" is expected"));
+        }
+    }
+    Ok(())
+}
+
 fn streams(endpoint: Endpoint, fields: &Fields<'_>) -> Result<bool, GatewayError> {
     if endpoint == Endpoint::Speech {
         // Sound is passed on as it comes.
@@ -114,7 +170,7 @@ fn streams(endpoint: Endpoint, fields: &Fields<'_>) -> Result<bool, GatewayError
 }
 
 fn include_usage(fields: &Fields<'_>) -> bool {
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     struct Options {
         #[serde(default)]
         include_usage: Option<bool>,
@@ -124,13 +180,15 @@ fn include_usage(fields: &Fields<'_>) -> bool {
 }
 
 fn user(endpoint: Endpoint, fields: &Fields<'_>) -> Option<String> {
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     struct Metadata {
         #[serde(default)]
         user_id: Option<String>,
     }
     match endpoint {
-        Endpoint::Messages => fields.get::<Metadata>("metadata").ok().flatten().and_then(|metadata| metadata.user_id),
+        Endpoint::Messages => {
+            fields.get::<Metadata>("metadata").ok().flatten().and_then(|metadata| metadata.user_id)
+        }
         _ => fields.get("user").ok().flatten(),
     }
 }
@@ -152,7 +210,11 @@ fn quantities(endpoint: Endpoint, fields: &Fields<'_>, n: u64) -> Result<Quantit
     Ok(quantities)
 }
 
-fn member<T: DeserializeOwned>(fields: &Fields<'_>, name: &str, what: &str) -> Result<Option<T>, GatewayError> {
+fn member<T: DeserializeOwned>(
+    fields: &Fields<'_>,
+    name: &str,
+    what: &str,
+) -> Result<Option<T>, GatewayError> {
     fields.get(name).map_err(|_| wrong(name, &format!("{what} is expected")))
 }
 

@@ -232,12 +232,15 @@ impl AnswerStream {
                 self.upstream = None;
                 return self.upstream_ended(opening).await;
             }
-            Ok(Some(Err(error))) => {
-                super::attempt::unreachable(format!("The provider broke off in the middle of its answer: {error}"))
-            }
+            Ok(Some(Err(error))) => super::attempt::unreachable(format!(
+                "The provider broke off in the middle of its answer: {error}"
+            )),
             Err(_) => GatewayError::new(
                 ErrorKind::UpstreamTimeout,
-                format!("The provider stalled for {} ms in the middle of its answer", self.patience.idle.as_millis()),
+                format!(
+                    "The provider stalled for {} ms in the middle of its answer",
+                    self.patience.idle.as_millis()
+                ),
             ),
         };
         self.broken(broken, opening)

@@ -84,7 +84,9 @@ impl Exchanged<'_> {
     ) -> Result<(String, Bytes, Option<Usage>), GatewayError> {
         match self.lane {
             Lane::Native => {
-                if self.endpoint.wire().is_some() && serde_json::from_slice::<&serde_json::value::RawValue>(&bytes).is_err() {
+                if self.endpoint.wire().is_some()
+                    && serde_json::from_slice::<&serde_json::value::RawValue>(&bytes).is_err()
+                {
                     return Err(unreachable("The provider's answer is not JSON".into()));
                 }
                 let usage = look::usage_of(&bytes);
@@ -93,7 +95,8 @@ impl Exchanged<'_> {
             }
             Lane::Translate(wire) => self.translate(wire, &bytes),
             Lane::Exchange(exchange) => {
-                let answer = exchange.answer(self.model, self.asked, &bytes).map_err(|error| self.failure(error))?;
+                let answer =
+                    exchange.answer(self.model, self.asked, &bytes).map_err(|error| self.failure(error))?;
                 self.quantities(&answer, settlement);
                 let usage = look::usage_of(&answer).filter(|usage| usage.total() > 0);
                 Ok(("application/json".to_owned(), Bytes::from(answer), usage))
@@ -148,7 +151,8 @@ impl Exchanged<'_> {
             }
             Endpoint::Transcriptions | Endpoint::Translations => {
                 let heard = serde_json::from_slice::<Heard>(bytes).ok();
-                let seconds = heard.and_then(|heard| heard.usage.and_then(|usage| usage.seconds).or(heard.duration));
+                let seconds =
+                    heard.and_then(|heard| heard.usage.and_then(|usage| usage.seconds).or(heard.duration));
                 if let Some(seconds) = seconds {
                     // Whole milliseconds, rounded up: a length is no money, but pays for it.
                     let ms = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default().as_millis();

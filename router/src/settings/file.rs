@@ -54,7 +54,7 @@ pub struct TimeoutSettings {
     pub connect_ms: u64,
     /// From sending a request to the head of the answer.
     pub head_ms: u64,
-    /// From the head of a streamed answer to its first event.
+    /// From sending a streamed request to the head of its answer, and from there to its first event.
     pub first_event_ms: u64,
     /// Between two reads of an answer.
     pub idle_ms: u64,
@@ -199,9 +199,9 @@ pub struct KeySettings {
     /// Whether it may bring its own vendor credentials.
     #[serde(default)]
     pub header_credentials: bool,
-    /// RFC 3339 date and time.
+    /// RFC 3339 date and time, quoted or not.
     #[serde(default, alias = "expires")]
-    pub expires_at: Option<toml::value::Datetime>,
+    pub expires_at: Option<toml::Value>,
     /// What it may do; `completions.write` by default.
     #[serde(default)]
     pub scopes: Option<Vec<String>>,

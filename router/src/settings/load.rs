@@ -9,8 +9,8 @@ use tidegate_store::{BudgetRecord, LimitRecord, Origin, ProviderRecord};
 use toml::Spanned;
 
 use super::file::{
-    ConfigSettings, CorsSettings, File, KeySettings, LimitsSettings, LogSettings, ProviderSettings, TimeoutSettings,
-    Unpriced,
+    ConfigSettings, CorsSettings, File, KeySettings, LimitsSettings, LogSettings, ProviderSettings,
+    TimeoutSettings, Unpriced,
 };
 use super::values::{self, Secret, resolve_secret};
 
@@ -126,13 +126,16 @@ impl Settings {
             line: offset.map(|offset| line_of(text, offset)),
             message,
         };
-        let file: File = toml::from_str(text)
-            .map_err(|error| at(error.span().map(|span| span.start), with_suggestion(error.message())))?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            let start = error.span().map(|span| span.start);
+            let name = start.map(|start| name_at(text, start)).unwrap_or_default();
+            at(start, format!("{name}{}", with_suggestion(error.message())))
+        })?;
         let mut budgets = Vec::new();
         let mut providers = Vec::new();
         let mut slugs = HashSet::new();
         for entry in &file.provider {
-            let refuse = |message: String| at(Some(entry.span().start), message);
+            let refuse = |message: String| at(Some(place_of(text, entry.span().start, &message)), message);
             let declared = entry.get_ref();
             if !slugs.insert(declared.slug.clone()) {
                 return Err(refuse(format!("provider.slug: \"{}\" is declared twice", declared.slug)));
@@ -144,7 +147,7 @@ impl Settings {
         let mut keys = Vec::new();
         let mut names = HashSet::new();
         for entry in &file.key {
-            let refuse = |message: String| at(Some(entry.span().start), message);
+            let refuse = |message: String| at(Some(place_of(text, entry.span().start, &message)), message);
             let declared = entry.get_ref();
             if !names.insert(declared.name.clone()) {
                 return Err(refuse(format!("key.name: \"{}\" is declared twice", declared.name)));
@@ -180,6 +183,33 @@ impl Settings {
     }
 }
 
+/// Returns the name on the line of an offset, as `name: `; values are left out, they may be secrets.
+fn name_at(text: &str, offset: usize) -> String {
+    let start = text[..offset.min(text.len())].rfind('\n').map_or(0, |at| at + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    match line.split_once('=') {
+        Some((name, _)) if !name.trim().is_empty() => format!("{}: ", name.trim()),
+        _ => String::new(),
+    }
+}
+
+/// Returns where in a table the member that a message begins with (`provider.api_key: …`) stands.
+fn place_of(text: &str, table: usize, message: &str) -> usize {
+    let path = message.split([':', '[', ' ']).next().unwrap_or_default();
+    let Some(member) = path.split('.').nth(1) else { return table };
+    let mut at = table;
+    for (number, line) in text[table..].split_inclusive('\n').enumerate() {
+        if number > 0 && line.trim_start().starts_with('[') {
+            break;
+        }
+        if line.trim_start().strip_prefix(member).is_some_and(|rest| rest.trim_start().starts_with('=')) {
+            return at;
+        }
+        at += line.len();
+    }
+    table
+}
+
 fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
 }
@@ -191,9 +221,8 @@ fn with_suggestion(message: &str) -> String {
         return message.to_owned();
     }
     let Some(unknown) = names.next() else { return message.to_owned() };
-    let nearest = names.max_by(|a, b| {
-        strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
-    });
+    let nearest =
+        names.max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)));
     match nearest {
         Some(name) if strsim::jaro_winkler(unknown, name) > 0.75 => {
             format!("{message}; did you mean `{name}`?")
@@ -224,7 +253,8 @@ fn provider(
         crate::upstream::address::check_base_url(url, declared.trusted)
             .map_err(|message| format!("provider.base_url: {message}"))?;
     }
-    let prices = serde_json::to_value(&declared.prices).map_err(|error| format!("provider.prices: {error}"))?;
+    let prices =
+        serde_json::to_value(&declared.prices).map_err(|error| format!("provider.prices: {error}"))?;
     let budget = match &declared.budget {
         Some(settings) => {
             let record = values::budget(format!("provider:{}", declared.slug), &declared.slug, settings)
@@ -270,7 +300,9 @@ fn unknown_vendor(name: &str) -> String {
         .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
     match nearest {
         Some(nearest) => {
-            format!("provider.vendor: \"{name}\" is unknown; did you mean \"{nearest}\"? `tidegate provider vendors` lists all")
+            format!(
+                "provider.vendor: \"{name}\" is unknown; did you mean \"{nearest}\"? `tidegate provider vendors` lists all"
+            )
         }
         None => format!("provider.vendor: \"{name}\" is unknown"),
     }
@@ -283,7 +315,8 @@ fn from_environment(providers: &mut Vec<ProviderRecord>, environment: &dyn Fn(&s
         if vendor.default_base().is_none() || providers.iter().any(|known| known.slug == slug) {
             continue;
         }
-        let found = vendor.key_variables().iter().find_map(|name| environment(name).filter(|key| !key.is_empty()));
+        let found =
+            vendor.key_variables().iter().find_map(|name| environment(name).filter(|key| !key.is_empty()));
         let Some(api_key) = found else { continue };
         providers.push(ProviderRecord {
             slug: slug.to_owned(),
@@ -312,7 +345,10 @@ fn configs(
             return Err(at(Some(entry.span().start), format!("config \"{}\": {error}", config.id)));
         }
         if configs.insert(config.id.clone(), config.json.clone()).is_some() {
-            return Err(at(Some(entry.span().start), format!("config.id: \"{}\" is declared twice", config.id)));
+            return Err(at(
+                Some(entry.span().start),
+                format!("config.id: \"{}\" is declared twice", config.id),
+            ));
         }
     }
     Ok(configs)
@@ -383,7 +419,10 @@ mod tests {
     #[test]
     fn an_unset_variable_is_named_with_its_line() {
         let error = parse("[[key]]\nname = \"a\"\nkey = \"env:NOT_SET\"\n").unwrap_err();
-        assert!(error.to_string().contains("tidegate.toml:1: key.key: environment variable NOT_SET"), "{error}");
+        assert!(
+            error.to_string().contains("tidegate.toml:3: key.key: environment variable NOT_SET"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -6,7 +6,8 @@ mod values;
 
 pub use file::{
     BudgetSettings, ConfigSettings, CorsSettings, KeySettings, LedgerSettings, LimitSettings, LimitsSettings,
-    LogFormat, LogSettings, PeriodName, ProviderSettings, SecuritySettings, TimeoutSettings, Unpriced, WindowName,
+    LogFormat, LogSettings, PeriodName, ProviderSettings, SecuritySettings, TimeoutSettings, Unpriced,
+    WindowName,
 };
 pub(crate) use load::check_slug;
 pub use load::{Durability, Settings, SettingsError};

@@ -58,7 +58,11 @@ pub(super) fn limits(settings: &[LimitSettings]) -> Result<Vec<LimitRecord>, Str
     if settings.len() > MAX_LIMITS {
         return Err(format!("limits: at most {MAX_LIMITS} are allowed"));
     }
-    settings.iter().enumerate().map(|(at, limit)| one_limit(limit).map_err(|e| format!("limits[{at}]: {e}"))).collect()
+    settings
+        .iter()
+        .enumerate()
+        .map(|(at, limit)| one_limit(limit).map_err(|e| format!("limits[{at}]: {e}")))
+        .collect()
 }
 
 fn one_limit(limit: &LimitSettings) -> Result<LimitRecord, String> {
@@ -112,16 +116,21 @@ fn decimal_text(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// Reads an RFC 3339 date and time with offset into seconds since the epoch.
-pub(super) fn timestamp(value: &toml::value::Datetime) -> Result<i64, String> {
+/// Reads an RFC 3339 date and time into seconds since the epoch; without an offset it is UTC.
+pub(super) fn timestamp(value: &toml::Value) -> Result<i64, String> {
     use time::format_description::well_known::Rfc3339;
-    let mut text = value.to_string();
-    if value.time.is_none() {
-        text.push_str("T00:00:00Z");
-    } else if value.offset.is_none() {
-        text.push('Z');
+    let mut text = match value {
+        toml::Value::Datetime(moment) => moment.to_string(),
+        toml::Value::String(text) => text.clone(),
+        other => format!("{other:?}"),
+    };
+    let time_starts = text.find(['T', 't', ' ']);
+    match time_starts {
+        None => text.push_str("T00:00:00Z"),
+        Some(at) if !text[at..].contains(['Z', 'z', '+', '-']) => text.push('Z'),
+        Some(_) => {}
     }
     time::OffsetDateTime::parse(&text, &Rfc3339)
         .map(time::OffsetDateTime::unix_timestamp)
-        .map_err(|_| format!("expires_at: {value} is not a date and time"))
+        .map_err(|_| format!("expires_at: {text} is not a date and time like 2026-12-31T00:00:00Z"))
 }

@@ -9,7 +9,17 @@ use http::Uri;
 
 /// Names that never leave a private network.
 const PRIVATE_SUFFIXES: &[&str] = &[
-    "localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "test", "invalid", "onion",
+    "localhost",
+    "local",
+    "localdomain",
+    "internal",
+    "intranet",
+    "lan",
+    "home",
+    "corp",
+    "test",
+    "invalid",
+    "onion",
 ];
 
 /// Checks a base URL.
@@ -42,7 +52,10 @@ pub fn is_private_host(host: &str) -> bool {
         return is_private(address);
     }
     // Decimal, octal and hex spellings of addresses: resolvers accept them, URLs of vendors never use them.
-    if host.split('.').all(|label| !label.is_empty() && (label.starts_with("0x") || label.parse::<u64>().is_ok())) {
+    if host
+        .split('.')
+        .all(|label| !label.is_empty() && (label.starts_with("0x") || label.parse::<u64>().is_ok()))
+    {
         return true;
     }
     host.split('.').count() > 10
@@ -106,9 +119,27 @@ mod tests {
     #[test]
     fn every_spelling_of_a_private_host_is_refused() {
         for host in [
-            "127.0.0.1", "localhost", "LOCALHOST.", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0",
-            "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::1]", "::ffff:127.0.0.1", "fd00::1", "fe80::1",
-            "64:ff9b::7f00:1", "2002:7f00:1::", "metadata.google.internal", "a.local", "100.64.0.1",
+            "127.0.0.1",
+            "localhost",
+            "LOCALHOST.",
+            "10.1.2.3",
+            "192.168.0.1",
+            "172.16.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "127.1",
+            "[::1]",
+            "::ffff:127.0.0.1",
+            "fd00::1",
+            "fe80::1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "metadata.google.internal",
+            "a.local",
+            "100.64.0.1",
         ] {
             assert!(is_private_host(host), "{host}");
         }
@@ -121,7 +152,13 @@ mod tests {
     fn urls_are_checked_whole() {
         assert!(check_base_url("https://api.openai.com/v1", false).is_ok());
         assert!(check_base_url("http://127.0.0.1:9000/v1", true).is_ok());
-        for url in ["http://127.0.0.1:9000/v1", "ftp://a.com", "https://u:p@a.com", "api.openai.com/v1", "https://a.com?x=1"] {
+        for url in [
+            "http://127.0.0.1:9000/v1",
+            "ftp://a.com",
+            "https://u:p@a.com",
+            "api.openai.com/v1",
+            "https://a.com?x=1",
+        ] {
             assert!(check_base_url(url, false).is_err(), "{url}");
         }
     }

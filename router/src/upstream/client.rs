@@ -125,7 +125,11 @@ fn tls() -> &'static Arc<ClientConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .unwrap_or_else(|_| ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]).unwrap_or_else(|_| unreachable!("ring offers TLS 1.3")));
+            .unwrap_or_else(|_| {
+                ClientConfig::builder_with_provider(provider)
+                    .with_protocol_versions(&[&rustls::version::TLS13])
+                    .unwrap_or_else(|_| unreachable!("ring offers TLS 1.3"))
+            });
         Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
     })
 }

@@ -341,6 +341,8 @@ impl ChangeKind {
     /// Reads a stored name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Key, Self::Budget, Self::Reset, Self::Provider, Self::Prices].into_iter().find(|kind| kind.name() == name)
+        [Self::Key, Self::Budget, Self::Reset, Self::Provider, Self::Prices]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 }

@@ -1,5 +1,7 @@
 //! The trait that every backend implements.
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
 use crate::record::{
@@ -117,11 +119,11 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn recover(&mut self) -> Result<usize, StoreError>;
 
-    /// Returns the number of open holds and their sum in nano-dollars.
+    /// Returns how many nano-dollars of each budget open holds keep.
     ///
     /// # Errors
     /// [`StoreError`]
-    fn open_holds(&self) -> Result<(usize, i64), StoreError>;
+    fn open_holds(&self) -> Result<BTreeMap<String, i64>, StoreError>;
 
     /// Lists request log rows, newest first.
     ///

@@ -60,10 +60,7 @@ pub(super) fn keys(connection: &Connection, limit: usize) -> Result<Vec<KeyRecor
     rows.map(|text| read("key", &text?)).collect()
 }
 
-pub(super) fn put_keys(
-    connection: &mut Connection,
-    keys: &[(KeyHash, KeyRecord)],
-) -> Result<(), StoreError> {
+pub(super) fn put_keys(connection: &mut Connection, keys: &[(KeyHash, KeyRecord)]) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
     {
         let mut put = transaction.prepare_cached(

@@ -1,5 +1,7 @@
 //! Holds, settlements and the request log.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, SettleRecord};
@@ -29,7 +31,9 @@ fn json<T: serde::Serialize>(id: &str, value: &T) -> Result<String, StoreError> 
 
 fn put_hold(transaction: &Transaction<'_>, hold: &HoldRecord) -> Result<(), StoreError> {
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO hold (request, nano_usd, budgets, row) VALUES (?1, ?2, ?3, ?4)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO hold (request, nano_usd, budgets, row) VALUES (?1, ?2, ?3, ?4)",
+        )?
         .execute(params![
             hold.row.id,
             hold.nano_usd,
@@ -100,11 +104,19 @@ pub(super) fn recover(connection: &mut Connection) -> Result<usize, StoreError> 
     Ok(open.len())
 }
 
-pub(super) fn open_holds(connection: &Connection) -> Result<(usize, i64), StoreError> {
-    let (count, sum): (i64, Option<i64>) = connection
-        .prepare_cached("SELECT count(*), sum(nano_usd) FROM hold")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok((usize::try_from(count).unwrap_or(0), sum.unwrap_or(0)))
+pub(super) fn open_holds(connection: &Connection) -> Result<BTreeMap<String, i64>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT nano_usd, budgets FROM hold")?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let mut held = BTreeMap::new();
+    for row in rows {
+        let (nano_usd, budgets) = row?;
+        let budgets: Vec<(String, i64)> = serde_json::from_str(&budgets)
+            .map_err(|error| StoreError::Record { id: "hold".to_owned(), reason: error.to_string() })?;
+        for (budget, _) in budgets {
+            *held.entry(budget).or_insert(0) += nano_usd;
+        }
+    }
+    Ok(held)
 }
 
 pub(super) fn logs(connection: &Connection, filter: &LogFilter) -> Result<Vec<LogRow>, StoreError> {
@@ -116,9 +128,10 @@ pub(super) fn logs(connection: &Connection, filter: &LogFilter) -> Result<Vec<Lo
            AND (?3 IS NULL OR status >= ?3)
          ORDER BY id DESC LIMIT ?4",
     )?;
-    let rows = statement.query_map(params![filter.key, filter.trace_id, filter.min_status, limit], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-    })?;
+    let rows = statement
+        .query_map(params![filter.key, filter.trace_id, filter.min_status, limit], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
     let mut found = Vec::new();
     for row in rows {
         let (id, text) = row?;

@@ -4,6 +4,7 @@ mod control;
 mod ledger;
 mod migrate;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -101,7 +102,7 @@ impl Store for SqliteStore {
         ledger::recover(&mut self.connection)
     }
 
-    fn open_holds(&self) -> Result<(usize, i64), StoreError> {
+    fn open_holds(&self) -> Result<BTreeMap<String, i64>, StoreError> {
         ledger::open_holds(&self.connection)
     }
 
