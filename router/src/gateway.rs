@@ -1,5 +1,6 @@
 //! The running gateway: the only place that wires parts together.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +29,12 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
+    /// Another gateway runs on the data folder.
+    #[error("another tidegate runs on data folder {path}; stop it, or set another `data`")]
+    Taken {
+        /// Which folder.
+        path: String,
+    },
     /// The store can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,6 +61,8 @@ pub struct Gateway {
     /// Which models providers offer.
     pub models: ModelLists,
     master: MasterKey,
+    /// Held for life; the system gives it back when the process ends, however it ends.
+    _lock: File,
 }
 
 /// Returns the store file of a data folder.
@@ -73,16 +82,38 @@ pub fn prices_path(data: &Path) -> PathBuf {
 /// # Errors
 /// [`StartError`]
 pub fn open_data(settings: &Settings) -> Result<(SqliteStore, MasterKey), StartError> {
-    use std::os::unix::fs::DirBuilderExt;
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     let data = &settings.data;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(data)
         .map_err(|error| StartError::Data { path: data.display().to_string(), error })?;
+    // SQLite gives its side files the mode of the first.
+    File::options()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(store_path(data))
+        .map_err(|error| StartError::Data { path: data.display().to_string(), error })?;
     let store = SqliteStore::open(&store_path(data))?;
     let master = std::env::var("TIDEGATE_MASTER_KEY").ok().filter(|key| !key.is_empty());
     Ok((store, MasterKey::load(data, master.as_deref())?))
+}
+
+/// Takes the data folder for this process: two gateways on one folder would each believe to own every budget.
+///
+/// # Errors
+/// [`StartError::Taken`] when another gateway runs on it.
+fn lock(data: &Path) -> Result<File, StartError> {
+    let failed = |error| StartError::Data { path: data.display().to_string(), error };
+    std::fs::create_dir_all(data).map_err(failed)?;
+    let file = File::options().create(true).append(true).open(data.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::Taken { path: data.display().to_string() }),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
 }
 
 impl Gateway {
@@ -92,6 +123,7 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]
     pub fn start(settings: Settings) -> Result<(Arc<Self>, Printed), StartError> {
+        let lock = lock(&settings.data)?;
         let (mut store, master) = open_data(&settings)?;
         let recovered = store.recover()?;
         if recovered > 0 {
@@ -114,6 +146,7 @@ impl Gateway {
             shards,
             models: ModelLists::default(),
             master,
+            _lock: lock,
         });
         gateway.set_providers(from_store);
         Ok((gateway, printed))

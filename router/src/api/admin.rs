@@ -13,7 +13,7 @@ use crate::server::Worker;
 pub(super) async fn state(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
     match observed(&request, &worker).await {
         Ok(state) => render::document(&request, &worker, &state),
-        Err(error) => render::error(&request, &worker, Dialect::OpenAi, "", &error),
+        Err(error) => render::refusal(&request, &worker, Dialect::OpenAi, &error),
     }
 }
 

@@ -13,9 +13,6 @@ use crate::error::{ErrorKind, GatewayError};
 use crate::pipeline::{self, Answer, Body, Caller, Dialect, Request};
 use crate::server::Worker;
 
-/// Longest trace id that is taken from a client.
-const LONGEST_TRACE: usize = 256;
-
 /// Serves one inference request.
 pub(super) async fn serve(
     endpoint: Endpoint,
@@ -26,7 +23,7 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     let started = Instant::now();
     let id = Uuid::now_v7().to_string();
-    let trace_id = trace_id(&request, &id);
+    let trace_id = render::trace_id(&request, &id);
     match answered(endpoint, dialect, &request, payload, &worker, (started, id, trace_id.clone())).await {
         Ok(answer) => render::answer(&request, &worker, &trace_id, answer),
         Err(error) => render::error(&request, &worker, dialect, &trace_id, &error),
@@ -80,13 +77,4 @@ async fn answered(
         body,
     };
     pipeline::serve(gateway, &worker.client, &Caller { key, metadata }, request).await
-}
-
-/// Returns the client's trace id, else the W3C one, else the request's own id: never an empty one.
-fn trace_id(request: &HttpRequest, id: &str) -> String {
-    let sent =
-        head::text(request, "x-portkey-trace-id").or_else(|| head::text(request, "x-tidegate-trace-id"));
-    let sent = sent.filter(|text| !text.is_empty() && text.len() <= LONGEST_TRACE);
-    let from_parent = || head::text(request, "traceparent").and_then(|text| text.split('-').nth(1));
-    sent.or_else(from_parent).unwrap_or(id).to_owned()
 }

@@ -15,7 +15,7 @@ const CREATED: u64 = 1_700_000_000;
 pub(super) async fn all(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
     match listed(&request, &worker).await {
         Ok(models) => render::document(&request, &worker, &render::list(models)),
-        Err(error) => render::error(&request, &worker, dialect(&request), "", &error),
+        Err(error) => render::refusal(&request, &worker, dialect(&request), &error),
     }
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn one(
     });
     match found {
         Ok(model) => render::document(&request, &worker, &model),
-        Err(error) => render::error(&request, &worker, dialect(&request), "", &error),
+        Err(error) => render::refusal(&request, &worker, dialect(&request), &error),
     }
 }
 

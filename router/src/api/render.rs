@@ -9,12 +9,16 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::stream::unfold;
 use serde_json::{Value, json};
 use tidegate_providers::{Inbound, anthropic::MessagesCodec, openai::ChatCodec};
+use uuid::Uuid;
 
-use super::cors;
+use super::{cors, head};
 use crate::error::{ErrorKind, GatewayError};
 use crate::limits::{RateKind, RateView};
 use crate::pipeline::{Answer, AnswerBody, Dialect};
 use crate::server::Worker;
+
+/// Longest trace id that is taken from a client.
+const LONGEST_TRACE: usize = 256;
 
 /// Renders an answer of the pipeline.
 pub(super) fn answer(request: &HttpRequest, worker: &Worker, trace_id: &str, answer: Answer) -> HttpResponse {
@@ -75,6 +79,25 @@ pub(super) fn error(
     let mut response = response.body(error_body(dialect, error));
     cors::add(request, &worker.gateway.settings().cors.origins, response.headers_mut());
     response
+}
+
+/// Renders an error of a route that is no inference; the trace id is made here.
+pub(super) fn refusal(
+    request: &HttpRequest,
+    worker: &Worker,
+    dialect: Dialect,
+    refused: &GatewayError,
+) -> HttpResponse {
+    error(request, worker, dialect, &trace_id(request, &Uuid::now_v7().to_string()), refused)
+}
+
+/// Returns the client's trace id, else the W3C one, else the request's own id: never an empty one, because Portkey's
+/// SDK takes an answer without one for a broken gateway's.
+pub(super) fn trace_id(request: &HttpRequest, id: &str) -> String {
+    let sent = head::text(request, "x-portkey-trace-id").or_else(|| head::text(request, "x-tidegate-trace-id"));
+    let sent = sent.filter(|text| !text.is_empty() && text.len() <= LONGEST_TRACE);
+    let from_parent = || head::text(request, "traceparent").and_then(|text| text.split('-').nth(1));
+    sent.or_else(from_parent).unwrap_or(id).to_owned()
 }
 
 fn error_body(dialect: Dialect, error: &GatewayError) -> Vec<u8> {
@@ -146,7 +169,7 @@ pub(super) async fn not_found(request: HttpRequest, worker: web::Data<Worker>) -
         return preflight(&request, &worker);
     }
     let message = format!("Not Found: {} {} is no route of this gateway", request.method(), request.path());
-    error(&request, &worker, dialect_of(&request), "", &GatewayError::new(ErrorKind::NotFound, message))
+    refusal(&request, &worker, dialect_of(&request), &GatewayError::new(ErrorKind::NotFound, message))
 }
 
 /// 405 for paths with other methods; answers preflights too.
@@ -163,7 +186,7 @@ pub(super) async fn wrong_method(request: HttpRequest, worker: web::Data<Worker>
     };
     let message = format!("{} takes {allowed}, not {}", request.path(), request.method());
     let mut response =
-        error(&request, &worker, dialect_of(&request), "", &GatewayError::new(ErrorKind::Method, message));
+        refusal(&request, &worker, dialect_of(&request), &GatewayError::new(ErrorKind::Method, message));
     response.headers_mut().insert(actix_web::http::header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
@@ -176,7 +199,9 @@ fn preflight(request: &HttpRequest, worker: &Worker) -> HttpResponse {
 
 /// Renders a JSON document of the gateway itself.
 pub(super) fn document(request: &HttpRequest, worker: &Worker, body: &Value) -> HttpResponse {
-    let mut response = HttpResponse::Ok().json(body);
+    let mut response = HttpResponse::Ok();
+    append(&mut response, "x-portkey-trace-id", &trace_id(request, &Uuid::now_v7().to_string()));
+    let mut response = response.json(body);
     cors::add(request, &worker.gateway.settings().cors.origins, response.headers_mut());
     response
 }

@@ -42,16 +42,17 @@ const DROPPED: [&str; 16] = [
 pub(super) async fn send(
     client: &Client,
     outgoing: Outgoing,
+    slug: &str,
     head_timeout: Duration,
 ) -> Result<Response<Incoming>, GatewayError> {
     let ms = head_timeout.as_millis();
     match timeout(head_timeout, client.send(outgoing.request, outgoing.trusted)).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(ConnectFailure::Connect(reason))) => {
-            Err(unreachable(format!("The provider could not be reached: {reason}")))
+            Err(unreachable(format!("Provider {slug} could not be reached: {reason}")))
         }
         Ok(Err(ConnectFailure::Broken(reason))) => {
-            Err(unreachable(format!("The provider broke the connection before it answered: {reason}")))
+            Err(unreachable(format!("Provider {slug} broke the connection before it answered: {reason}")))
         }
         Err(_) => Err(GatewayError::new(
             ErrorKind::UpstreamTimeout,

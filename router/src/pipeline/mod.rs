@@ -60,15 +60,19 @@ pub async fn serve(
     caller: &Caller,
     request: Request,
 ) -> Result<Answer, GatewayError> {
+    let unread = |error: GatewayError| {
+        log_refusal(gateway, &request, row(caller, &request, &Shape::default()), &error);
+        error
+    };
     match &request.body {
         Body::Json(bytes) => {
-            let fields = Fields::parse(bytes).map_err(|error| not_json(&error))?;
-            let shape = shape::of_json(request.endpoint, &fields)?;
+            let fields = Fields::parse(bytes).map_err(|error| unread(not_json(&error)))?;
+            let shape = shape::of_json(request.endpoint, &fields).map_err(unread)?;
             run(gateway, client, caller, &request, &Payload::Json(&fields), &shape).await
         }
         Body::Form { content_type, bytes } => {
-            let form = Form::parse(content_type, bytes)?;
-            let shape = shape::of_form(request.endpoint, &form)?;
+            let form = Form::parse(content_type, bytes).map_err(unread)?;
+            let shape = shape::of_form(request.endpoint, &form).map_err(unread)?;
             run(gateway, client, caller, &request, &Payload::Form(&form), &shape).await
         }
     }
@@ -131,7 +135,8 @@ async fn run(
         let timeouts = &gateway.settings().timeouts;
         let head = Duration::from_millis(timeouts.head_ms);
         let head = if shape.stream { head.min(first_event) } else { head };
-        attempt::send(client, outgoing, route.timeout.unwrap_or(head)).await
+        let slug = &route.provider.record().slug;
+        attempt::send(client, outgoing, slug, route.timeout.unwrap_or(head)).await
     };
     let about = About { provider: Some(vendor.slug()), option_index: route.option_index.clone(), views };
     let response = match started.await {

@@ -68,9 +68,9 @@ pub(super) fn resolve(
     let named = target.provider.as_deref().or(target.virtual_key.as_deref());
     let slug = named.and_then(|name| name.strip_prefix('@')).or(target.virtual_key.as_deref()).or(slug);
     let provider = match (slug, target.provider.as_deref()) {
-        (Some(slug), _) => gateway.book.provider(slug).ok_or_else(|| unknown_slug(gateway, slug))?,
+        (Some(slug), _) => gateway.book.provider(slug).ok_or_else(|| unknown_slug(gateway, key, slug))?,
         (None, Some(vendor)) => by_vendor(gateway, key, request, &target, vendor)?,
-        (None, None) => only_provider(gateway, wanted)?,
+        (None, None) => only_provider(gateway, key, wanted)?,
     };
     Ok(Route {
         provider,
@@ -186,7 +186,7 @@ fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
     host.is_some_and(|host| !is_private_host(&host) || trusted_hosts.contains(&host))
 }
 
-fn only_provider(gateway: &Gateway, model: Option<&str>) -> Result<Arc<ProviderHandle>, GatewayError> {
+fn only_provider(gateway: &Gateway, key: &KeyRecord, model: Option<&str>) -> Result<Arc<ProviderHandle>, GatewayError> {
     let mut providers = gateway.book.providers();
     match (providers.len(), model) {
         (1, _) => Ok(providers.remove(0)),
@@ -195,21 +195,34 @@ fn only_provider(gateway: &Gateway, model: Option<&str>) -> Result<Arc<ProviderH
             "model",
             &format!(
                 "model \"{model}\" names no provider; write @provider/{model} with one of: {}",
-                slugs(gateway)
+                slugs(gateway, key)
             ),
         )),
         (_, None) => Err(invalid("model", "is missing; a string like \"@provider/model\" is expected")),
     }
 }
 
-fn unknown_slug(gateway: &Gateway, slug: &str) -> GatewayError {
-    invalid("model", &format!("Following keys are not valid: {slug} (providers: {})", slugs(gateway)))
+fn unknown_slug(gateway: &Gateway, key: &KeyRecord, slug: &str) -> GatewayError {
+    invalid("model", &format!("Following keys are not valid: {slug} (providers: {})", slugs(gateway, key)))
 }
 
-fn slugs(gateway: &Gateway) -> String {
-    let all: Vec<String> =
-        gateway.book.providers().iter().map(|provider| format!("@{}", provider.record().slug)).collect();
-    if all.is_empty() { "none is set up".to_owned() } else { all.join(", ") }
+/// Lists the providers that a key may use, and no others: slugs tell who buys where.
+fn slugs(gateway: &Gateway, key: &KeyRecord) -> String {
+    let may_use = |slug: &str| {
+        key.models.is_empty()
+            || key.models.iter().any(|pattern| {
+                let named = pattern.strip_prefix('@').map(|rest| rest.split('/').next().unwrap_or(rest));
+                named.is_none_or(|named| named == slug)
+            })
+    };
+    let all: Vec<String> = gateway
+        .book
+        .providers()
+        .iter()
+        .filter(|provider| may_use(&provider.record().slug))
+        .map(|provider| format!("@{}", provider.record().slug))
+        .collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
 fn invalid(param: &str, message: &str) -> GatewayError {

@@ -249,7 +249,8 @@ impl Drop for Settlement {
 }
 
 fn refusal(hold: &Hold, exhausted: &Exhausted) -> GatewayError {
-    super::admit::budget_refusal(hold.budget(), exhausted)
+    let others = Exhausted { held: exhausted.held - hold.amount(), ..*exhausted };
+    super::admit::budget_refusal(hold.budget(), &others)
 }
 
 fn micros(since: Instant) -> u64 {

@@ -142,7 +142,11 @@ impl Settings {
             }
             providers.push(provider(declared, &mut budgets, environment).map_err(refuse)?);
         }
-        from_environment(&mut providers, environment);
+        if file.provider.is_empty() {
+            // A file that declares providers says which there are: a second one with the same credential would go
+            // around the declared one's limits and budget.
+            from_environment(&mut providers, environment);
+        }
         let configs = configs(&file.config, &at)?;
         let mut keys = Vec::new();
         let mut names = HashSet::new();
@@ -308,6 +312,10 @@ fn unknown_vendor(name: &str) -> String {
     }
 }
 
+/// Credentials for more than models, which are in many environments for other reasons.
+const GENERAL_VARIABLES: [&str; 5] =
+    ["GITHUB_TOKEN", "HF_TOKEN", "HUGGINGFACE_API_KEY", "CLOUDFLARE_API_TOKEN", "DATABRICKS_TOKEN"];
+
 /// Adds a provider for every vendor key in the environment whose slug is free.
 fn from_environment(providers: &mut Vec<ProviderRecord>, environment: &dyn Fn(&str) -> Option<String>) {
     for vendor in tidegate_providers::registry::all() {
@@ -315,8 +323,8 @@ fn from_environment(providers: &mut Vec<ProviderRecord>, environment: &dyn Fn(&s
         if vendor.default_base().is_none() || providers.iter().any(|known| known.slug == slug) {
             continue;
         }
-        let found =
-            vendor.key_variables().iter().find_map(|name| environment(name).filter(|key| !key.is_empty()));
+        let mut own = vendor.key_variables().iter().filter(|name| !GENERAL_VARIABLES.contains(*name));
+        let found = own.find_map(|name| environment(name).filter(|key| !key.is_empty()));
         let Some(api_key) = found else { continue };
         providers.push(ProviderRecord {
             slug: slug.to_owned(),

@@ -49,7 +49,8 @@ pub fn resolve_secret(
     };
     let text = text.trim();
     if text.is_empty() {
-        return Err(format!("{} is empty", reference.split(':').next().unwrap_or_default()));
+        let what = if reference.contains(':') { reference } else { "the secret" };
+        return Err(format!("{what} is empty"));
     }
     Ok(Secret::new(text))
 }
