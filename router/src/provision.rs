@@ -51,6 +51,13 @@ pub fn declared(store: &mut dyn Store, settings: &Settings) -> Result<Printed, S
             store.put_budget(budget)?;
         }
     }
+    for (known, _) in store.budgets(clock::unix())? {
+        if known.origin == Origin::Settings
+            && !settings.budgets.iter().any(|declared| declared.id == known.id)
+        {
+            store.delete_budget(&known.id)?;
+        }
+    }
     let mut changed = Vec::new();
     let mut names = HashSet::new();
     for declared in &settings.keys {
@@ -169,6 +176,7 @@ mod tests {
         let hash = hash_key(first.keys[0].1.reveal());
         assert_eq!(store.key_by_hash(&hash).unwrap().unwrap().budget.as_deref(), Some("key:a"));
         declared(&mut store, &settings("")).unwrap();
+        assert!(store.budgets(0).unwrap().is_empty());
         assert_eq!(store.key_by_hash(&hash).unwrap().unwrap().status, KeyStatus::Revoked);
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidegate_store::{ChangeKind, Origin, ProviderRecord};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::clock;
 use crate::gateway::Gateway;
 use crate::settings::Settings;
 
@@ -16,6 +17,8 @@ use crate::settings::Settings;
 const FILE_EVERY: Duration = Duration::from_millis(500);
 const STORE_EVERY: Duration = Duration::from_millis(200);
 const REST_EVERY: Duration = Duration::from_secs(60);
+/// Rows a minute: more than any node logs, few enough to hold the store for milliseconds only.
+const PRUNE_AT_MOST: usize = 20_000;
 const OLLAMA: &str = "127.0.0.1:11434";
 
 /// Watches the settings file until the process ends. `first` is the text that is in force.
@@ -52,7 +55,10 @@ pub async fn store(gateway: Arc<Gateway>) {
     let mut rest = interval(REST_EVERY);
     loop {
         tokio::select! {
-            _ = rest.tick() => gateway.book.rest(),
+            _ = rest.tick() => {
+                gateway.book.rest();
+                prune(&gateway).await;
+            }
             _ = ticks.tick() => {
                 let since = seq;
                 let changes = match gateway.book.read(move |store| store.changes_since(since)).await {
@@ -78,6 +84,18 @@ pub async fn store(gateway: Arc<Gateway>) {
                 }
             }
         }
+    }
+}
+
+/// Deletes request log rows that are old enough, some at a time.
+async fn prune(gateway: &Gateway) {
+    let days = i64::from(gateway.settings().log.keep_days);
+    if days == 0 {
+        return;
+    }
+    let before_ms = clock::unix_ms() - days * 86_400_000;
+    if let Err(error) = gateway.book.read(move |store| store.prune_logs(before_ms, PRUNE_AT_MOST)).await {
+        tracing::warn!(%error, "old request log rows could not be deleted");
     }
 }
 

@@ -1,11 +1,13 @@
 //! What a client, an operator and an upstream see of the whole gateway. One test binary, one module per behaviour.
 
+mod architecture;
 mod bad_input;
 mod budgets;
 mod disconnect;
 mod endpoints;
 mod failures;
 mod openwebui;
+mod operator;
 mod settings;
 mod slow_reader;
 mod streaming;

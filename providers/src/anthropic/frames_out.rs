@@ -142,13 +142,13 @@ impl From<&Usage> for UsageOut {
     }
 }
 
-/// Ends a native stream that the gateway cuts: closes the open block and says `max_tokens` with the output so far.
+/// Ends a native stream that the gateway cuts: closes the open block and says `max_tokens` with the usage so far.
 /// An error event follows.
-pub fn cut(open_block: Option<u32>, output_tokens: u64, out: &mut BytesMut) {
+pub fn cut(open_block: Option<u32>, usage: &Usage, out: &mut BytesMut) {
     if let Some(index) = open_block {
         Frame::ContentBlockStop { index }.write(out);
     }
-    let usage = UsageOut::from(&Usage { output: output_tokens, ..Usage::default() });
+    let usage = UsageOut::from(usage);
     let delta = MessageDelta { stop_reason: "max_tokens", stop_sequence: None };
     Frame::MessageDelta { delta, usage }.write(out);
 }

@@ -17,6 +17,7 @@
 mod chat;
 mod completions;
 mod completions_encoder;
+mod cut;
 mod decoder;
 mod encoder;
 mod errors;
@@ -41,3 +42,4 @@ pub(crate) use usage::usage_from;
 
 pub use chat::ChatCodec;
 pub use completions::CompletionsCodec;
+pub use cut::cut;

@@ -94,7 +94,8 @@ pub(super) fn refusal(
 /// Returns the client's trace id, else the W3C one, else the request's own id: never an empty one, because Portkey's
 /// SDK takes an answer without one for a broken gateway's.
 pub(super) fn trace_id(request: &HttpRequest, id: &str) -> String {
-    let sent = head::text(request, "x-portkey-trace-id").or_else(|| head::text(request, "x-tidegate-trace-id"));
+    let sent =
+        head::text(request, "x-portkey-trace-id").or_else(|| head::text(request, "x-tidegate-trace-id"));
     let sent = sent.filter(|text| !text.is_empty() && text.len() <= LONGEST_TRACE);
     let from_parent = || head::text(request, "traceparent").and_then(|text| text.split('-').nth(1));
     sent.or_else(from_parent).unwrap_or(id).to_owned()

@@ -50,14 +50,15 @@ pub(super) fn run(context: &Context, command: Budget) -> Result<(), Failure> {
                 record.period = read_period(period.as_deref())?;
             }
             store.put_budget(&record).map_err(failed)?;
-            show::line(&format!("budget {} is {} USD", record.name, show::dollars(record.limit_nano_usd)));
-            Ok(())
+            show::done(
+                context,
+                &format!("budget {} is {} USD", record.name, show::dollars(record.limit_nano_usd)),
+            )
         }
         Budget::Reset { budget } => {
             let record = find(&all, &budget)?;
             store.reset_budget(&record.id, clock::unix()).map_err(failed)?;
-            show::line(&format!("budget {} starts again at zero", record.name));
-            Ok(())
+            show::done(context, &format!("budget {} starts again at zero", record.name))
         }
     }
 }

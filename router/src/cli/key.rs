@@ -90,7 +90,7 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
             Ok(())
         }
         Key::List { limit } => list(context, &store, limit),
-        Key::Revoke { key } => revoke(&mut store, &key),
+        Key::Revoke { key } => revoke(context, &mut store, &key),
     }
 }
 
@@ -148,7 +148,7 @@ fn list(context: &Context, store: &dyn Store, limit: usize) -> Result<(), Failur
     Ok(())
 }
 
-fn revoke(store: &mut dyn Store, wanted: &str) -> Result<(), Failure> {
+fn revoke(context: &Context, store: &mut dyn Store, wanted: &str) -> Result<(), Failure> {
     let failed = |error: tidegate_store::StoreError| error.to_string();
     let id = match store.key_by_id(wanted).map_err(failed)? {
         Some((_, key)) => key.id,
@@ -172,6 +172,5 @@ fn revoke(store: &mut dyn Store, wanted: &str) -> Result<(), Failure> {
     key.status = KeyStatus::Revoked;
     let name = key.name.clone();
     store.put_keys(&[(hash, key)]).map_err(failed)?;
-    show::line(&format!("key {name} ({id}) is revoked"));
-    Ok(())
+    show::done(context, &format!("key {name} ({id}) is revoked"))
 }

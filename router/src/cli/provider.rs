@@ -50,8 +50,7 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
         Provider::Remove { slug } => {
             let (_, mut store, _) = context.open()?;
             if store.delete_provider(&slug).map_err(|error| error.to_string())? {
-                show::line(&format!("provider @{slug} is removed"));
-                return Ok(());
+                return show::done(context, &format!("provider @{slug} is removed"));
             }
             Err(format!("the store has no provider \"{slug}\""))
         }

@@ -15,6 +15,15 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Says that something was done.
+pub(super) fn done(context: &super::Context, sentence: &str) -> Result<(), Failure> {
+    if context.json {
+        return json(&serde_json::json!({"ok": true, "message": sentence}));
+    }
+    line(sentence);
+    Ok(())
+}
+
 /// Prints rows under heads, padded to the widest of each column.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
     let mut widths: Vec<usize> = heads.iter().map(|head| head.len()).collect();

@@ -1,8 +1,7 @@
 //! The passthrough lane: client and vendor speak the same dialect, frames leave as they came.
 
 use bytes::{Bytes, BytesMut};
-use tidegate_providers::event::FinishKind;
-use tidegate_providers::{Encoder, ErrorBody, Event, FinishReason, Usage, Wire, anthropic, look};
+use tidegate_providers::{Encoder, ErrorBody, Event, Usage, Wire, anthropic, look, openai};
 
 use super::frames::{Frames, Stop, Verdict};
 use super::stream::{Progress, Step};
@@ -10,6 +9,7 @@ use crate::error::{GatewayError, UpstreamFailure};
 
 /// A frame larger than this is a broken stream; the largest real ones are pictures in one event.
 const LARGEST_FRAME: usize = 64 << 20;
+const LARGEST_SAMPLE: usize = 4 << 10;
 
 /// The lane.
 pub(super) struct Passthrough {
@@ -22,6 +22,8 @@ pub(super) struct Passthrough {
     finished: bool,
     ended: bool,
     open_block: Option<u32>,
+    /// Data of an early frame: id and model of the stream, should it be cut.
+    sample: String,
 }
 
 impl Passthrough {
@@ -40,6 +42,7 @@ impl Passthrough {
             finished: false,
             ended: false,
             open_block: None,
+            sample: String::new(),
         }
     }
 
@@ -57,6 +60,7 @@ impl Passthrough {
             finished: &mut self.finished,
             ended: &mut self.ended,
             open_block: &mut self.open_block,
+            sample: &mut self.sample,
             failure: &mut failure,
             costs: &mut costs,
         };
@@ -89,6 +93,7 @@ impl Passthrough {
             finished: &mut self.finished,
             ended: &mut self.ended,
             open_block: &mut self.open_block,
+            sample: &mut self.sample,
             failure: &mut failure,
             costs: &mut costs,
         };
@@ -129,14 +134,12 @@ impl Passthrough {
         let mut out = BytesMut::new();
         match (self.wire, clean) {
             (Wire::Chat | Wire::Completions, Some(usage)) => {
-                let reason = FinishReason::new(FinishKind::Length, "length");
-                self.encoder.encode(&Event::Finish { choice: 0, reason }, &mut out);
-                self.encoder.encode(&Event::Usage(usage), &mut out);
+                openai::cut(&self.sample, self.include_usage.then_some(&usage), &mut out);
                 self.encoder.encode_error(error, &mut out);
                 self.encoder.encode(&Event::End, &mut out);
             }
             (Wire::Messages, Some(usage)) => {
-                anthropic::cut(self.open_block, usage.output, &mut out);
+                anthropic::cut(self.open_block, &usage, &mut out);
                 self.encoder.encode_error(error, &mut out);
             }
             _ => self.encoder.encode_error(error, &mut out),
@@ -153,6 +156,7 @@ struct Judge<'a> {
     finished: &'a mut bool,
     ended: &'a mut bool,
     open_block: &'a mut Option<u32>,
+    sample: &'a mut String,
     failure: &'a mut Option<tidegate_providers::UpstreamError>,
     costs: &'a mut Option<u64>,
 }
@@ -173,6 +177,10 @@ impl Judge<'_> {
         if tokens > 0 && output > self.progress.affords {
             *self.costs = Some(output);
             return Verdict::Pause;
+        }
+        if tokens > 0 && self.sample.is_empty() && data.len() < LARGEST_SAMPLE {
+            // Only metered streams are ever cut.
+            self.sample.push_str(data);
         }
         self.progress.meter.add(bytes, tokens);
         self.progress.merge(seen.usage);

@@ -186,7 +186,11 @@ fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
     host.is_some_and(|host| !is_private_host(&host) || trusted_hosts.contains(&host))
 }
 
-fn only_provider(gateway: &Gateway, key: &KeyRecord, model: Option<&str>) -> Result<Arc<ProviderHandle>, GatewayError> {
+fn only_provider(
+    gateway: &Gateway,
+    key: &KeyRecord,
+    model: Option<&str>,
+) -> Result<Arc<ProviderHandle>, GatewayError> {
     let mut providers = gateway.book.providers();
     match (providers.len(), model) {
         (1, _) => Ok(providers.remove(0)),

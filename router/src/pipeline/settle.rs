@@ -126,6 +126,12 @@ impl Settlement {
         &mut self.quantities
     }
 
+    /// Returns how many tokens the input is likely to have.
+    #[must_use]
+    pub(super) fn likely_input(&self) -> u64 {
+        self.likely_input
+    }
+
     /// Returns whether output must be counted against holds while it streams.
     #[must_use]
     pub(super) fn is_metered(&self) -> bool {

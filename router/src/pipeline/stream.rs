@@ -284,7 +284,9 @@ impl AnswerStream {
 
     /// Writes the client's error event; `clean` also ends the answer properly before and after it.
     fn error_frames(&mut self, error: &ErrorBody, clean: bool) -> Bytes {
-        let usage = Usage { output: self.progress.meter.output(), ..self.progress.usage.unwrap_or_default() };
+        let reported = self.progress.usage.unwrap_or_default();
+        let input = if reported.input > 0 { reported.input } else { self.settlement.likely_input() };
+        let usage = Usage { input, output: self.progress.meter.output(), ..reported };
         match &mut self.lane {
             Lane::Passthrough(lane) => lane.error_frames(error, clean.then_some(usage)),
             Lane::Decoded(lane) => lane.error_frames(error, clean.then_some(usage)),

@@ -110,13 +110,21 @@ impl Default for CorsSettings {
 }
 
 /// `[log]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
     /// `text` or `json`.
     pub format: LogFormat,
+    /// Rows of the request log are kept this many days; 0 keeps them for ever.
+    pub keep_days: u32,
     /// Filter as in `RUST_LOG`, like `info,tidegate=debug`.
     pub filter: Option<String>,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, keep_days: 30, filter: None }
+    }
 }
 
 /// How log lines look.

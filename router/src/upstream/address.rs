@@ -39,7 +39,10 @@ pub fn check_base_url(url: &str, trusted: bool) -> Result<(), String> {
         return Err("a base URL must not hold a query".to_owned());
     }
     if !trusted && is_private_host(authority.host()) {
-        return Err(format!("host {} is private; `trusted = true` (`--trusted`) allows it", authority.host()));
+        return Err(format!(
+            "host {} is private; `trusted = true` (`--trusted`) allows it",
+            authority.host()
+        ));
     }
     Ok(())
 }

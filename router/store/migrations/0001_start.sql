@@ -36,6 +36,7 @@ CREATE TABLE request_log (
   cost_nano_usd INTEGER,
   row TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX request_log_started ON request_log (started_at_ms);
 CREATE INDEX request_log_trace ON request_log (trace_id);
 
 CREATE TABLE change (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL);

@@ -82,6 +82,19 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn put_budget(&mut self, budget: &BudgetRecord) -> Result<(), StoreError>;
 
+    /// Deletes a budget; what was spent stays known, should it come back.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn delete_budget(&mut self, id: &str) -> Result<(), StoreError>;
+
+    /// Deletes request log rows that started before `before_ms` (milliseconds since the epoch), at most `limit`, so
+    /// that no call holds the store for long. Returns how many. Budgets keep what the rows cost.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn prune_logs(&mut self, before_ms: i64, limit: usize) -> Result<usize, StoreError>;
+
     /// Sets a budget's spend of the current period to zero.
     ///
     /// # Errors

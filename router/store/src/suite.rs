@@ -75,6 +75,22 @@ fn a_settlement_spends_in_its_period_and_ends_the_hold(store: &mut dyn Store) {
     assert_eq!(store.logs(&LogFilter::default()).unwrap(), [row("r1", Some(30))]);
 }
 
+fn old_log_rows_go_and_their_cost_stays(store: &mut dyn Store) {
+    store.put_budget(&budget("b")).unwrap();
+    let period = Period::Daily.start(0);
+    for (id, started_at_ms) in [("a", 1_000), ("b", 2_000), ("c", 3_000)] {
+        let row = LogRow { started_at_ms, ..row(id, Some(10)) };
+        let settle = SettleRecord { budgets: vec![("b".into(), period)], held: false, row };
+        store.commit(&[LedgerEntry::Settle(Box::new(settle))]).unwrap();
+    }
+    assert_eq!(store.prune_logs(3_000, 1).unwrap(), 1);
+    assert_eq!(store.prune_logs(3_000, 9).unwrap(), 1);
+    assert_eq!(store.logs(&LogFilter::default()).unwrap().len(), 1);
+    assert_eq!(store.budget("b", 0).unwrap().unwrap().1, 30);
+    store.delete_budget("b").unwrap();
+    assert!(store.budgets(0).unwrap().is_empty());
+}
+
 fn open_holds_are_settled_at_their_amount(store: &mut dyn Store) {
     store.put_budget(&budget("b")).unwrap();
     let period = Period::Daily.start(0);
@@ -97,6 +113,10 @@ macro_rules! store_suite {
             #[test]
             fn a_settlement_spends_in_its_period_and_ends_the_hold() {
                 super::a_settlement_spends_in_its_period_and_ends_the_hold(&mut $open);
+            }
+            #[test]
+            fn old_log_rows_go_and_their_cost_stays() {
+                super::old_log_rows_go_and_their_cost_stays(&mut $open);
             }
             #[test]
             fn open_holds_are_settled_at_their_amount() {

@@ -133,6 +133,14 @@ pub(super) fn put_budget(connection: &mut Connection, budget: &BudgetRecord) -> 
     Ok(())
 }
 
+pub(super) fn delete_budget(connection: &mut Connection, id: &str) -> Result<(), StoreError> {
+    let transaction = connection.transaction()?;
+    transaction.execute("DELETE FROM budget WHERE id = ?1", [id])?;
+    note_change(&transaction, ChangeKind::Budget, id)?;
+    transaction.commit()?;
+    Ok(())
+}
+
 pub(super) fn reset_budget(connection: &mut Connection, id: &str, now: i64) -> Result<(), StoreError> {
     let Some((budget, _)) = budget(connection, id, now)? else {
         return Err(StoreError::Record { id: id.to_owned(), reason: "there is no such budget".into() });

@@ -119,6 +119,16 @@ pub(super) fn open_holds(connection: &Connection) -> Result<BTreeMap<String, i64
     Ok(held)
 }
 
+pub(super) fn prune_logs(connection: &Connection, before_ms: i64, limit: usize) -> Result<usize, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    Ok(connection
+        .prepare_cached(
+            "DELETE FROM request_log WHERE id IN
+               (SELECT id FROM request_log WHERE started_at_ms < ?1 ORDER BY started_at_ms LIMIT ?2)",
+        )?
+        .execute([before_ms, limit])?)
+}
+
 pub(super) fn logs(connection: &Connection, filter: &LogFilter) -> Result<Vec<LogRow>, StoreError> {
     let limit = if filter.limit == 0 { -1 } else { i64::try_from(filter.limit).unwrap_or(-1) };
     let mut statement = connection.prepare_cached(

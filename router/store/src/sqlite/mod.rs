@@ -78,6 +78,14 @@ impl Store for SqliteStore {
         control::put_budget(&mut self.connection, budget)
     }
 
+    fn delete_budget(&mut self, id: &str) -> Result<(), StoreError> {
+        control::delete_budget(&mut self.connection, id)
+    }
+
+    fn prune_logs(&mut self, before_ms: i64, limit: usize) -> Result<usize, StoreError> {
+        ledger::prune_logs(&self.connection, before_ms, limit)
+    }
+
     fn reset_budget(&mut self, id: &str, now: i64) -> Result<(), StoreError> {
         control::reset_budget(&mut self.connection, id, now)
     }
