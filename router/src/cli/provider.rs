@@ -97,8 +97,10 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
                 budget: None,
             };
             store.put_provider(&record).map_err(|error| error.to_string())?;
-            show::line(&format!("provider @{slug} is set up; a running gateway has it within a second"));
-            Ok(())
+            show::done(
+                context,
+                &format!("provider @{slug} is set up; a running gateway has it within a second"),
+            )
         }
     }
 }

@@ -56,6 +56,9 @@ pub(super) fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, 
         let found: Option<u64> = member(fields, name, "a positive whole number")?;
         max_tokens = max_tokens.or(found);
     }
+    if endpoint == Endpoint::Messages && max_tokens.is_none() {
+        return Err(wrong("max_tokens", "is missing; a positive whole number is expected"));
+    }
     Ok(Shape {
         stream: streams(endpoint, fields)?,
         max_tokens,
