@@ -4,8 +4,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::{head, render};
-use crate::actors::key::{Wish, model_allowed};
+use crate::actors::key::Wish;
 use crate::error::{ErrorKind, GatewayError};
+use crate::limits::model_allowed;
 use crate::pipeline::{Dialect, SCOPE, authenticate};
 use crate::server::Worker;
 

@@ -1,9 +1,11 @@
 //! Pure state machines behind the actors. Time is an argument; nothing here waits, locks or logs.
 
+mod allow;
 mod gate;
 mod rate;
 mod spend;
 
+pub use allow::model_allowed;
 pub use gate::{Gate, Grant, Refusal};
 pub use rate::{RateKind, RateLimit, RateView};
 pub use spend::{Exhausted, Spend};

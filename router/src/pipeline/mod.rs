@@ -239,7 +239,8 @@ fn stream_lane(endpoint: Endpoint, lane: Lane, vendor: &'static str, options: En
         }
         _ => {
             let include_usage = options.include_usage;
-            StreamLane::Passthrough(Passthrough::new(wire, vendor, include_usage, codec.encoder(options)))
+            let lane = Passthrough::new(wire, vendor, include_usage, codec.encoder(options));
+            StreamLane::Passthrough(Box::new(lane))
         }
     }
 }

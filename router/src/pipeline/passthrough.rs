@@ -1,7 +1,7 @@
 //! The passthrough lane: client and vendor speak the same dialect, frames leave as they came.
 
 use bytes::{Bytes, BytesMut};
-use tidegate_providers::{Encoder, ErrorBody, Event, Usage, Wire, anthropic, look, openai};
+use tidegate_providers::{Encoder, ErrorBody, Event, UpstreamError, Usage, Wire, anthropic, look, openai};
 
 use super::frames::{Frames, Stop, Verdict};
 use super::stream::{Progress, Step};
@@ -13,17 +13,10 @@ const LARGEST_SAMPLE: usize = 4 << 10;
 
 /// The lane.
 pub(super) struct Passthrough {
-    wire: Wire,
     provider: &'static str,
     frames: Frames,
-    /// Whether the client asked for OpenAI's usage chunk.
-    include_usage: bool,
+    watch: Watch,
     encoder: Box<dyn Encoder>,
-    finished: bool,
-    ended: bool,
-    open_block: Option<u32>,
-    /// Data of an early frame: id and model of the stream, should it be cut.
-    sample: String,
 }
 
 impl Passthrough {
@@ -33,17 +26,17 @@ impl Passthrough {
         include_usage: bool,
         encoder: Box<dyn Encoder>,
     ) -> Self {
-        Self {
+        let watch = Watch {
             wire,
-            provider,
-            frames: Frames::default(),
             include_usage,
-            encoder,
             finished: false,
             ended: false,
             open_block: None,
             sample: String::new(),
-        }
+            failure: None,
+            costs: None,
+        };
+        Self { provider, frames: Frames::default(), watch, encoder }
     }
 
     pub(super) fn push(&mut self, bytes: Bytes) {
@@ -52,26 +45,15 @@ impl Passthrough {
 
     /// Judges what waits.
     pub(super) fn step(&mut self, progress: &mut Progress) -> Step {
-        let (mut failure, mut costs) = (None, None);
-        let mut judge = Judge {
-            wire: self.wire,
-            include_usage: self.include_usage,
-            progress,
-            finished: &mut self.finished,
-            ended: &mut self.ended,
-            open_block: &mut self.open_block,
-            sample: &mut self.sample,
-            failure: &mut failure,
-            costs: &mut costs,
-        };
-        let (bytes, stop) = self.frames.scan(&mut |data| judge.frame(data));
-        if let Some(error) = failure {
-            return self.failed(error, &bytes);
+        let Self { frames, watch, .. } = self;
+        let (bytes, stop) = frames.scan(&mut |data| watch.judge(progress, data));
+        if let Some(error) = self.watch.failure.take() {
+            return self.failed(error, bytes);
         }
         if !bytes.is_empty() {
             return Step::Bytes(bytes);
         }
-        match (stop, costs) {
+        match (stop, self.watch.costs.take()) {
             (Stop::Paused, Some(tokens)) => Step::Costs(tokens),
             _ if self.frames.waiting() > LARGEST_FRAME => {
                 let message = format!("The provider sent an event larger than {LARGEST_FRAME} bytes");
@@ -85,33 +67,20 @@ impl Passthrough {
 
     /// Ends the stream where upstream's body ended.
     pub(super) fn finish(&mut self, progress: &mut Progress) -> Step {
-        let (mut failure, mut costs) = (None, None);
-        let mut judge = Judge {
-            wire: self.wire,
-            include_usage: self.include_usage,
-            progress,
-            finished: &mut self.finished,
-            ended: &mut self.ended,
-            open_block: &mut self.open_block,
-            sample: &mut self.sample,
-            failure: &mut failure,
-            costs: &mut costs,
-        };
-        let rest = self.frames.finish(&mut |data| match judge.frame(data) {
-            // The last piece is already paid for by the hold's margin or settled above it.
-            Verdict::Pause => Verdict::Forward,
-            verdict => verdict,
-        });
-        if let Some(error) = failure {
-            return self.failed(error, &rest);
+        // The last piece is already here: sent without another hold, settled with what was counted.
+        progress.affords = u64::MAX;
+        let Self { frames, watch, .. } = self;
+        let rest = frames.finish(&mut |data| watch.judge(progress, data));
+        if let Some(error) = self.watch.failure.take() {
+            return self.failed(error, rest);
         }
-        if self.ended {
+        if self.watch.ended {
             return Step::End(rest);
         }
         let mut out = BytesMut::from(&rest[..]);
-        if self.finished {
+        if self.watch.finished {
             // OpenAI's clients accept a missing [DONE], some others don't: it is always sent.
-            if matches!(self.wire, Wire::Chat | Wire::Completions) {
+            if matches!(self.watch.wire, Wire::Chat | Wire::Completions) {
                 out.extend_from_slice(b"data: [DONE]\n\n");
             }
             return Step::End(out.freeze());
@@ -124,22 +93,22 @@ impl Passthrough {
     }
 
     /// The vendor's own error frame is already in the client's dialect and leaves as it came.
-    fn failed(&mut self, error: tidegate_providers::UpstreamError, frames: &Bytes) -> Step {
+    fn failed(&self, error: UpstreamError, frames: Bytes) -> Step {
         let failure = UpstreamFailure { error, provider: self.provider, verbatim: None, headers: Vec::new() };
-        Step::Failed { error: Box::new(GatewayError::upstream(failure)), frames: frames.clone() }
+        Step::Failed { error: Box::new(GatewayError::upstream(failure)), frames }
     }
 
     /// Writes an error event. With `clean` usage the answer is ended properly around it.
     pub(super) fn error_frames(&mut self, error: &ErrorBody, clean: Option<Usage>) -> Bytes {
         let mut out = BytesMut::new();
-        match (self.wire, clean) {
+        match (self.watch.wire, clean) {
             (Wire::Chat | Wire::Completions, Some(usage)) => {
-                openai::cut(&self.sample, self.include_usage.then_some(&usage), &mut out);
+                openai::cut(&self.watch.sample, self.watch.include_usage.then_some(&usage), &mut out);
                 self.encoder.encode_error(error, &mut out);
                 self.encoder.encode(&Event::End, &mut out);
             }
             (Wire::Messages, Some(usage)) => {
-                anthropic::cut(self.open_block, &usage, &mut out);
+                anthropic::cut(self.watch.open_block, &usage, &mut out);
                 self.encoder.encode_error(error, &mut out);
             }
             _ => self.encoder.encode_error(error, &mut out),
@@ -148,51 +117,51 @@ impl Passthrough {
     }
 }
 
-/// Looks at one frame after the other.
-struct Judge<'a> {
+/// Looks at one frame after the other and remembers what matters.
+struct Watch {
     wire: Wire,
+    /// Whether the client asked for OpenAI's usage chunk.
     include_usage: bool,
-    progress: &'a mut Progress,
-    finished: &'a mut bool,
-    ended: &'a mut bool,
-    open_block: &'a mut Option<u32>,
-    sample: &'a mut String,
-    failure: &'a mut Option<tidegate_providers::UpstreamError>,
-    costs: &'a mut Option<u64>,
+    finished: bool,
+    ended: bool,
+    open_block: Option<u32>,
+    /// Data of an early frame: id and model of the stream, should it be cut.
+    sample: String,
+    failure: Option<UpstreamError>,
+    /// Output that the next frame would make, where the holds don't afford it.
+    costs: Option<u64>,
 }
 
-impl Judge<'_> {
-    fn frame(&mut self, data: &str) -> Verdict {
+impl Watch {
+    fn judge(&mut self, progress: &mut Progress, data: &str) -> Verdict {
         if self.failure.is_some() {
             // Nothing follows an error.
             return Verdict::Hide;
         }
         let (mut bytes, mut tokens) = (0, 0);
-        let meter = &self.progress.meter;
-        let mut seen = look::frame(self.wire, data, &mut |piece| {
+        let meter = &progress.meter;
+        let seen = look::frame(self.wire, data, &mut |piece| {
             bytes += piece.len() as u64;
             tokens += meter.weigh(piece);
         });
-        let output = self.progress.meter.output_with(tokens);
-        if tokens > 0 && output > self.progress.affords {
-            *self.costs = Some(output);
+        let output = progress.meter.output_with(tokens);
+        if tokens > 0 && output > progress.affords {
+            self.costs = Some(output);
             return Verdict::Pause;
         }
         if tokens > 0 && self.sample.is_empty() && data.len() < LARGEST_SAMPLE {
             // Only metered streams are ever cut.
             self.sample.push_str(data);
         }
-        self.progress.meter.add(bytes, tokens);
-        self.progress.merge(seen.usage);
-        self.progress.committed |= seen.content;
-        *self.finished |= seen.finished;
-        *self.ended |= seen.end;
+        progress.meter.add(bytes, tokens);
+        progress.merge(seen.usage);
+        progress.committed |= seen.content;
+        self.finished |= seen.finished;
+        self.ended |= seen.end;
         if let Some(block) = seen.block {
-            *self.open_block = block;
+            self.open_block = block;
         }
-        if let Some(error) = seen.error.take() {
-            *self.failure = Some(error);
-        }
+        self.failure = seen.error;
         if seen.usage_only && !self.include_usage { Verdict::Hide } else { Verdict::Forward }
     }
 }

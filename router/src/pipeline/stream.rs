@@ -27,7 +27,7 @@ const HOLD_BACK_BYTES: usize = 1 << 20;
 /// How frames are treated.
 pub(super) enum Lane {
     /// Same dialect.
-    Passthrough(Passthrough),
+    Passthrough(Box<Passthrough>),
     /// Translated.
     Decoded(Box<Decoded>),
     /// No events.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use tidegate_store::Window;
 use toml::Spanned;
 
 /// `tidegate.toml`.
@@ -256,23 +257,7 @@ pub struct LimitSettings {
     pub concurrent: Option<u32>,
     /// The window of `requests` and `tokens`.
     #[serde(default)]
-    pub per: Option<WindowName>,
-}
-
-/// Names of windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WindowName {
-    /// 1 s
-    Second,
-    /// 60 s
-    Minute,
-    /// 3,600 s
-    Hour,
-    /// 86,400 s
-    Day,
-    /// 604,800 s
-    Week,
+    pub per: Option<Window>,
 }
 
 /// `[[config]]`

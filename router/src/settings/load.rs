@@ -12,6 +12,7 @@ use super::file::{
     ConfigSettings, CorsSettings, File, KeySettings, LimitsSettings, LogSettings, ProviderSettings,
     TimeoutSettings, Unpriced,
 };
+use super::place::{line_of, name_at, place_of, with_suggestion};
 use super::values::{self, Secret, resolve_secret};
 
 /// Why settings were refused.
@@ -184,54 +185,6 @@ impl Settings {
             budgets,
             configs,
         })
-    }
-}
-
-/// Returns the name on the line of an offset, as `name: `; values are left out, they may be secrets.
-fn name_at(text: &str, offset: usize) -> String {
-    let start = text[..offset.min(text.len())].rfind('\n').map_or(0, |at| at + 1);
-    let line = text[start..].lines().next().unwrap_or_default();
-    match line.split_once('=') {
-        Some((name, _)) if !name.trim().is_empty() => format!("{}: ", name.trim()),
-        _ => String::new(),
-    }
-}
-
-/// Returns where in a table the member that a message begins with (`provider.api_key: …`) stands.
-fn place_of(text: &str, table: usize, message: &str) -> usize {
-    let path = message.split([':', '[', ' ']).next().unwrap_or_default();
-    let Some(member) = path.split('.').nth(1) else { return table };
-    let mut at = table;
-    for (number, line) in text[table..].split_inclusive('\n').enumerate() {
-        if number > 0 && line.trim_start().starts_with('[') {
-            break;
-        }
-        if line.trim_start().strip_prefix(member).is_some_and(|rest| rest.trim_start().starts_with('=')) {
-            return at;
-        }
-        at += line.len();
-    }
-    table
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
-}
-
-/// Adds the nearest accepted name to serde's "unknown field" messages.
-fn with_suggestion(message: &str) -> String {
-    let mut names = message.split('`').skip(1).step_by(2);
-    if !message.starts_with("unknown ") {
-        return message.to_owned();
-    }
-    let Some(unknown) = names.next() else { return message.to_owned() };
-    let nearest =
-        names.max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)));
-    match nearest {
-        Some(name) if strsim::jaro_winkler(unknown, name) > 0.75 => {
-            format!("{message}; did you mean `{name}`?")
-        }
-        _ => message.to_owned(),
     }
 }
 

@@ -2,12 +2,12 @@
 
 mod file;
 mod load;
+mod place;
 mod values;
 
 pub use file::{
     BudgetSettings, ConfigSettings, CorsSettings, KeySettings, LedgerSettings, LimitSettings, LimitsSettings,
     LogFormat, LogSettings, PeriodName, ProviderSettings, SecuritySettings, TimeoutSettings, Unpriced,
-    WindowName,
 };
 pub(crate) use load::check_slug;
 pub use load::{Durability, Settings, SettingsError};

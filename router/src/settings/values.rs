@@ -5,7 +5,7 @@ use std::fmt;
 use tidegate_prices::NanoUsd;
 use tidegate_store::{BudgetRecord, LimitRecord, Origin, Period, Window};
 
-use super::file::{BudgetSettings, LimitSettings, PeriodName, WindowName};
+use super::file::{BudgetSettings, LimitSettings, PeriodName};
 use crate::actors::key::MAX_LIMITS;
 
 /// A secret; `Debug` and `Display` never show it.
@@ -67,16 +67,7 @@ pub(super) fn limits(settings: &[LimitSettings]) -> Result<Vec<LimitRecord>, Str
 }
 
 fn one_limit(limit: &LimitSettings) -> Result<LimitRecord, String> {
-    let window = |per: Option<WindowName>| {
-        let per = per.ok_or("`per` is missing: second, minute, hour, day or week")?;
-        Ok::<_, String>(match per {
-            WindowName::Second => Window::Second,
-            WindowName::Minute => Window::Minute,
-            WindowName::Hour => Window::Hour,
-            WindowName::Day => Window::Day,
-            WindowName::Week => Window::Week,
-        })
-    };
+    let window = |per: Option<Window>| per.ok_or("`per` is missing: second, minute, hour, day or week");
     match (limit.requests, limit.tokens, limit.concurrent) {
         (Some(amount), None, None) => Ok(LimitRecord::Requests { amount, per: window(limit.per)? }),
         (None, Some(amount), None) => Ok(LimitRecord::Tokens { amount, per: window(limit.per)? }),
