@@ -4,7 +4,7 @@
 //! - **answers** `Append` at once; entries that must be durable are acknowledged after their commit.
 //! - **never** writes on its own thread: batches go to a writer thread that owns the store connection.
 //!
-//! Group commit: a batch leaves after [`FLUSH_AFTER`], or at once when somebody waits for it and no commit is
+//! Group commit: a batch leaves after 20 ms, or at once when somebody waits for it and no commit is
 //! running. While the store refuses, batches are kept and tried again, and [`LedgerHandle::healthy`] is false: keys
 //! with a budget are refused then, because spend that can't be written down may not happen.
 

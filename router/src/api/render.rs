@@ -42,8 +42,8 @@ pub(super) fn answer(request: &HttpRequest, worker: &Worker, trace_id: &str, ans
             // Reverse proxies of the nginx family hold streams back without this.
             append(&mut response, "x-accel-buffering", "no");
             let pieces = unfold(stream, |mut stream| async move {
-                let bytes = stream.next().await?;
-                Some((Ok::<_, std::convert::Infallible>(bytes), stream))
+                let piece = stream.next().await?;
+                Some((piece, stream))
             });
             response.body(BoxBody::new(BodyStream::new(Box::pin(pieces))))
         }

@@ -32,7 +32,7 @@ pub use admit::SCOPE;
 pub use authenticate::authenticate;
 pub use request::{About, Answer, AnswerBody, Body, Caller, Dialect, Request};
 pub use resolve::split_model;
-pub use stream::AnswerStream;
+pub use stream::{AnswerStream, Cut};
 
 use admit::{Demand, admit, limit_refusal};
 use decoded::Decoded;

@@ -92,7 +92,14 @@ pub struct AnswerStream {
     /// Held back until the commit point.
     first: Vec<Bytes>,
     done: bool,
+    /// The answer is broken and its format has no words for it: the connection must break too.
+    abort: bool,
 }
+
+/// The vendor broke off in the middle of an answer that can't say so; the client's connection is cut.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the provider broke off in the middle of its answer")]
+pub struct Cut;
 
 impl AnswerStream {
     /// Reads up to the commit point.
@@ -116,6 +123,7 @@ impl AnswerStream {
             settlement,
             first: Vec::new(),
             done: false,
+            abort: false,
         };
         let until = Instant::now() + patience.first_event;
         let mut hold_until: Option<Instant> = None;
@@ -151,19 +159,22 @@ impl AnswerStream {
     }
 
     /// Returns the next bytes for the client, or `None` at the end.
-    pub async fn next(&mut self) -> Option<Bytes> {
+    ///
+    /// # Errors
+    /// [`Cut`], once, when the answer must not end as if it were complete.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Cut>> {
         if let Some(bytes) = self.first.pop() {
-            return Some(bytes);
+            return Some(Ok(bytes));
         }
         loop {
             if self.done {
-                return None;
+                return std::mem::take(&mut self.abort).then_some(Err(Cut));
             }
             // After the commit point every failure is an event in the stream.
             match self.step(false).await {
                 Ok(Some(bytes)) if bytes.is_empty() => {}
-                Ok(bytes) => return bytes,
-                Err(_) => return None,
+                Ok(Some(bytes)) => return Some(Ok(bytes)),
+                Ok(None) | Err(_) => {}
             }
         }
     }
@@ -290,7 +301,10 @@ impl AnswerStream {
         match &mut self.lane {
             Lane::Passthrough(lane) => lane.error_frames(error, clean.then_some(usage)),
             Lane::Decoded(lane) => lane.error_frames(error, clean.then_some(usage)),
-            Lane::Raw => Bytes::new(),
+            Lane::Raw => {
+                self.abort = true;
+                Bytes::new()
+            }
         }
     }
 
