@@ -79,7 +79,7 @@ fn per_mille(vendor: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    
 
     use super::*;
 
