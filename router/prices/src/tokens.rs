@@ -79,7 +79,7 @@ fn per_mille(vendor: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -127,5 +127,22 @@ mod tests {
         assert_eq!(scaled("mistral", 4), 5);
         assert_eq!(scaled("nobody", 100), 135);
         assert_eq!(scaled("nobody", u64::MAX), u64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn no_token_is_empty_and_none_is_lost(text in "\\PC{0,200}|[\\s\\p{M}a-z0-9\r\n]{0,200}|(?s:.{0,100})") {
+            prop_assert!(count(&text) <= bound(text.len()));
+            let tokens = O200K.encode(text.as_str());
+            prop_assert_eq!(tokens.len() as u64, count(&text));
+            prop_assert_eq!(O200K.decode(&tokens), Some(text));
+        }
+
+        #[test]
+        fn pieces_are_not_much_fewer_than_the_whole(words in prop::collection::vec("[a-z ]{1,6}", 0..60)) {
+            let pieces: u64 = words.iter().map(|word| count_piece(word)).sum();
+            let whole = count(&words.concat());
+            prop_assert!(pieces + pieces / 10 + 2 >= whole, "{} pieces, {} whole", pieces, whole);
+        }
     }
 }
