@@ -59,14 +59,28 @@ impl Frames {
     /// joined data; comments and empty frames are forwarded unseen.
     pub(super) fn scan(&mut self, judge: &mut dyn FnMut(&str) -> Verdict) -> (Bytes, Stop) {
         let mut out = Run::default();
+        // Neighbours that are forwarded leave as one slice.
+        let mut passed = 0;
         loop {
-            let Some(length) = self.first_frame() else { return (out.finish(), Stop::Hungry) };
-            match verdict(&self.rest[..length], judge) {
-                Verdict::Pause => return (out.finish(), Stop::Paused),
-                Verdict::Forward => out.push(self.rest.split_to(length)),
-                Verdict::Hide => drop(self.rest.split_to(length)),
+            let Some(end) = self.frame_end(passed) else {
+                out.push(self.rest.split_to(passed));
+                self.searched -= passed;
+                return (out.finish(), Stop::Hungry);
+            };
+            match verdict(&self.rest[passed..end], judge) {
+                Verdict::Forward => passed = end,
+                Verdict::Hide => {
+                    out.push(self.rest.split_to(passed));
+                    drop(self.rest.split_to(end - passed));
+                    passed = 0;
+                }
+                Verdict::Pause => {
+                    out.push(self.rest.split_to(passed));
+                    self.searched = 0;
+                    return (out.finish(), Stop::Paused);
+                }
             }
-            self.searched = 0;
+            self.searched = passed;
         }
     }
 
@@ -82,18 +96,17 @@ impl Frames {
         whole.freeze()
     }
 
-    /// Returns the length of the first frame, its blank line included.
-    fn first_frame(&mut self) -> Option<usize> {
+    /// Returns where the frame that begins at `start` ends, its blank line included.
+    fn frame_end(&mut self, start: usize) -> Option<usize> {
         let bytes = &self.rest[..];
-        let mut at = self.searched;
+        let mut at = self.searched.max(start);
         while let Some(found) = memchr::memchr(b'\n', &bytes[at..]) {
             let next = at + found + 1;
             match bytes.get(next..) {
+                // A frame of nothing but a line end.
+                _ if next == start + 1 || (next == start + 2 && bytes[start] == b'\r') => return Some(next),
                 Some([b'\n', ..]) => return Some(next + 1),
                 Some([b'\r', b'\n', ..]) => return Some(next + 2),
-                // A frame of nothing but a line end at the very start.
-                _ if at == 0 && found == 0 => return Some(1),
-                _ if next == 2 && bytes[0] == b'\r' => return Some(2),
                 // The blank line may be cut: look at this line end again with the next read.
                 Some([] | [b'\r']) => {
                     self.searched = next - 1;
@@ -124,7 +137,7 @@ fn verdict(frame: &[u8], judge: &mut dyn FnMut(&str) -> Verdict) -> Verdict {
     }
 }
 
-/// Collects forwarded slices: one slice costs nothing, neighbours are one slice again, others are copied.
+/// Collects forwarded slices: one costs nothing, more are copied together.
 #[derive(Default)]
 struct Run {
     first: Bytes,
@@ -133,6 +146,9 @@ struct Run {
 
 impl Run {
     fn push(&mut self, piece: Bytes) {
+        if piece.is_empty() {
+            return;
+        }
         if let Some(joined) = &mut self.joined {
             joined.extend_from_slice(&piece);
         } else if self.first.is_empty() {
