@@ -21,6 +21,8 @@ use tidegate::clock;
 use tidegate::limits::{Gate, Spend};
 use tidegate::secret::hash_key;
 use tidegate_store::{BudgetRecord, KeyHash, KeyRecord, Origin, Period, SqliteStore, Store};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 use crate::table::Table;
 
@@ -91,6 +93,25 @@ async fn reserve(budget: &Arc<BudgetHandle>) -> Hold {
     budget.reserve(10, 100).await.expect("an answer").expect("a hold")
 }
 
+/// Starts a task on the actors' thread that answers and does nothing else: what waking a thread and being woken
+/// costs on this machine, whoever lives there.
+fn echo(shards: &Shards) -> UnboundedSender<oneshot::Sender<()>> {
+    let (asks, mut inbox) = unbounded_channel::<oneshot::Sender<()>>();
+    let started = shards.of("echo").spawn(async move {
+        while let Some(reply) = inbox.recv().await {
+            let _asker_gone = reply.send(());
+        }
+    });
+    assert!(started, "the actors' thread must live");
+    asks
+}
+
+async fn ask(asks: &UnboundedSender<oneshot::Sender<()>>) {
+    let (reply, answer) = oneshot::channel();
+    asks.send(reply).expect("an echo");
+    answer.await.expect("an answer");
+}
+
 /// Times `count` rounds on the system's thread.
 fn rounds<F: Future<Output = ()>>(
     system: &SystemRunner,
@@ -113,6 +134,10 @@ fn actors(table: &mut Table, system: &SystemRunner, shards: &Shards) {
     table.group("key admit + settle", 1, |group| {
         let gate = gate();
         group.bench("mutex", |b| b.iter(|| lock_key(&gate)));
+        let asks = echo(shards);
+        group.bench("bare channel there and back", |b| {
+            b.iter_custom(|n| rounds(system, n, || ask(&asks)));
+        });
         group.bench("actor", |b| {
             b.iter_custom(|n| rounds(system, n, || async { admit(&key).await.settle(USED) }));
         });

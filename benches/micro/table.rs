@@ -34,9 +34,9 @@ impl Table {
         let criterion = Criterion::default()
             .output_directory(&folder)
             .without_plots()
-            .sample_size(60)
+            .sample_size(40)
             .warm_up_time(Duration::from_secs(1))
-            .measurement_time(Duration::from_secs(3))
+            .measurement_time(Duration::from_secs(4))
             .configure_from_args();
         Self { criterion, folder, started: SystemTime::now(), groups: Vec::new() }
     }
@@ -55,23 +55,29 @@ impl Table {
     pub(crate) fn print(self) {
         self.criterion.final_summary();
         for rows in &self.groups {
-            let medians: Vec<_> =
-                rows.names.iter().filter_map(|name| Some((*name, self.median(rows, name)?))).collect();
-            let Some((first, baseline)) = medians.first() else { continue };
-            println!("\n{:<44}{:>12}{:>12}", rows.group, "median ns", format!("x {first}"));
-            for (name, median) in &medians {
-                println!("  {name:<42}{median:>12.1}{:>12.2}", median / baseline);
+            let measured: Vec<_> =
+                rows.names.iter().filter_map(|name| Some((*name, self.figures(rows, name)?))).collect();
+            let Some((first, (baseline, _))) = measured.first() else { continue };
+            println!("\n{:<36}{:>12}{:>12}{:>16}", rows.group, "least ns", "median ns", format!("x {first}"));
+            for (name, (least, median)) in &measured {
+                println!("  {name:<34}{least:>12.1}{median:>12.1}{:>16.2}", least / baseline);
             }
         }
     }
 
-    /// Returns a median in nanoseconds; `None` when the command line left this measurement out.
-    fn median(&self, rows: &Rows, name: &str) -> Option<f64> {
-        let path = self.folder.join(rows.group).join(name).join("new/estimates.json");
+    /// Returns the fastest sample and the median in nanoseconds; `None` when the command line left this measurement
+    /// out. Neighbours on the machine only ever add time, so ratios are taken from the fastest.
+    fn figures(&self, rows: &Rows, name: &str) -> Option<(f64, f64)> {
+        let path = self.folder.join(rows.group).join(name).join("new/sample.json");
         let fresh = path.metadata().ok()?.modified().ok()? >= self.started;
-        let estimates: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-        let median = estimates["median"]["point_estimate"].as_f64()?;
-        fresh.then(|| median / f64::from(rows.units))
+        let sample: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+        let numbers =
+            |member: &str| sample[member].as_array().map(|all| all.iter().filter_map(Value::as_f64));
+        let mut each: Vec<f64> =
+            numbers("times")?.zip(numbers("iters")?).map(|(time, count)| time / count).collect();
+        each.sort_by(f64::total_cmp);
+        let units = f64::from(rows.units);
+        fresh.then_some((each.first()? / units, each.get(each.len() / 2)? / units))
     }
 }
 
