@@ -1,6 +1,7 @@
 //! A budget is never overspent: by streams in parallel, by whole calls, by `kill -9`.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::Value;
 use tidegate_tests::{Client, Gateway, Mock, gateway, sse, wait};
@@ -244,4 +245,62 @@ async fn a_restart_forgets_no_spend() {
     let after = gateway.settled_budget("paying").await;
     assert_eq!(before["spent"], after["spent"]);
     assert_eq!(after["spent"].as_i64(), Some(200 * 3_000 + 20 * 15_000));
+}
+
+/// Whatever way a request asks for more than its key has, the vendor is not asked, or told what is affordable.
+#[tokio::test]
+async fn no_spelling_of_a_request_goes_around_the_budget() {
+    let mock = Mock::start();
+    let settings = providers(&mock).key("paying", KEY, "budget = { usd = 0.10 }");
+    let world = world_with(mock, settings).await;
+    let World { gateway, client, .. } = &world;
+    let plain = |text: &str| {
+        let mut body = chat("@openai-prod/mock", text);
+        body["max_tokens"] = 1.into();
+        body
+    };
+    let overriding = |params: Value| serde_json::json!({ "override_params": params }).to_string();
+    for (params, text) in [
+        (serde_json::json!({ "max_tokens": 4000 * 100 }), "[[chunks=400000]]"),
+        (serde_json::json!({ "n": 128, "max_tokens": 4000 }), "[[chunks=4000]]"),
+    ] {
+        let request = client.chat(&plain(text)).header("x-portkey-config", overriding(params));
+        assert_eq!(request.send().await.status, 412);
+    }
+    let mut both = plain("[[chunks=400000]]");
+    both["max_completion_tokens"] = 1.into();
+    both["max_tokens"] = 400_000.into();
+    assert_eq!(client.chat(&both).send().await.status, 412);
+    let many = serde_json::json!({
+        "model": "@openai-prod/mock", "prompt": ["a", "b"], "best_of": 20, "max_tokens": 1000,
+    });
+    assert_eq!(client.post("/v1/completions", &many).send().await.status, 412);
+    let budget = gateway.settled_budget("paying").await;
+    assert_eq!(budget["spent"].as_i64(), Some(0), "{budget}");
+}
+
+#[tokio::test]
+async fn a_whole_answer_without_usage_is_counted() {
+    let world = one_dollar("").await;
+    let World { gateway, client, .. } = &world;
+    client.chat(&chat("@openai-prod/mock", "[[chunks=200&no_usage]]")).send().await.expect(200).await;
+    let budget = gateway.settled_budget("paying").await;
+    let spent = budget["spent"].as_i64().expect("an integer");
+    assert!(spent >= 100 * OUTPUT_NANO, "{budget}");
+}
+
+#[tokio::test]
+async fn leaving_a_whole_call_costs_what_the_vendor_may_have_made() {
+    let World { mock, gateway, client } = one_dollar("").await;
+    let body = chat("@openai-prod/mock", "[[head_delay_ms=5000]] leaves");
+    let leaving = tokio::spawn(client.chat(&body).send());
+    wait::until("the vendor to be asked", || mock.find("leaves").pop()).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    leaving.abort();
+    let spent = wait::until_async("a settlement", || async {
+        let budget = gateway.settled_budget("paying").await;
+        budget["spent"].as_i64().filter(|spent| *spent > 0)
+    })
+    .await;
+    assert!((30 * OUTPUT_NANO..2_000 * OUTPUT_NANO).contains(&spent), "{spent}");
 }

@@ -81,9 +81,6 @@ fn json(
 ) -> Result<Vec<u8>, GatewayError> {
     let vendor = route.provider.vendor();
     let mut fields = fields.clone();
-    for (name, value) in &route.overrides {
-        fields.set_raw(name, value.to_string());
-    }
     if let Some(cap) = cap {
         set_output_limit(to.endpoint, &mut fields, cap);
     }

@@ -121,8 +121,8 @@ impl Frames {
 }
 
 fn verdict(frame: &[u8], judge: &mut dyn FnMut(&str) -> Verdict) -> Verdict {
-    // Bytes that are no text are nobody's JSON: forwarded as they came.
-    let Ok(text) = std::str::from_utf8(frame) else { return Verdict::Forward };
+    // A frame with bytes that are no text leaves as it came, but is looked at and counted like any other.
+    let text = String::from_utf8_lossy(frame);
     let mut data = text.lines().filter_map(|line| {
         let rest = line.strip_prefix("data:")?;
         Some(rest.strip_prefix(' ').unwrap_or(rest))

@@ -64,16 +64,24 @@ pub async fn serve(
         log_refusal(gateway, &request, row(caller, &request, &Shape::default()), &error);
         error
     };
+    let record = caller.key.record();
     match &request.body {
         Body::Json(bytes) => {
-            let fields = Fields::parse(bytes).map_err(|error| unread(not_json(&error)))?;
+            let mut fields = Fields::parse(bytes).map_err(|error| unread(not_json(&error)))?;
+            let model = shape::model(&fields).map_err(unread)?;
+            let route = resolve(gateway, &record, &request, model.as_deref()).map_err(unread)?;
+            // What a config sets is part of the body from here on: it is checked, measured and paid like the rest.
+            for (name, value) in &route.overrides {
+                fields.set_raw(name, value.to_string());
+            }
             let shape = shape::of_json(request.endpoint, &fields).map_err(unread)?;
-            run(gateway, client, caller, &request, &Payload::Json(&fields), &shape).await
+            run(gateway, client, caller, &request, &route, &Payload::Json(&fields), &shape).await
         }
         Body::Form { content_type, bytes } => {
             let form = Form::parse(content_type, bytes).map_err(unread)?;
             let shape = shape::of_form(request.endpoint, &form).map_err(unread)?;
-            run(gateway, client, caller, &request, &Payload::Form(&form), &shape).await
+            let route = resolve(gateway, &record, &request, shape.model.as_deref()).map_err(unread)?;
+            run(gateway, client, caller, &request, &route, &Payload::Form(&form), &shape).await
         }
     }
 }
@@ -83,18 +91,14 @@ async fn run(
     client: &Client,
     caller: &Caller,
     request: &Request,
+    route: &Route,
     payload: &Payload<'_>,
     shape: &Shape,
 ) -> Result<Answer, GatewayError> {
-    let record = caller.key.record();
     let mut row = row(caller, request, shape);
     let refused = |error: GatewayError, row: LogRow| {
         log_refusal(gateway, request, row, &error);
         error
-    };
-    let route = match resolve(gateway, &record, request, shape.model.as_deref()) {
-        Ok(route) => route,
-        Err(error) => return Err(refused(error, row)),
     };
     row.provider.clone_from(&route.provider.record().slug);
     row.model.clone_from(&route.model);
@@ -102,7 +106,7 @@ async fn run(
     let lane = match vendor.lane(request.endpoint, &route.model) {
         Some(lane) => lane,
         None if request.endpoint == Endpoint::CountTokens => {
-            return count_here(payload, vendor.slug(), &route);
+            return count_here(payload, vendor.slug(), route);
         }
         None => return Err(refused(unsupported(request.endpoint, vendor.slug()), row)),
     };
@@ -127,7 +131,7 @@ async fn run(
     let mut settlement =
         Settlement::new(gateway.clone(), admission, shape.quantities.clone(), row, request.started);
     let started = async {
-        let outgoing = encode(&route, request.endpoint, lane, shape.stream, cap, payload, &request.headers)?;
+        let outgoing = encode(route, request.endpoint, lane, shape.stream, cap, payload, &request.headers)?;
         let permit = route.provider.acquire(tokens).await?.map_err(|refusal| {
             limit_refusal(&refusal, &format!("provider {}", route.provider.record().slug))
         })?;
@@ -147,6 +151,7 @@ async fn run(
                 status: error.status(),
                 error: Some(error.message.clone()),
                 unpaid: error.kind != ErrorKind::UpstreamTimeout,
+                unfinished: true,
                 fault: matches!(error.kind, ErrorKind::UpstreamTimeout | ErrorKind::UpstreamUnreachable),
                 ..Ending::default()
             });
@@ -154,7 +159,7 @@ async fn run(
             return Err(error);
         }
     };
-    answer(gateway, request, payload, &route, lane, shape, response, settlement, about).await
+    answer(gateway, request, payload, route, lane, shape, response, settlement, about).await
 }
 
 #[expect(clippy::too_many_arguments, reason = "the second half of run(): the same values, nothing to group")]
@@ -248,7 +253,8 @@ fn stream_lane(endpoint: Endpoint, lane: Lane, vendor: &'static str, options: En
 fn is_stream(response: &Response<Incoming>, endpoint: Endpoint) -> bool {
     let content_type =
         response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    endpoint == Endpoint::Speech || content_type.is_some_and(|kind| kind.starts_with("text/event-stream"))
+    endpoint == Endpoint::Speech
+        || content_type.is_none_or(|kind| kind.to_ascii_lowercase().starts_with("text/event-stream"))
 }
 
 async fn upstream_error(

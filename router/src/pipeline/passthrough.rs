@@ -9,6 +9,8 @@ use crate::error::{GatewayError, UpstreamFailure};
 
 /// A frame larger than this is a broken stream; the largest real ones are pictures in one event.
 const LARGEST_FRAME: usize = 64 << 20;
+/// OpenAI's end marker.
+const DONE: &str = "[DONE]";
 const LARGEST_SAMPLE: usize = 4 << 10;
 
 /// The lane.
@@ -50,6 +52,10 @@ impl Passthrough {
         if let Some(error) = self.watch.failure.take() {
             return self.failed(error, bytes);
         }
+        if self.watch.ended {
+            // A vendor that keeps its connection open after the end keeps nobody waiting.
+            return Step::End(bytes);
+        }
         if !bytes.is_empty() {
             return Step::Bytes(bytes);
         }
@@ -70,7 +76,11 @@ impl Passthrough {
         // The last piece is already here: sent without another hold, settled with what was counted.
         progress.affords = u64::MAX;
         let Self { frames, watch, .. } = self;
-        let rest = frames.finish(&mut |data| watch.judge(progress, data));
+        let rest = frames.finish(&mut |data| {
+            // A frame that was cut is no frame: half a JSON document would break the client's parser.
+            let whole = data == DONE || serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok();
+            if whole { watch.judge(progress, data) } else { Verdict::Hide }
+        });
         if let Some(error) = self.watch.failure.take() {
             return self.failed(error, rest);
         }
@@ -79,9 +89,13 @@ impl Passthrough {
         }
         let mut out = BytesMut::from(&rest[..]);
         if self.watch.finished {
-            // OpenAI's clients accept a missing [DONE], some others don't: it is always sent.
-            if matches!(self.watch.wire, Wire::Chat | Wire::Completions) {
-                out.extend_from_slice(b"data: [DONE]\n\n");
+            // Many clients accept a missing end marker, some don't: it is always sent.
+            match self.watch.wire {
+                Wire::Chat | Wire::Completions => out.extend_from_slice(b"data: [DONE]\n\n"),
+                Wire::Messages => {
+                    out.extend_from_slice(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+                }
+                Wire::Responses | Wire::Gemini => {}
             }
             return Step::End(out.freeze());
         }
@@ -134,8 +148,8 @@ struct Watch {
 
 impl Watch {
     fn judge(&mut self, progress: &mut Progress, data: &str) -> Verdict {
-        if self.failure.is_some() {
-            // Nothing follows an error.
+        if self.failure.is_some() || self.ended {
+            // Nothing follows an error or the end.
             return Verdict::Hide;
         }
         let (mut bytes, mut tokens) = (0, 0);

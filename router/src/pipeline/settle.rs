@@ -23,6 +23,8 @@ use crate::settings::Durability;
 /// Output tokens a stream's extension asks for at first, and at most; each asks twice as many as the last.
 const SLICE: u64 = 128;
 const LARGEST_SLICE: u64 = 1_024;
+/// Output of a fast vendor. Vendors bill what they made before they noticed that nobody listens.
+const TOKENS_PER_SECOND: u64 = 300;
 
 /// How a request ended.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +39,8 @@ pub(super) struct Ending {
     pub usage: Option<Usage>,
     /// Output tokens counted here.
     pub counted_output: u64,
+    /// Whether the answer was broken off, so that the vendor may have made more than was received.
+    pub unfinished: bool,
     /// Whether nothing is to be paid because the vendor refused or was never reached.
     pub unpaid: bool,
     /// Whether the vendor is at fault.
@@ -194,7 +198,11 @@ impl Settlement {
             self.write(Vec::new());
             return;
         }
-        let usage = self.usage(&ending.usage, ending.counted_output, ending.unpaid);
+        let counted =
+            if ending.unfinished { self.unseen(ending.counted_output) } else { ending.counted_output };
+        let reported = ending.usage.map(|usage| Usage { output: usage.output.max(counted), ..usage });
+        let usage =
+            self.usage(if ending.unfinished { &reported } else { &ending.usage }, counted, ending.unpaid);
         let cost = match &self.price {
             Some(price) if !ending.unpaid => Some(money::cost(price, &usage, &self.quantities).as_i64()),
             Some(_) => Some(0),
@@ -218,6 +226,16 @@ impl Settlement {
             provider.settle(Outcome { tokens: usage.total(), first_byte_us: self.first_byte_us, fault });
         }
         self.write(budgets);
+    }
+
+    /// Returns the output to pay for a broken-off answer: what was counted, or, where output is made out of sight
+    /// (whole answers, hidden reasoning), what a fast vendor makes in the time it had, up to what is held.
+    fn unseen(&self, counted: u64) -> u64 {
+        if self.metered || self.holds.is_empty() || self.quantities != Quantities::default() {
+            return counted;
+        }
+        let ms = micros(self.started).saturating_sub(self.row.gateway_us) / 1_000;
+        counted.max((ms * TOKENS_PER_SECOND).div_ceil(1_000).min(self.affords()))
     }
 
     fn usage(&self, reported: &Option<Usage>, counted: u64, unpaid: bool) -> Usage {
@@ -249,7 +267,12 @@ impl Settlement {
 impl Drop for Settlement {
     fn drop(&mut self) {
         if !self.finished {
-            self.finish(Ending { outcome: "client_gone", status: 499, ..Ending::default() });
+            self.finish(Ending {
+                outcome: "client_gone",
+                status: 499,
+                unfinished: true,
+                ..Ending::default()
+            });
         }
     }
 }

@@ -36,10 +36,7 @@ pub(super) struct Shape {
 /// # Errors
 /// 400 naming the member and what is accepted.
 pub(super) fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, GatewayError> {
-    let model: Option<String> = member(fields, "model", "a string like \"@provider/model\"")?;
-    if model.as_deref().is_some_and(|model| model.trim().is_empty()) {
-        return Err(wrong("model", "is empty; a string like \"@provider/model\" is expected"));
-    }
+    let model = model(fields)?;
     required(endpoint, fields)?;
     types(fields)?;
     roles(endpoint, fields)?;
@@ -47,14 +44,16 @@ pub(super) fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, 
     if n == 0 || n > 128 {
         return Err(wrong("n", "1 to 128 is expected"));
     }
+    let n = if endpoint == Endpoint::Completions { n.max(completions(fields)?) } else { n };
     let names: &[&str] = match endpoint {
         Endpoint::Responses => &["max_output_tokens"],
         _ => &["max_completion_tokens", "max_tokens"],
     };
     let mut max_tokens = None;
     for name in names {
+        // Of both names the larger counts: vendors differ in which they follow.
         let found: Option<u64> = member(fields, name, "a positive whole number")?;
-        max_tokens = max_tokens.or(found);
+        max_tokens = max_tokens.max(found);
     }
     if endpoint == Endpoint::Messages && max_tokens.is_none() {
         return Err(wrong("max_tokens", "is missing; a positive whole number is expected"));
@@ -68,6 +67,33 @@ pub(super) fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, 
         quantities: quantities(endpoint, fields, n)?,
         model,
     })
+}
+
+/// Reads the model's name of a JSON body.
+///
+/// # Errors
+/// 400 when it is no string, or empty.
+pub(super) fn model(fields: &Fields<'_>) -> Result<Option<String>, GatewayError> {
+    let model: Option<String> = member(fields, "model", "a string like \"@provider/model\"")?;
+    if model.as_deref().is_some_and(|model| model.trim().is_empty()) {
+        return Err(wrong("model", "is empty; a string like \"@provider/model\" is expected"));
+    }
+    Ok(model)
+}
+
+/// Returns how many answers legacy completions make of one request: `best_of` for each prompt.
+fn completions(fields: &Fields<'_>) -> Result<u64, GatewayError> {
+    let best_of = member::<u64>(fields, "best_of", "a positive whole number")?.unwrap_or(1);
+    let prompts = match fields.raw("prompt") {
+        Some(raw) if raw.starts_with('[') => {
+            let prompts: Vec<&RawValue> = serde_json::from_str(raw).unwrap_or_default();
+            // A list of numbers is one prompt of tokens.
+            let many = prompts.first().is_some_and(|first| first.get().starts_with(['"', '[']));
+            if many { prompts.len() as u64 } else { 1 }
+        }
+        _ => 1,
+    };
+    Ok(best_of.max(1).saturating_mul(prompts.max(1)))
 }
 
 /// Reads a multipart form.

@@ -326,6 +326,7 @@ impl AnswerStream {
             error,
             usage: self.final_usage(outcome == "ok"),
             counted_output: self.progress.meter.output(),
+            unfinished: outcome != "ok",
             unpaid,
             fault,
         });
@@ -351,6 +352,7 @@ impl Drop for AnswerStream {
                 error: None,
                 usage: self.final_usage(false),
                 counted_output: self.progress.meter.output(),
+                unfinished: true,
                 unpaid: false,
                 fault: false,
             });

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use http::Response;
 use hyper::body::Incoming;
 use serde::Deserialize;
-use tidegate_providers::{EncodeOptions, Endpoint, Fields, Inbound, Lane, Usage, Wire, look, registry};
+use tidegate_prices::tokens;
+use tidegate_providers::{
+    Answer, EncodeOptions, Endpoint, Fields, Inbound, Lane, Part, Usage, Wire, look, registry,
+};
 
 use super::attempt::{read_whole, unreachable};
 use super::settle::{Ending, Settlement};
@@ -39,6 +42,7 @@ pub(super) async fn whole(
                 outcome: error.outcome(),
                 status: error.status(),
                 error: Some(error.message.clone()),
+                unfinished: true,
                 fault: true,
                 ..Ending::default()
             });
@@ -46,8 +50,8 @@ pub(super) async fn whole(
         }
     };
     match to.read(bytes, &content_type, settlement) {
-        Ok((content_type, bytes, usage)) => {
-            settlement.finish(Ending { outcome: "ok", status, usage, ..Ending::default() });
+        Ok(Read { content_type, bytes, usage, counted_output }) => {
+            settlement.finish(Ending { outcome: "ok", status, usage, counted_output, ..Ending::default() });
             Ok((content_type, bytes))
         }
         Err(error) => {
@@ -62,6 +66,28 @@ pub(super) async fn whole(
             Err(error)
         }
     }
+}
+
+const JSON: &str = "application/json";
+
+/// A whole answer, understood as far as needed.
+struct Read {
+    content_type: String,
+    bytes: Bytes,
+    usage: Option<Usage>,
+    /// Output tokens counted here, where the vendor reports none.
+    counted_output: u64,
+}
+
+/// Counts an answer's output with the vendor's margin.
+fn output_of(answer: &Answer, vendor: &str) -> u64 {
+    let parts = answer.choices.iter().flat_map(|choice| &choice.parts);
+    let counted = parts.map(|part| match part {
+        Part::Text { text, .. } | Part::Thinking { text, .. } | Part::Refusal { text } => tokens::count(text),
+        Part::ToolCall { name, arguments, .. } => tokens::count(name) + tokens::count(arguments),
+        _ => 0,
+    });
+    tokens::scaled(vendor, counted.sum())
 }
 
 /// What is known of the request whose answer comes.
@@ -81,7 +107,7 @@ impl Exchanged<'_> {
         bytes: Bytes,
         content_type: &str,
         settlement: &mut Settlement,
-    ) -> Result<(String, Bytes, Option<Usage>), GatewayError> {
+    ) -> Result<Read, GatewayError> {
         match self.lane {
             Lane::Native => {
                 if self.endpoint.wire().is_some()
@@ -91,7 +117,8 @@ impl Exchanged<'_> {
                 }
                 let usage = look::usage_of(&bytes);
                 self.quantities(&bytes, settlement);
-                Ok((content_type.to_owned(), bytes, usage))
+                let counted_output = if usage.is_none() { self.count(&bytes) } else { 0 };
+                Ok(Read { content_type: content_type.to_owned(), bytes, usage, counted_output })
             }
             Lane::Translate(wire) => self.translate(wire, &bytes),
             Lane::Exchange(exchange) => {
@@ -99,12 +126,22 @@ impl Exchanged<'_> {
                     exchange.answer(self.model, self.asked, &bytes).map_err(|error| self.failure(error))?;
                 self.quantities(&answer, settlement);
                 let usage = look::usage_of(&answer).filter(|usage| usage.total() > 0);
-                Ok(("application/json".to_owned(), Bytes::from(answer), usage))
+                Ok(Read { content_type: JSON.to_owned(), bytes: answer.into(), usage, counted_output: 0 })
             }
         }
     }
 
-    fn translate(&self, wire: Wire, bytes: &[u8]) -> Result<(String, Bytes, Option<Usage>), GatewayError> {
+    /// Counts the output of a native answer that reports no usage.
+    fn count(&self, bytes: &[u8]) -> u64 {
+        let Some(wire) = self.endpoint.wire() else { return 0 };
+        match registry::outbound(wire).read_answer(bytes) {
+            Ok(answer) => output_of(&answer, self.vendor),
+            // Legacy completions and responses have shapes of their own; their bytes bound their text.
+            Err(_) => (bytes.len() as u64).div_ceil(4),
+        }
+    }
+
+    fn translate(&self, wire: Wire, bytes: &[u8]) -> Result<Read, GatewayError> {
         let codec: &dyn Inbound = self
             .endpoint
             .wire()
@@ -113,7 +150,8 @@ impl Exchanged<'_> {
         let answer = registry::outbound(wire).read_answer(bytes).map_err(|error| self.failure(error))?;
         let written = serde_json::to_vec(&codec.write_answer(&answer, self.options))
             .map_err(|error| GatewayError::new(ErrorKind::Bug, error.to_string()))?;
-        Ok(("application/json".to_owned(), Bytes::from(written), answer.usage))
+        let counted_output = if answer.usage.is_none() { output_of(&answer, self.vendor) } else { 0 };
+        Ok(Read { content_type: JSON.to_owned(), bytes: written.into(), usage: answer.usage, counted_output })
     }
 
     fn failure(&self, error: tidegate_providers::UpstreamError) -> GatewayError {
