@@ -7,6 +7,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// Members are found by walking, so their number is bounded; real calls have a few dozen.
+const MOST_MEMBERS: usize = 1_000;
+
 /// The top-level members of a JSON object in their order; values are unparsed JSON text.
 ///
 /// ```
@@ -150,6 +153,11 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                 let mut fields = Fields { members: Vec::with_capacity(12) };
                 while let Some(Key(key)) = map.next_key()? {
                     let value: &'de RawValue = map.next_value()?;
+                    if fields.members.len() >= MOST_MEMBERS {
+                        return Err(serde::de::Error::custom(format_args!(
+                            "an object of at most {MOST_MEMBERS} members is expected"
+                        )));
+                    }
                     match fields.members.iter_mut().find(|(known, _)| *known == key) {
                         Some((_, old)) => *old = Cow::Borrowed(value.get()),
                         None => fields.members.push((key, Cow::Borrowed(value.get()))),
@@ -184,6 +192,13 @@ mod tests {
         let mut fields = Fields::parse(br#"{"max_tokens":1,"max_completion_tokens":2}"#).unwrap();
         fields.rename("max_tokens", "max_completion_tokens");
         assert_eq!(fields.to_vec(), br#"{"max_completion_tokens":2}"#);
+    }
+
+    #[test]
+    fn a_flood_of_members_is_refused() {
+        let members: Vec<String> = (0..2_000).map(|n| format!("\"m{n}\":1")).collect();
+        let error = Fields::parse(format!("{{{}}}", members.join(",")).as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("at most 1000 members"), "{error}");
     }
 
     #[test]

@@ -6,10 +6,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::{LogFormat, LogSettings};
 
+/// Life events of Tidegate; what strangers send to the port is no event, and workers start quietly.
+const DEFAULT: &str = "info,actix_server=warn,actix_http=off";
+
 /// Sets up log lines on standard error. Does nothing when they are set up already.
 pub fn start(settings: &LogSettings) {
     let wanted = std::env::var("RUST_LOG").ok().or_else(|| settings.filter.clone());
-    let filter = EnvFilter::new(wanted.as_deref().unwrap_or("info"));
+    let filter = EnvFilter::new(wanted.as_deref().unwrap_or(DEFAULT));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let _already_set_up = match settings.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -13,9 +13,19 @@ use futures_util::{Stream, StreamExt};
 use tidegate_providers::event::FinishKind;
 use tidegate_providers::{Decoder, Encoder, ErrorBody, Event, FinishReason, Usage};
 
+use super::passthrough::LARGEST_FRAME;
 use super::stream::{Progress, Step, text_of};
 use super::text::Cleaner;
 use crate::error::{GatewayError, UpstreamFailure};
+
+/// The reader looks at an unfinished event again with every read; from this size on it only sees whole ones.
+const LARGE: usize = 64 << 10;
+
+/// Returns whether a blank line ends in `bytes` at or behind `from`.
+fn ends_frame(bytes: &[u8], from: usize) -> bool {
+    let tail = &bytes[from.saturating_sub(3)..];
+    memchr::memmem::find(tail, b"\n\n").is_some() || memchr::memmem::find(tail, b"\n\r\n").is_some()
+}
 
 /// Bytes that were read and wait for the SSE reader. The pipeline fills it, the reader empties it.
 #[derive(Clone, Default)]
@@ -44,6 +54,10 @@ pub(super) struct Decoded {
     events: VecDeque<Event>,
     scratch: Vec<Event>,
     cleaner: Cleaner,
+    /// Bytes of a large event that is not whole yet.
+    large: BytesMut,
+    /// Bytes since the last blank line.
+    open: usize,
 }
 
 impl Decoded {
@@ -58,13 +72,21 @@ impl Decoded {
             events: VecDeque::new(),
             scratch: Vec::new(),
             cleaner: Cleaner::default(),
+            large: BytesMut::new(),
+            open: 0,
         }
     }
 
     pub(super) fn push(&mut self, bytes: Bytes) {
         let clean = self.cleaner.clean(bytes);
-        if !clean.is_empty() {
-            self.feed.0.borrow_mut().push_back(clean);
+        if clean.is_empty() {
+            return;
+        }
+        let before = self.large.len();
+        self.large.extend_from_slice(&clean);
+        self.open = if ends_frame(&self.large, before) { 0 } else { self.open + clean.len() };
+        if self.open < LARGE {
+            self.feed.0.borrow_mut().push_back(self.large.split().freeze());
         }
     }
 
@@ -80,6 +102,12 @@ impl Decoded {
                     self.events.extend(self.scratch.drain(..));
                 }
                 Poll::Ready(Some(Err(error))) => return self.unreadable(&error),
+                Poll::Ready(None) | Poll::Pending if self.large.len() > LARGEST_FRAME => {
+                    let message = format!("The provider sent an event larger than {LARGEST_FRAME} bytes");
+                    let error = super::attempt::unreachable(message);
+                    let frames = self.error_frames(&error.body(), None);
+                    return Step::Failed { error: Box::new(error), frames };
+                }
                 Poll::Ready(None) | Poll::Pending => return Step::Hungry,
             }
         }
@@ -90,6 +118,7 @@ impl Decoded {
         *self.feed.1.borrow_mut() = true;
         // A last event without its blank line is dropped by the SSE standard; vendors do send such.
         self.push(Bytes::from_static(b"\n\n"));
+        self.feed.0.borrow_mut().push_back(self.large.split().freeze());
         let mut out = BytesMut::new();
         loop {
             match self.step(progress).await {

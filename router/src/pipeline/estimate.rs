@@ -15,6 +15,8 @@ use crate::error::{ErrorKind, GatewayError};
 /// picture 1,000 to 5,000 tokens, a page of a document about 2,000, a second of sound up to 100.
 const MEDIA_TOKENS: u64 = 2_048;
 const MEDIA_BYTES: u64 = 128;
+/// Longest `data:type;base64,` before the bytes themselves.
+const LONGEST_PREFIX: usize = 256;
 /// Vendors add some tokens of their own to each message and tool.
 const OVERHEAD: u64 = 64;
 /// Members that the model reads.
@@ -103,18 +105,22 @@ fn part(part: &Part) -> u64 {
 fn measure(raw: &str) -> (u64, u64) {
     let bytes = raw.as_bytes();
     let (mut text, mut media) = (bytes.len() as u64, 0);
-    // Base64 stands in data URLs (`;base64,…"`) or in members named data or file_data.
-    for (marker, skip) in [(&b";base64,"[..], 8), (&b"\"data\":"[..], 7)] {
-        for at in memmem::find_iter(bytes, marker) {
-            let start =
-                at + skip + bytes[at + skip..].iter().take_while(|b| matches!(b, b' ' | b'"')).count();
-            let length = memchr::memchr(b'"', &bytes[start..]).unwrap_or(bytes.len() - start) as u64;
-            if length >= 64
-                && memmem::find(&bytes[start..start + usize::try_from(length).unwrap_or(0)], b";base64,")
-                    .is_none()
-            {
-                text = text.saturating_sub(length);
-                media += MEDIA_TOKENS + length / MEDIA_BYTES;
+    // Base64 stands in members of these names, as a data URL or by itself. Their quotes can't be part of a text, where
+    // they would be escaped. Each string is looked at once: the search goes on behind it.
+    for marker in [&b"\"url\":"[..], &b"\"image_url\":"[..], &b"\"file_data\":"[..], &b"\"data\":"[..]] {
+        let finder = memmem::Finder::new(marker);
+        let mut from = 0;
+        while let Some(found) = finder.find(&bytes[from..]) {
+            let after = from + found + marker.len();
+            let start = after + bytes[after..].iter().take_while(|b| matches!(b, b' ' | b'"')).count();
+            let length = memchr::memchr(b'"', &bytes[start..]).unwrap_or(bytes.len() - start);
+            from = start + length;
+            let string = &bytes[start..from];
+            let prefix =
+                memmem::find(&string[..length.min(LONGEST_PREFIX)], b";base64,").map_or(0, |at| at + 8);
+            if length >= 64 && string[prefix..].iter().all(is_base64) {
+                text = text.saturating_sub(length as u64);
+                media += MEDIA_TOKENS + length as u64 / MEDIA_BYTES;
             }
         }
     }
@@ -124,6 +130,10 @@ fn measure(raw: &str) -> (u64, u64) {
         media += MEDIA_TOKENS * memmem::find_iter(bytes, marker).count() as u64;
     }
     (text, media)
+}
+
+fn is_base64(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'\\')
 }
 
 #[cfg(test)]
@@ -137,6 +147,15 @@ mod tests {
         let input = input(&fields);
         assert!(input.bound >= 36 && input.bound < 120, "{input:?}");
         assert!(exact(&fields, "openai") <= input.bound);
+    }
+
+    #[test]
+    fn text_that_mentions_base64_stays_text() {
+        let text = format!(";base64,{}", "word ".repeat(10_000));
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"{text}"}}]}}"#);
+        assert!(input(&Fields::parse(body.as_bytes()).unwrap()).bound > 50_000);
+        let body = format!(r#"{{"messages":[{{"content":"\"data\":\"{}"}}]}}"#, "A".repeat(50_000));
+        assert!(input(&Fields::parse(body.as_bytes()).unwrap()).bound > 50_000);
     }
 
     #[test]

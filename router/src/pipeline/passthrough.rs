@@ -8,7 +8,7 @@ use super::stream::{Progress, Step};
 use crate::error::{GatewayError, UpstreamFailure};
 
 /// A frame larger than this is a broken stream; the largest real ones are pictures in one event.
-const LARGEST_FRAME: usize = 64 << 20;
+pub(super) const LARGEST_FRAME: usize = 64 << 20;
 /// OpenAI's end marker.
 const DONE: &str = "[DONE]";
 const LARGEST_SAMPLE: usize = 4 << 10;

@@ -12,6 +12,9 @@ use crate::money::Quantities;
 /// Sound is at least this many bytes a second (32 kbit/s); the length of a recording is not known before it is heard.
 const AUDIO_BYTES_PER_SECOND: u64 = 4_000;
 
+/// Longest model name; names are kept in the log.
+const LONGEST_MODEL: usize = 512;
+
 /// What the gateway needs to know of a body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shape {
@@ -77,6 +80,12 @@ pub(super) fn model(fields: &Fields<'_>) -> Result<Option<String>, GatewayError>
     let model: Option<String> = member(fields, "model", "a string like \"@provider/model\"")?;
     if model.as_deref().is_some_and(|model| model.trim().is_empty()) {
         return Err(wrong("model", "is empty; a string like \"@provider/model\" is expected"));
+    }
+    if model
+        .as_deref()
+        .is_some_and(|model| model.len() > LONGEST_MODEL || model.chars().any(char::is_control))
+    {
+        return Err(wrong("model", "at most 512 bytes without control characters are expected"));
     }
     Ok(model)
 }
