@@ -70,6 +70,10 @@ pub async fn store(gateway: Arc<Gateway>) {
                 };
                 let Some(last) = changes.last() else { continue };
                 seq = last.seq;
+                if changes.iter().any(|change| change.kind == ChangeKind::Reset) {
+                    // Settlements on their way to the store would otherwise be forgotten by the actor.
+                    gateway.ledger.flush().await;
+                }
                 if let Err(error) = gateway.book.apply(&changes).await {
                     tracing::warn!(%error, "changes of the store could not be applied");
                     seq = since;

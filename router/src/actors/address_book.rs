@@ -154,9 +154,12 @@ impl AddressBook {
                     }
                 }
                 ChangeKind::Reset => {
+                    // What was settled since the reset was written is in the store already.
+                    let id = change.id.clone();
+                    let record = self.read(move |store| store.budget(&id, clock::unix())).await?;
                     let known = self.budgets.get(&change.id).map(|known| known.clone());
-                    if let Some(known) = known {
-                        let _ask = known.reset().await;
+                    if let (Some((_, spent)), Some(known)) = (record, known) {
+                        let _ask = known.reset(spent).await;
                     }
                 }
                 ChangeKind::Provider | ChangeKind::Prices => {}

@@ -117,12 +117,12 @@ impl BudgetHandle {
         self.owner.ask(Reload(record)).await
     }
 
-    /// Sets spend to zero.
+    /// Sets spend to what the store knows after a reset, in nano-dollars.
     ///
     /// # Errors
     /// [`Unavailable`]
-    pub async fn reset(&self) -> Result<(), Unavailable> {
-        self.owner.ask(Reset).await
+    pub async fn reset(&self, spent: i64) -> Result<(), Unavailable> {
+        self.owner.ask(Reset { spent }).await
     }
 
     /// Returns the budget's state.
@@ -257,13 +257,15 @@ impl Handler<Reload> for BudgetActor {
 
 #[derive(Clone, Message)]
 #[rtype(result = "()")]
-struct Reset;
+struct Reset {
+    spent: i64,
+}
 
 impl Handler<Reset> for BudgetActor {
     type Result = ();
 
-    fn handle(&mut self, _order: Reset, _context: &mut Self::Context) {
-        self.spend.reset();
+    fn handle(&mut self, order: Reset, _context: &mut Self::Context) {
+        self.spend.reset(order.spent);
         self.publish();
     }
 }

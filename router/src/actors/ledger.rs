@@ -24,6 +24,8 @@ use super::Unavailable;
 const FLUSH_AFTER: Duration = Duration::from_millis(20);
 /// A batch larger than this leaves early.
 const FLUSH_AT: usize = 2_000;
+/// Longest wait for a commit, on a full disk say; then the request is refused or the stream ends.
+const DURABLE_WITHIN: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 const MAILBOX: usize = 16_384;
 
@@ -92,11 +94,15 @@ impl LedgerHandle {
     /// Appends an entry and waits until it is durable.
     ///
     /// # Errors
-    /// [`Unavailable`] when the ledger is gone.
+    /// [`Unavailable`] when the ledger is gone, or the store refuses for longer than a caller should wait; the entry
+    /// is written all the same once it can be.
     pub async fn append_durable(&self, entry: LedgerEntry) -> Result<(), Unavailable> {
         let (done, written) = oneshot::channel();
         self.tell(Append { entry, done: Some(done) });
-        written.await.map_err(|_| Unavailable)
+        match tokio::time::timeout(DURABLE_WITHIN, written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Unavailable),
+        }
     }
 
     /// Appends an entry; it is durable within a few tens of milliseconds.

@@ -52,9 +52,9 @@ impl Spend {
         self.roll(now);
     }
 
-    /// Sets spend to zero; holds stay.
-    pub fn reset(&mut self) {
-        self.spent = 0;
+    /// Sets spend; holds stay.
+    pub fn reset(&mut self, spent: i64) {
+        self.spent = spent;
     }
 
     /// Reserves up to `want`, at least `need`.

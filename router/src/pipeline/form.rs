@@ -70,6 +70,11 @@ impl<'a> Form<'a> {
         std::str::from_utf8(part.value).ok()
     }
 
+    /// Returns how many parts have this name.
+    pub(super) fn count(&self, name: &str) -> usize {
+        self.parts.iter().filter(|part| part.name == name).count()
+    }
+
     /// Returns the bytes of all files.
     #[must_use]
     pub(super) fn file_bytes(&self) -> u64 {

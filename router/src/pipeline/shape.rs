@@ -110,6 +110,9 @@ fn completions(fields: &Fields<'_>) -> Result<u64, GatewayError> {
 /// # Errors
 /// 400 when the model is missing.
 pub(super) fn of_form(endpoint: Endpoint, form: &Form<'_>) -> Result<Shape, GatewayError> {
+    if form.count("model") > 1 {
+        return Err(wrong("model", "stands twice in the form"));
+    }
     let n = form.text("n").and_then(|text| text.parse().ok()).unwrap_or(1);
     let mut quantities = Quantities::default();
     if endpoint == Endpoint::ImageEdits {
