@@ -90,5 +90,10 @@ pub async fn drain_on_signal(handle: ServerHandle, readiness: Readiness) {
     tracing::info!("draining: no new requests, streams may finish");
     readiness.drain();
     tokio::time::sleep(NOTICE).await;
-    handle.stop(true).await;
+    // Whoever asks a second time does not want to wait for streams.
+    tokio::select! {
+        () = handle.stop(true) => {}
+        _ = terminate.recv() => handle.stop(false).await,
+        _ = tokio::signal::ctrl_c() => handle.stop(false).await,
+    }
 }

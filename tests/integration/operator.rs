@@ -176,3 +176,21 @@ async fn a_declared_provider_keeps_its_credential_for_itself() {
     let listed = world.gateway.state().await;
     assert_eq!(listed["providers"].as_array().map(Vec::len), Some(1), "{listed}");
 }
+
+/// A name that is public by its spelling and private by its address gets nowhere.
+#[tokio::test]
+async fn a_client_reaches_no_private_address_by_a_public_name() {
+    let mock = Mock::start();
+    let settings = providers(&mock).key("guest", KEY, "header_credentials = true");
+    let world = world_with(mock, settings).await;
+    let own_name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let port = world.mock.url("").rsplit(':').next().expect("a port").to_owned();
+    for host in [own_name.trim(), "127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"] {
+        let request = world.client.chat(&chat("mock", "hi")).header("x-portkey-provider", "openai");
+        let request = request.header("x-portkey-custom-host", format!("http://{host}:{port}/v1"));
+        let answer =
+            request.header("x-portkey-api-key", KEY).header("authorization", "Bearer sk-mine").send().await;
+        assert!([400, 502].contains(&answer.status), "{host}: {}", answer.status);
+    }
+    assert!(world.mock.requests().is_empty(), "nothing reaches a private address");
+}

@@ -25,7 +25,7 @@ const FLUSH_AFTER: Duration = Duration::from_millis(20);
 /// A batch larger than this leaves early.
 const FLUSH_AT: usize = 2_000;
 /// Longest wait for a commit, on a full disk say; then the request is refused or the stream ends.
-const DURABLE_WITHIN: Duration = Duration::from_secs(10);
+const DURABLE_WITHIN: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 const MAILBOX: usize = 16_384;
 

@@ -1,7 +1,7 @@
 //! `tidegate serve`
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::rt::System;
 use clap::Args;
@@ -11,6 +11,9 @@ use crate::gateway::Gateway;
 use crate::provision::Printed;
 use crate::server::{bind, drain_on_signal};
 use crate::{telemetry, watch};
+
+/// Longest wait at the end for the store, on a full disk say.
+const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct Serve {
@@ -54,7 +57,10 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
         for task in tasks.into_iter().chain(file) {
             task.abort();
         }
-        gateway.ledger.flush().await;
+        if tokio::time::timeout(FLUSH_WITHIN, gateway.ledger.flush()).await.is_err() {
+            let waiting = gateway.ledger.view().waiting;
+            return Err(format!("the store refuses to write: {waiting} ledger entries are lost"));
+        }
         tracing::info!("stopped");
         served
     })

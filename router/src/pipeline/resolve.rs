@@ -11,7 +11,7 @@ use super::request::Request;
 use crate::actors::provider::ProviderHandle;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
-use crate::upstream::address::{check_base_url, is_private_host};
+use crate::upstream::address::check_base_url;
 
 /// Where a request goes.
 pub(super) struct Route {
@@ -181,9 +181,11 @@ fn by_vendor(
     Ok(ProviderHandle::start(record, dialect, &gateway.shards))
 }
 
+/// Returns whether the operator trusts a host by name. Any other host may be called, but never at a private address:
+/// what its name resolves to is checked at connect time.
 fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
     let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
-    host.is_some_and(|host| !is_private_host(&host) || trusted_hosts.contains(&host))
+    host.is_some_and(|host| trusted_hosts.contains(&host))
 }
 
 fn only_provider(
@@ -250,6 +252,6 @@ mod tests {
         let trusted = vec!["127.0.0.1".to_owned()];
         assert!(is_trusted(&trusted, "http://127.0.0.1:9000/v1"));
         assert!(!is_trusted(&trusted, "http://127.0.0.2:9000/v1"));
-        assert!(is_trusted(&trusted, "https://api.example.com/v1"));
+        assert!(!is_trusted(&trusted, "https://api.example.com/v1"));
     }
 }
