@@ -14,6 +14,8 @@ pub(super) struct MessagesDecoder {
     /// Tool blocks so far, stopped ones too: gateways that translate mixed pieces of several calls send some late.
     tools: Vec<ToolBlock>,
     usage: UsageShape,
+    /// A stop reason was read.
+    finished: bool,
     state: State,
 }
 
@@ -78,6 +80,11 @@ impl MessagesDecoder {
             "message_delta" => self.message_delta(frame.delta.unwrap_or_default(), frame.usage, out),
             "message_stop" => {
                 self.state = State::Over;
+                if !self.finished {
+                    // The vendor says that it is done and not why; clients need a reason.
+                    let word = if self.tools.is_empty() { "end_turn" } else { "tool_use" };
+                    out.push(Event::Finish { choice: 0, reason: finish_reason(word.to_owned(), None) });
+                }
                 out.push(Event::End);
             }
             "error" => self.fail(frame.error.unwrap_or_default().into_upstream(None), out),
@@ -145,6 +152,7 @@ impl MessagesDecoder {
 
     fn message_delta(&mut self, delta: Delta<'_>, usage: Option<UsageShape>, out: &mut Vec<Event>) {
         if let Some(reason) = delta.stop_reason {
+            self.finished = true;
             out.push(Event::Finish { choice: 0, reason: finish_reason(reason, delta.stop_sequence) });
         }
         self.report(usage, out);
@@ -208,7 +216,8 @@ mod tests {
         let start =
             Event::ToolStart { choice: 0, tool: 0, id: "t".into(), name: "f".into(), signature: None };
         let arguments = Event::ToolArguments { choice: 0, tool: 0, json: r#"{"a":1}"#.into() };
-        assert_eq!(events, [start, arguments, Event::End]);
+        let finish = Event::Finish { choice: 0, reason: finish_reason("tool_use".into(), None) };
+        assert_eq!(events, [start, arguments, finish, Event::End]);
     }
 
     #[test]

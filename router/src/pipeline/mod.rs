@@ -279,7 +279,8 @@ async fn upstream_error(
     let error = registry::outbound(wire).read_error(status, &upstream_headers, &body);
     // OpenAI's and Anthropic's own errors reach their own clients untouched.
     let own = matches!(lane, Lane::Native) && matches!(vendor, "openai" | "azure-openai" | "anthropic");
-    let verbatim = (own && (400..600).contains(&status) && body.starts_with(b"{")).then_some(body);
+    let is_object = body.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
+    let verbatim = (own && (400..600).contains(&status) && is_object).then_some(body);
     GatewayError::upstream(UpstreamFailure { error, provider: vendor, verbatim, headers })
 }
 

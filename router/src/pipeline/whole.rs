@@ -110,9 +110,9 @@ impl Exchanged<'_> {
     ) -> Result<Read, GatewayError> {
         match self.lane {
             Lane::Native => {
-                if self.endpoint.wire().is_some()
-                    && serde_json::from_slice::<&serde_json::value::RawValue>(&bytes).is_err()
-                {
+                // Whole calls of every wire, embeddings, counts and pictures are JSON; a transcript may be plain text.
+                let is_json = self.endpoint.wire().is_some() || content_type.contains("json");
+                if is_json && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err() {
                     return Err(unreachable("The provider's answer is not JSON".into()));
                 }
                 let usage = look::usage_of(&bytes);
