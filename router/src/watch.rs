@@ -14,7 +14,7 @@ use crate::settings::Settings;
 
 /// Changes of the file and the store act within about this time. Polling a hash sees every way of writing a file:
 /// in place, by rename, through a symlink of a container's volume.
-const FILE_EVERY: Duration = Duration::from_millis(500);
+const FILE_EVERY: Duration = Duration::from_millis(400);
 const STORE_EVERY: Duration = Duration::from_millis(200);
 const REST_EVERY: Duration = Duration::from_secs(60);
 /// Rows a minute: more than any node logs, few enough to hold the store for milliseconds only.
@@ -24,13 +24,15 @@ const OLLAMA: &str = "127.0.0.1:11434";
 /// Watches the settings file until the process ends. `first` is the text that is in force.
 pub async fn settings_file(gateway: Arc<Gateway>, path: PathBuf, first: String) {
     let mut known = first;
+    let mut seen = known.clone();
     let mut ticks = interval(FILE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         // A settings file is a few kilobytes on a local disk: microseconds.
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        if text == known {
+        // A file that is being written is empty or half for a moment: what stands still for two looks counts.
+        if std::mem::replace(&mut seen, text.clone()) != text || text == known {
             continue;
         }
         known.clone_from(&text);

@@ -194,3 +194,30 @@ async fn a_client_reaches_no_private_address_by_a_public_name() {
     }
     assert!(world.mock.requests().is_empty(), "nothing reaches a private address");
 }
+
+/// Counting is free of charge but not free for all.
+#[tokio::test]
+async fn counting_tokens_asks_the_key_like_everything_else() {
+    let world = one_key("models = [\"@openai-prod/*\"]\nlimits = [{ requests = 1, per = \"hour\" }]").await;
+    let mut body = crate::support::message("@openai-prod/mock", "one two", false);
+    let count = |body: &Value| world.client.post("/v1/messages/count_tokens", body);
+    let answer = count(&body).header("x-portkey-trace-id", "counted").send().await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(world.gateway.log_of("counted").await["status"], 200);
+    assert_eq!(count(&body).send().await.status, 429, "the request counted");
+    body["model"] = "@google-prod/mock".into();
+    assert_eq!(count(&body).send().await.status, 412, "not the key's model");
+    let admin = world.gateway.admin().post("/v1/messages/count_tokens", &body).send().await;
+    assert_eq!(admin.status, 403, "not the admin key's business");
+}
+
+/// Service that costs more is held and paid at its price.
+#[tokio::test]
+async fn a_dearer_service_tier_costs_more() {
+    let world = one_key("budget = { usd = 1.00 }").await;
+    let mut body = chat("@openai-prod/mock", "[[chunks=100&input=100]]");
+    body["service_tier"] = "priority".into();
+    world.client.chat(&body).send().await.expect(200).await;
+    let budget = world.gateway.settled_budget("tests").await;
+    assert_eq!(budget["spent"].as_i64(), Some(2 * (100 * 3_000 + 100 * 15_000)), "{budget}");
+}

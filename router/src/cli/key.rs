@@ -15,6 +15,7 @@ pub(super) enum Key {
     /// Make a key; it is printed once.
     Create {
         /// Its name.
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         name: String,
         /// Allowed models, like `@openai/*`; all without.
         #[arg(long = "model")]
@@ -35,7 +36,7 @@ pub(super) enum Key {
         #[arg(long)]
         concurrent: Option<u32>,
         /// Days until it expires.
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         days: Option<u32>,
     },
     /// List keys.

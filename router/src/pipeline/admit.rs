@@ -27,6 +27,8 @@ const FIRST_SLICE: u64 = 64;
 const LEAST_OUTPUT: u64 = 16;
 /// Longest answer of a model whose table entry says none; sent upstream as the limit when money is held for it.
 const DEFAULT_MAX_OUTPUT: u64 = 16_384;
+/// Context of a model whose table entry says none.
+const DEFAULT_CONTEXT: u64 = 128_000;
 /// An image without a listed price is billed by tokens; this is the dearest single image vendors document.
 const IMAGE_TOKENS: u64 = 6_500;
 /// Bodies above this are tokenized on a thread that may block.
@@ -44,6 +46,10 @@ pub(super) struct Demand<'a> {
     pub max_tokens: Option<u64>,
     /// Choices asked for.
     pub n: u64,
+    /// Price of the wished service, in thousandths of the plain one.
+    pub per_mille: u64,
+    /// Whether the vendor reads more than the body holds.
+    pub stored_input: bool,
     /// What else it makes.
     pub quantities: &'a Quantities,
     /// The JSON body's members; `None` for forms.
@@ -86,6 +92,12 @@ pub(super) async fn admit(
 ) -> Result<Admission, GatewayError> {
     let record = key.record();
     let price = gateway.prices.price(provider, demand.model);
+    let price =
+        price.map(
+            |price| {
+                if demand.per_mille == 1_000 { price } else { Arc::new(price.scaled(demand.per_mille)) }
+            },
+        );
     let mut budgets = Vec::new();
     for id in record.budget.iter().chain(&provider.record().budget) {
         let Some(budget) = gateway.book.budget(id).await? else {
@@ -96,7 +108,11 @@ pub(super) async fn admit(
     if !budgets.is_empty() {
         check_money(gateway, provider, demand.model, price.is_some())?;
     }
-    let input = demand.fields.map_or_else(Input::default, estimate::input);
+    let mut input = demand.fields.map_or_else(Input::default, estimate::input);
+    if demand.stored_input {
+        // How much is stored is not to be seen here; a model reads no more than its context.
+        input.bound += price.as_ref().and_then(|price| price.context).unwrap_or(DEFAULT_CONTEXT);
+    }
     let charged = price.as_deref().filter(|price| !price.is_free());
     let metered =
         demand.stream && charged.is_some_and(|price| !price.may_reason) && demand.endpoint.wire().is_some();
@@ -114,7 +130,8 @@ pub(super) async fn admit(
     let permit = permit?.map_err(|refusal| key_refusal(&refusal, key, demand.model))?;
     if let (Ok(Err(_)), Some(fields)) = (&holds, demand.fields) {
         // The bound did not fit; the exact count may.
-        let exact = count(fields, provider.vendor().slug()).await;
+        let exact =
+            if demand.stored_input { u64::MAX } else { count(fields, provider.vendor().slug()).await };
         if exact < input.bound {
             owed = bill(exact);
             holds = reserve(&budgets, &owed).await;
@@ -214,9 +231,9 @@ fn bill(price: &Price, demand: &Demand<'_>, input_tokens: u64, metered: bool) ->
                 .saturating_add(price.output_cost(quantities.audio_ms / 100));
             whole(nanos(listed.unwrap_or(by_tokens)))
         }
-        Endpoint::Embeddings | Endpoint::CountTokens => {
-            whole(nanos(price.input_bound_without_hour_cache(input_tokens)))
-        }
+        Endpoint::Embeddings => whole(nanos(price.input_bound_without_hour_cache(input_tokens))),
+        // Vendors count for nothing.
+        Endpoint::CountTokens => whole(0),
         Endpoint::Chat | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages => {
             let hour_cache = demand.fields.is_some_and(|fields| {
                 fields.raw("messages").is_some_and(|raw| raw.contains("\"1h\""))

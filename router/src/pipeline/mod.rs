@@ -103,25 +103,39 @@ async fn run(
     row.provider.clone_from(&route.provider.record().slug);
     row.model.clone_from(&route.model);
     let vendor = route.provider.vendor();
-    let lane = match vendor.lane(request.endpoint, &route.model) {
-        Some(lane) => lane,
-        None if request.endpoint == Endpoint::CountTokens => {
-            return count_here(payload, vendor.slug(), route);
-        }
-        None => return Err(refused(unsupported(request.endpoint, vendor.slug()), row)),
-    };
+    let lane = vendor.lane(request.endpoint, &route.model);
+    if lane.is_none() && request.endpoint != Endpoint::CountTokens {
+        return Err(refused(unsupported(request.endpoint, vendor.slug()), row));
+    }
     let demand = Demand {
         endpoint: request.endpoint,
         stream: shape.stream,
         model: &route.model,
         max_tokens: shape.max_tokens,
         n: shape.n,
+        per_mille: shape.per_mille,
+        stored_input: shape.stored_input,
         quantities: &shape.quantities,
         fields: if let Payload::Json(fields) = payload { Some(*fields) } else { None },
     };
     let admission = match admit(gateway, &caller.key, &route.provider, &demand).await {
         Ok(admission) => admission,
         Err(error) => return Err(refused(error, row)),
+    };
+    let Some(lane) = lane else {
+        // Nobody is asked, so nothing is held or paid; the request counts all the same.
+        let counted = count_here(payload, vendor.slug(), route);
+        admission.permit.settle(0);
+        let outcome = if counted.is_ok() { "ok" } else { "refused" };
+        log(
+            gateway,
+            request,
+            row,
+            counted.as_ref().map_or_else(GatewayError::status, |answer| answer.status),
+            outcome,
+            None,
+        );
+        return counted;
     };
     let first_event = Duration::from_millis(gateway.settings().timeouts.first_event_ms);
     let views = admission.permit.views.clone();
@@ -317,10 +331,22 @@ fn row(caller: &Caller, request: &Request, shape: &Shape) -> LogRow {
 }
 
 /// Logs a request that was refused before anything was asked of a vendor.
-fn log_refusal(gateway: &Gateway, request: &Request, mut row: LogRow, error: &GatewayError) {
-    row.status = error.status();
-    row.outcome = error.outcome().to_owned();
-    row.error = Some(error.message.clone());
+fn log_refusal(gateway: &Gateway, request: &Request, row: LogRow, error: &GatewayError) {
+    log(gateway, request, row, error.status(), error.outcome(), Some(error.message.clone()));
+}
+
+/// Logs a request for which no vendor was asked.
+fn log(
+    gateway: &Gateway,
+    request: &Request,
+    mut row: LogRow,
+    status: u16,
+    outcome: &str,
+    error: Option<String>,
+) {
+    row.status = status;
+    row.outcome = outcome.to_owned();
+    row.error = error;
     row.total_us = u64::try_from(request.started.elapsed().as_micros()).unwrap_or(u64::MAX);
     row.gateway_us = row.total_us;
     row.cost_nano_usd = Some(0);

@@ -30,6 +30,10 @@ pub(super) struct Shape {
     pub include_usage: bool,
     /// End user.
     pub user: Option<String>,
+    /// What the wished service costs, in thousandths of the plain price.
+    pub per_mille: u64,
+    /// Whether the vendor reads more than the body holds: a stored response, conversation or prompt.
+    pub stored_input: bool,
     /// What is made besides tokens.
     pub quantities: Quantities,
 }
@@ -67,6 +71,10 @@ pub(super) fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, 
         n,
         include_usage: include_usage(fields),
         user: user(endpoint, fields),
+        per_mille: per_mille(fields),
+        stored_input: ["previous_response_id", "conversation", "prompt"]
+            .iter()
+            .any(|name| endpoint == Endpoint::Responses && fields.has(name)),
         quantities: quantities(endpoint, fields, n)?,
         model,
     })
@@ -126,9 +134,21 @@ pub(super) fn of_form(endpoint: Endpoint, form: &Form<'_>) -> Result<Shape, Gate
         model: form.text("model").map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
         stream: form.text("stream") == Some("true"),
         n,
+        per_mille: 1_000,
         quantities,
         ..Shape::default()
     })
+}
+
+/// Returns the surcharge for service that a client may wish for, in thousandths (vendors' price pages, 2026):
+/// OpenAI's priority tier costs up to twice the plain price, Anthropic's fast mode six times, its data residency a
+/// tenth more. Discounts are not assumed: vendors fall back to the plain tier.
+fn per_mille(fields: &Fields<'_>) -> u64 {
+    let is = |name: &str, value: &str| fields.raw(name).is_some_and(|raw| raw.trim_matches('"') == value);
+    let tier = if is("service_tier", "priority") || is("service_tier", "fast") { 2_000 } else { 1_000 };
+    let speed = if is("speed", "fast") { 6_000 } else { 1_000 };
+    let place = if is("inference_geo", "us") { 1_100 } else { 1_000 };
+    tier * speed / 1_000 * place / 1_000
 }
 
 /// Checks the member that an endpoint can't do without, and its type.

@@ -51,7 +51,15 @@ pub(super) async fn whole(
     };
     match to.read(bytes, &content_type, settlement) {
         Ok(Read { content_type, bytes, usage, counted_output }) => {
-            settlement.finish(Ending { outcome: "ok", status, usage, counted_output, ..Ending::default() });
+            let unpaid = to.endpoint == Endpoint::CountTokens;
+            settlement.finish(Ending {
+                outcome: "ok",
+                status,
+                usage,
+                counted_output,
+                unpaid,
+                ..Ending::default()
+            });
             Ok((content_type, bytes))
         }
         Err(error) => {
