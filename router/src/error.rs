@@ -172,7 +172,11 @@ impl GatewayError {
                 message: failure.error.message.clone(),
                 kind: failure.error.kind.clone().unwrap_or_else(|| "upstream_error".to_owned()),
                 param: failure.error.param.clone(),
-                code: failure.error.code.clone(),
+                // OpenAI's SDKs type it as text.
+                code: failure.error.code.as_ref().map(|code| match code {
+                    Value::Number(number) => number.to_string().into(),
+                    other => other.clone(),
+                }),
                 provider: Some(failure.provider.to_owned()),
             };
         }

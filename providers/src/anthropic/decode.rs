@@ -159,7 +159,7 @@ impl MessagesDecoder {
     }
 
     fn report(&mut self, usage: Option<UsageShape>, out: &mut Vec<Event>) {
-        if let Some(usage) = usage {
+        if let Some(usage) = usage.filter(UsageShape::tells) {
             self.usage.update(usage);
             out.push(Event::Usage(self.usage.usage()));
         }

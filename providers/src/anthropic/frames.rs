@@ -117,6 +117,11 @@ impl UsageShape {
         self.output_tokens_details = later.output_tokens_details.or(self.output_tokens_details);
     }
 
+    /// Returns whether it holds a figure; servers that don't count send `{}`.
+    pub(super) fn tells(&self) -> bool {
+        self.input_tokens.is_some() || self.output_tokens.is_some()
+    }
+
     /// Returns the figures in the gateway's meaning: input counts cached tokens.
     pub(super) fn usage(&self) -> Usage {
         let cached_input = self.cache_read_input_tokens.unwrap_or(0);
@@ -140,7 +145,7 @@ impl UsageShape {
 
 /// Reads the JSON text of a usage object; `None` when it is not one.
 pub(crate) fn usage_from(json: &str) -> Option<Usage> {
-    serde_json::from_str::<UsageShape>(json).ok().map(|shape| shape.usage())
+    serde_json::from_str::<UsageShape>(json).ok().filter(UsageShape::tells).map(|shape| shape.usage())
 }
 
 /// Reads a `stop_reason`; a word younger than this code counts as a natural end.

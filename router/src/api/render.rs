@@ -76,7 +76,9 @@ pub(super) fn error(
     rate_headers(&mut response, &error.views);
     append(&mut response, "x-portkey-trace-id", trace_id);
     append(&mut response, "content-type", "application/json");
-    let mut response = response.body(error_body(dialect, error));
+    // Browsers alone send an Origin. Open WebUI's pages take any `status` member for a stream that began.
+    let for_page = request.headers().contains_key(actix_web::http::header::ORIGIN);
+    let mut response = response.body(error_body(dialect, error, for_page));
     cors::add(request, &worker.gateway.settings().cors.origins, response.headers_mut());
     response
 }
@@ -101,7 +103,7 @@ pub(super) fn trace_id(request: &HttpRequest, id: &str) -> String {
     sent.or_else(from_parent).unwrap_or(id).to_owned()
 }
 
-fn error_body(dialect: Dialect, error: &GatewayError) -> Vec<u8> {
+fn error_body(dialect: Dialect, error: &GatewayError, for_page: bool) -> Vec<u8> {
     if let Some(verbatim) = error.upstream.as_ref().and_then(|failure| failure.verbatim.as_ref()) {
         return verbatim.to_vec();
     }
@@ -111,6 +113,7 @@ fn error_body(dialect: Dialect, error: &GatewayError) -> Vec<u8> {
             let mut body = ChatCodec.write_error(&error.body());
             if let Value::Object(members) = &mut body
                 && error.is_failure_shape()
+                && !for_page
             {
                 // Portkey's clients read these two beside OpenAI's.
                 members.insert("status".to_owned(), "failure".into());
@@ -226,10 +229,10 @@ mod tests {
     #[test]
     fn both_envelopes_stand_side_by_side() {
         let error = GatewayError::new(ErrorKind::Budget, "Budget exceeded");
-        let body: Value = serde_json::from_slice(&error_body(Dialect::OpenAi, &error)).unwrap();
+        let body: Value = serde_json::from_slice(&error_body(Dialect::OpenAi, &error, false)).unwrap();
         assert_eq!(body["error"]["message"], "Budget exceeded");
         assert_eq!((&body["status"], &body["error"]["code"]), (&json!("failure"), &json!("04")));
-        let body: Value = serde_json::from_slice(&error_body(Dialect::Anthropic, &error)).unwrap();
+        let body: Value = serde_json::from_slice(&error_body(Dialect::Anthropic, &error, false)).unwrap();
         assert_eq!(body["error"]["type"], "invalid_request_error");
     }
 }

@@ -127,7 +127,9 @@ pub(super) async fn admit(
     };
     let mut owed = bill(input.bound);
     let (permit, mut holds) = join(key.admit(wish), reserve(&budgets, &owed)).await;
-    let permit = permit?.map_err(|refusal| key_refusal(&refusal, key, demand.model))?;
+    let permit = permit?.map_err(|refusal| {
+        key_refusal(&refusal, key, &format!("@{}/{}", provider.record().slug, demand.model))
+    })?;
     if let (Ok(Err(_)), Some(fields)) = (&holds, demand.fields) {
         // The bound did not fit; the exact count may.
         let exact =
@@ -140,7 +142,7 @@ pub(super) async fn admit(
     let holds = match holds? {
         Ok(holds) => holds,
         Err((budget, exhausted)) => {
-            let mut error = budget_refusal(&budget, &exhausted);
+            let mut error = budget_refusal(&budget, &exhausted, Some(owed.need));
             error.views.clone_from(&permit.views);
             return Err(error);
         }
@@ -302,8 +304,8 @@ fn key_refusal(refusal: &KeyRefusal, key: &KeyHandle, model: &str) -> GatewayErr
             GatewayError::new(ErrorKind::Scope, format!("This API key lacks the scope {scope}"))
         }
         KeyRefusal::Model => {
-            GatewayError::new(ErrorKind::Model, format!("Model {model} is not allowed for this API key"))
-                .at("model")
+            let message = format!("Model {model} is not allowed for API key {}", key.record().name);
+            GatewayError::new(ErrorKind::Model, message).at("model")
         }
         KeyRefusal::Limit { refusal, views } => {
             let mut error = limit_refusal(refusal, &format!("API key {}", key.record().name));
@@ -343,9 +345,13 @@ pub(super) fn limit_refusal(refusal: &Refusal, whose: &str) -> GatewayError {
     }
 }
 
-/// Makes the 412 of a budget.
+/// Makes the 412 of a budget; `need` is what a request would have had to hold.
 #[must_use]
-pub(super) fn budget_refusal(budget: &BudgetHandle, exhausted: &Exhausted) -> GatewayError {
+pub(super) fn budget_refusal(
+    budget: &BudgetHandle,
+    exhausted: &Exhausted,
+    need: Option<i64>,
+) -> GatewayError {
     let dollars = |nanos: i64| NanoUsd(u64::try_from(nanos).unwrap_or(0)).to_string();
     let record = budget.record();
     let whose = match record.id.split_once(':') {
@@ -358,7 +364,11 @@ pub(super) fn budget_refusal(budget: &BudgetHandle, exhausted: &Exhausted) -> Ga
         dollars(exhausted.spent)
     );
     if exhausted.held > 0 {
-        message.push_str(&format!(", held by requests in flight {} USD", dollars(exhausted.held)));
+        message.push_str(&format!(", held by other requests {} USD", dollars(exhausted.held)));
+    }
+    match need {
+        Some(need) => message.push_str(&format!("; this request needs {} USD", dollars(need))),
+        None => message.push_str("; this answer used the rest"),
     }
     GatewayError::new(ErrorKind::Budget, message)
 }

@@ -19,18 +19,10 @@ const MEDIA_BYTES: u64 = 128;
 const LONGEST_PREFIX: usize = 256;
 /// Vendors add some tokens of their own to each message and tool.
 const OVERHEAD: u64 = 64;
-/// Members that the model reads.
-const READ: [&str; 9] = [
-    "messages",
-    "input",
-    "prompt",
-    "system",
-    "instructions",
-    "tools",
-    "functions",
-    "suffix",
-    "response_format",
-];
+/// Members that the model reads and that may hold media.
+const TALK: [&str; 5] = ["messages", "input", "prompt", "system", "instructions"];
+/// Members that the model reads as text, whatever their names say.
+const TEXT: [&str; 4] = ["tools", "functions", "suffix", "response_format"];
 
 /// Estimates of a request's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,11 +36,12 @@ pub(super) struct Input {
 /// Estimates the input of a JSON body.
 #[must_use]
 pub(super) fn input(fields: &Fields<'_>) -> Input {
-    let (mut text, mut media) = (0, 0);
-    for raw in READ.iter().filter_map(|name| fields.raw(name)) {
-        let (text_bytes, media_tokens) = measure(raw);
-        text += text_bytes;
-        media += media_tokens;
+    let mut text: u64 = TEXT.iter().filter_map(|name| fields.raw(name)).map(|raw| raw.len() as u64).sum();
+    let mut media = 0;
+    for raw in TALK.iter().filter_map(|name| fields.raw(name)) {
+        let (pieces, tokens) = split(raw);
+        text += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        media += tokens;
     }
     Input { bound: text + media + OVERHEAD, likely: text / 4 + media + 8 }
 }
@@ -56,16 +49,12 @@ pub(super) fn input(fields: &Fields<'_>) -> Input {
 /// Counts the input exactly, with the vendor's margin; slow, about 30 MB/s.
 #[must_use]
 pub(super) fn exact(fields: &Fields<'_>, vendor: &str) -> u64 {
-    let (mut counted, mut media) = (0, 0);
-    for raw in READ.iter().filter_map(|name| fields.raw(name)) {
-        let (text_bytes, media_tokens) = measure(raw);
-        media += media_tokens;
-        if text_bytes == raw.len() as u64 {
-            counted += tokens::count(raw);
-        } else {
-            // Without its media the rest is mostly text; JSON's own characters stay as a margin.
-            counted += text_bytes.div_ceil(2);
-        }
+    let mut counted: u64 = TEXT.iter().filter_map(|name| fields.raw(name)).map(tokens::count).sum();
+    let mut media = 0;
+    for raw in TALK.iter().filter_map(|name| fields.raw(name)) {
+        let (pieces, tokens) = split(raw);
+        counted += pieces.into_iter().map(tokens::count).sum::<u64>();
+        media += tokens;
     }
     tokens::scaled(vendor, counted) + media + OVERHEAD
 }
@@ -101,10 +90,11 @@ fn part(part: &Part) -> u64 {
     }
 }
 
-/// Returns the bytes of text and the tokens of media in JSON text.
-fn measure(raw: &str) -> (u64, u64) {
+/// Returns the pieces of text in JSON text, and the tokens of the media between them.
+fn split(raw: &str) -> (Vec<&str>, u64) {
     let bytes = raw.as_bytes();
-    let (mut text, mut media) = (bytes.len() as u64, 0);
+    let mut cuts: Vec<(usize, usize)> = Vec::new();
+    let mut media = 0;
     // Base64 stands in members of these names, as a data URL or by itself. Their quotes can't be part of a text, where
     // they would be escaped. Each string is looked at once: the search goes on behind it.
     for marker in [&b"\"url\":"[..], &b"\"image_url\":"[..], &b"\"file_data\":"[..], &b"\"data\":"[..]] {
@@ -119,17 +109,28 @@ fn measure(raw: &str) -> (u64, u64) {
             let prefix =
                 memmem::find(&string[..length.min(LONGEST_PREFIX)], b";base64,").map_or(0, |at| at + 8);
             if length >= 64 && string[prefix..].iter().all(is_base64) {
-                text = text.saturating_sub(length as u64);
+                cuts.push((start, from));
                 media += MEDIA_TOKENS + length as u64 / MEDIA_BYTES;
             }
         }
     }
-    for marker in
-        [&b"\"url\":\"http"[..], &b"\"url\": \"http"[..], &b"\"image_url\":\"http"[..], &b"\"file_id\""[..]]
-    {
+    for marker in [
+        &b"\"url\":\"http"[..],
+        &b"\"url\": \"http"[..],
+        &b"\"image_url\":\"http"[..],
+        &b"\"file_id\":\""[..],
+        &b"\"file_id\": \""[..],
+    ] {
         media += MEDIA_TOKENS * memmem::find_iter(bytes, marker).count() as u64;
     }
-    (text, media)
+    cuts.sort_unstable();
+    let (mut pieces, mut from) = (Vec::with_capacity(cuts.len() + 1), 0);
+    for (start, end) in cuts {
+        pieces.extend(raw.get(from..start));
+        from = end;
+    }
+    pieces.extend(raw.get(from..));
+    (pieces, media)
 }
 
 fn is_base64(byte: &u8) -> bool {
@@ -147,6 +148,15 @@ mod tests {
         let input = input(&fields);
         assert!(input.bound >= 36 && input.bound < 120, "{input:?}");
         assert!(exact(&fields, "openai") <= input.bound);
+    }
+
+    #[test]
+    fn tools_are_text_whatever_their_members_are_called() {
+        let tool = r#"{"type":"function","function":{"name":"f","parameters":{"properties":{"file_id":{"type":"string"},"url":{"type":"string"}},"required":["file_id"]}}}"#;
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"hi"}}],"tools":[{tool}]}}"#);
+        let fields = Fields::parse(body.as_bytes()).unwrap();
+        assert!(input(&fields).bound < 400, "{:?}", input(&fields));
+        assert!(exact(&fields, "openai") < 160);
     }
 
     #[test]

@@ -144,6 +144,9 @@ async fn run(
     // From here on the settlement owns everything that must be given back, also if this future is dropped.
     let mut settlement =
         Settlement::new(gateway.clone(), admission, shape.quantities.clone(), row, request.started);
+    if let Body::Json(bytes) = &request.body {
+        settlement.keep_input(bytes, vendor.slug());
+    }
     let started = async {
         let outgoing = encode(route, request.endpoint, lane, shape.stream, cap, payload, &request.headers)?;
         let permit = route.provider.acquire(tokens).await?.map_err(|refusal| {

@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use tidegate_prices::{NanoUsd, Price};
-use tidegate_providers::Usage;
+use tidegate_providers::{Fields, Usage};
 use tidegate_store::{HoldRecord, LedgerEntry, LogRow, SettleRecord};
 
 use super::admit::Admission;
+use super::estimate;
 use crate::actors::permit::{Hold, KeyPermit, ProviderPermit};
 use crate::actors::provider::Outcome;
 use crate::clock;
@@ -22,6 +24,8 @@ use crate::settings::Durability;
 
 /// Output tokens a stream's extension asks for at first, and at most; each asks twice as many as the last.
 const SLICE: u64 = 128;
+/// Largest body that is kept for an exact count.
+const LARGEST_KEPT: usize = 256 << 10;
 const LARGEST_SLICE: u64 = 1_024;
 /// Output of a fast vendor. Vendors bill what they made before they noticed that nobody listens.
 const TOKENS_PER_SECOND: u64 = 300;
@@ -55,6 +59,8 @@ pub(super) struct Settlement {
     holds: Vec<Hold>,
     price: Option<Arc<Price>>,
     likely_input: u64,
+    /// The body, for counting its tokens, and whose tokens they are; only where a stream is metered.
+    input: Option<(Bytes, &'static str)>,
     input_cost: i64,
     slice: u64,
     metered: bool,
@@ -85,6 +91,7 @@ impl Settlement {
             holds: admission.holds,
             price: admission.price,
             likely_input: admission.likely_input,
+            input: None,
             input_cost: admission.input_cost,
             slice: SLICE,
             quantities,
@@ -94,6 +101,13 @@ impl Settlement {
             durable: false,
             asked: false,
             finished: false,
+        }
+    }
+
+    /// Keeps the body of a metered stream, so that its tokens can be counted exactly should the budget get tight.
+    pub(super) fn keep_input(&mut self, body: &Bytes, vendor: &'static str) {
+        if self.metered && body.len() <= LARGEST_KEPT {
+            self.input = Some((body.clone(), vendor));
         }
     }
 
@@ -160,7 +174,7 @@ impl Settlement {
         let target = |tokens: u64| self.input_cost.saturating_add(price.output_cost(tokens).as_i64());
         let (least, best) = (target(tokens), target(tokens + self.slice));
         self.slice = (self.slice * 2).min(LARGEST_SLICE);
-        let mut added = 0;
+        let (mut added, mut refused) = (0, None);
         for hold in &mut self.holds {
             if hold.amount() >= least {
                 continue;
@@ -168,14 +182,36 @@ impl Settlement {
             let (need, want) = (least - hold.amount(), best - hold.amount());
             match hold.extend(need, want).await? {
                 Ok(more) => added = added.max(more),
-                Err(exhausted) => return Err(refusal(hold, &exhausted)),
+                Err(exhausted) => {
+                    refused = Some(refusal(hold, &exhausted));
+                    break;
+                }
             }
+        }
+        if let Some(refused) = refused
+            && !self.recount(tokens).await
+        {
+            return Err(refused);
         }
         if self.durable && added > 0 {
             let entry = LedgerEntry::Extend { request: self.row.id.clone(), nano_usd: added };
             self.gateway.ledger.append_durable(entry).await?;
         }
         Ok(())
+    }
+
+    /// Counts the input exactly, once, and gives what was held too much for it to the output. Returns whether that
+    /// affords `tokens`.
+    async fn recount(&mut self, tokens: u64) -> bool {
+        let (Some(price), Some((body, vendor))) = (self.price.clone(), self.input.take()) else {
+            return false;
+        };
+        let counting = tokio::task::spawn_blocking(move || {
+            Fields::parse(&body).map_or(u64::MAX, |fields| estimate::exact(&fields, vendor))
+        });
+        let exact = price.input_bound(counting.await.unwrap_or(u64::MAX)).as_i64();
+        self.input_cost = self.input_cost.min(exact);
+        self.affords() >= tokens
     }
 
     /// Ends the request.
@@ -279,7 +315,7 @@ impl Drop for Settlement {
 
 fn refusal(hold: &Hold, exhausted: &Exhausted) -> GatewayError {
     let others = Exhausted { held: exhausted.held - hold.amount(), ..*exhausted };
-    super::admit::budget_refusal(hold.budget(), &others)
+    super::admit::budget_refusal(hold.budget(), &others, None)
 }
 
 fn micros(since: Instant) -> u64 {

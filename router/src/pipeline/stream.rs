@@ -335,7 +335,8 @@ impl AnswerStream {
     /// What the vendor reported, if it reported the end; a broken stream's early figures lack the output.
     fn final_usage(&self, complete: bool) -> Option<Usage> {
         let mut usage = self.progress.usage?;
-        if !complete {
+        // A vendor that reported the input only at the start, or counted nothing, is counted here.
+        if !complete || usage.output == 0 {
             usage.output = usage.output.max(self.progress.meter.output());
         }
         (complete || usage.input > 0).then_some(usage)
