@@ -17,6 +17,8 @@ pub struct Seen {
     pub content: bool,
     /// A choice is complete.
     pub finished: bool,
+    /// How many choices this frame completes.
+    pub finishes: u32,
     /// The vendor said it is done.
     pub end: bool,
     /// Tokens so far.
@@ -120,7 +122,10 @@ fn chat(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
     seen.usage = places.find_map(usage_in);
     seen.usage_only = choices.is_empty() && seen.usage.is_some();
     for choice in choices {
-        seen.finished |= choice.finish_reason.is_some_and(|word| !word.0.is_empty());
+        if choice.finish_reason.is_some_and(|word| !word.0.is_empty()) {
+            seen.finished = true;
+            seen.finishes += 1;
+        }
         if let Some(piece) = choice.text.filter(|piece| !piece.0.is_empty()) {
             seen.content = true;
             text(&piece.0);
@@ -297,6 +302,7 @@ fn messages(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
         Some("message_delta") => {
             seen.content = true;
             seen.finished = true;
+            seen.finishes = 1;
             seen.usage = frame.usage.and_then(|raw| anthropic::usage_from(raw.get()));
         }
         Some("message_stop") => seen.end = true,
@@ -321,6 +327,7 @@ fn responses(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
     match kind {
         "response.completed" | "response.incomplete" | "response.failed" => {
             seen.finished = true;
+            seen.finishes = 1;
             seen.end = true;
             let usage = response.as_ref().and_then(|response| response.usage);
             seen.usage = usage.and_then(usage_in);

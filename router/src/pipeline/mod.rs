@@ -245,12 +245,18 @@ async fn answer(
         _ => "text/event-stream; charset=utf-8".to_owned(),
     };
     headers.push(("content-type".to_owned(), content_type));
-    let stream_lane = stream_lane(request.endpoint, lane, vendor, options);
+    let stream_lane = stream_lane(request.endpoint, lane, vendor, shape.n, options);
     let stream = AnswerStream::open(response.into_body(), stream_lane, meter, patience, settlement).await?;
     Ok(Answer { status, headers, about, body: AnswerBody::Stream(Box::new(stream)) })
 }
 
-fn stream_lane(endpoint: Endpoint, lane: Lane, vendor: &'static str, options: EncodeOptions) -> StreamLane {
+fn stream_lane(
+    endpoint: Endpoint,
+    lane: Lane,
+    vendor: &'static str,
+    choices: u64,
+    options: EncodeOptions,
+) -> StreamLane {
     let Some((wire, codec)) = endpoint.wire().and_then(|wire| Some((wire, registry::inbound(wire)?))) else {
         return StreamLane::Raw;
     };
@@ -261,7 +267,7 @@ fn stream_lane(endpoint: Endpoint, lane: Lane, vendor: &'static str, options: En
         }
         _ => {
             let include_usage = options.include_usage;
-            let lane = Passthrough::new(wire, vendor, include_usage, codec.encoder(options));
+            let lane = Passthrough::new(wire, vendor, include_usage, choices, codec.encoder(options));
             StreamLane::Passthrough(Box::new(lane))
         }
     }

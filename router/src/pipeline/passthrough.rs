@@ -26,12 +26,13 @@ impl Passthrough {
         wire: Wire,
         provider: &'static str,
         include_usage: bool,
+        choices: u64,
         encoder: Box<dyn Encoder>,
     ) -> Self {
         let watch = Watch {
             wire,
             include_usage,
-            finished: false,
+            unfinished: choices.max(1),
             ended: false,
             open_block: None,
             sample: String::new(),
@@ -88,7 +89,7 @@ impl Passthrough {
             return Step::End(rest);
         }
         let mut out = BytesMut::from(&rest[..]);
-        if self.watch.finished {
+        if self.watch.unfinished == 0 {
             // Many clients accept a missing end marker, some don't: it is always sent.
             match self.watch.wire {
                 Wire::Chat | Wire::Completions => out.extend_from_slice(b"data: [DONE]\n\n"),
@@ -136,7 +137,8 @@ struct Watch {
     wire: Wire,
     /// Whether the client asked for OpenAI's usage chunk.
     include_usage: bool,
-    finished: bool,
+    /// Choices that are not complete yet.
+    unfinished: u64,
     ended: bool,
     open_block: Option<u32>,
     /// Data of an early frame: id and model of the stream, should it be cut.
@@ -170,7 +172,7 @@ impl Watch {
         progress.meter.add(bytes, tokens);
         progress.merge(seen.usage);
         progress.committed |= seen.content;
-        self.finished |= seen.finished;
+        self.unfinished = self.unfinished.saturating_sub(u64::from(seen.finishes));
         self.ended |= seen.end;
         if let Some(block) = seen.block {
             self.open_block = block;

@@ -24,6 +24,8 @@ use crate::settings::Durability;
 
 /// Output tokens a stream's extension asks for at first, and at most; each asks twice as many as the last.
 const SLICE: u64 = 128;
+/// More tokens than any model reads or writes in one call.
+const MOST_TOKENS: u64 = 100_000_000;
 /// Largest body that is kept for an exact count.
 const LARGEST_KEPT: usize = 256 << 10;
 const LARGEST_SLICE: u64 = 1_024;
@@ -120,9 +122,10 @@ impl Settlement {
         self.provider = Some(provider);
         self.row.attempts += 1;
         if self.gateway.settings().durability == Durability::Each && !self.durable && !self.holds.is_empty() {
+            let amounts = self.holds.iter().map(Hold::amount);
+            let budgets = self.budgets().into_iter().zip(amounts);
             let hold = HoldRecord {
-                nano_usd: self.holds.iter().map(Hold::amount).max().unwrap_or(0),
-                budgets: self.budgets(),
+                budgets: budgets.map(|((id, period), amount)| (id, period, amount)).collect(),
                 row: self.row.clone(),
             };
             // From here on a row may be on disk, also if this future is dropped meanwhile.
@@ -174,14 +177,14 @@ impl Settlement {
         let target = |tokens: u64| self.input_cost.saturating_add(price.output_cost(tokens).as_i64());
         let (least, best) = (target(tokens), target(tokens + self.slice));
         self.slice = (self.slice * 2).min(LARGEST_SLICE);
-        let (mut added, mut refused) = (0, None);
-        for hold in &mut self.holds {
+        let (mut added, mut refused) = (vec![0; self.holds.len()], None);
+        for (hold, added) in self.holds.iter_mut().zip(&mut added) {
             if hold.amount() >= least {
                 continue;
             }
             let (need, want) = (least - hold.amount(), best - hold.amount());
             match hold.extend(need, want).await? {
-                Ok(more) => added = added.max(more),
+                Ok(more) => *added = more,
                 Err(exhausted) => {
                     refused = Some(refusal(hold, &exhausted));
                     break;
@@ -193,7 +196,7 @@ impl Settlement {
         {
             return Err(refused);
         }
-        if self.durable && added > 0 {
+        if self.durable && added.iter().any(|more| *more > 0) {
             let entry = LedgerEntry::Extend { request: self.row.id.clone(), nano_usd: added };
             self.gateway.ledger.append_durable(entry).await?;
         }
@@ -276,7 +279,7 @@ impl Settlement {
 
     fn usage(&self, reported: &Option<Usage>, counted: u64, unpaid: bool) -> Usage {
         match reported {
-            Some(usage) => *usage,
+            Some(usage) => plausible(usage),
             None if unpaid || self.quantities != Quantities::default() => Usage::default(),
             None => Usage { input: self.likely_input, output: counted, ..Usage::default() },
         }
@@ -310,6 +313,23 @@ impl Drop for Settlement {
                 ..Ending::default()
             });
         }
+    }
+}
+
+/// Bounds what a vendor reports: no call reads or writes more, and a broken figure must not break the books.
+fn plausible(usage: &Usage) -> Usage {
+    let bounded = |tokens: u64| tokens.min(MOST_TOKENS);
+    Usage {
+        input: bounded(usage.input),
+        cached_input: bounded(usage.cached_input),
+        cache_write: bounded(usage.cache_write),
+        cache_write_1h: bounded(usage.cache_write_1h),
+        audio_input: bounded(usage.audio_input),
+        image_input: bounded(usage.image_input),
+        output: bounded(usage.output),
+        reasoning: bounded(usage.reasoning),
+        audio_output: bounded(usage.audio_output),
+        image_output: bounded(usage.image_output),
     }
 }
 

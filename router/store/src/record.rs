@@ -203,8 +203,8 @@ pub enum LedgerEntry {
     Extend {
         /// Of which request.
         request: String,
-        /// By how many nano-dollars.
-        nano_usd: i64,
+        /// By how many nano-dollars in each of the hold's budgets, in their order.
+        nano_usd: Vec<i64>,
     },
     /// A request ended: its hold goes, its cost is spent, its row is kept.
     Settle(Box<SettleRecord>),
@@ -213,10 +213,8 @@ pub enum LedgerEntry {
 /// Money reserved for a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HoldRecord {
-    /// Nano-dollars reserved in each budget.
-    pub nano_usd: i64,
-    /// Ids and current period starts of the budgets.
-    pub budgets: Vec<(String, i64)>,
+    /// The budgets: id, start of the current period, nano-dollars reserved.
+    pub budgets: Vec<(String, i64, i64)>,
     /// The log row as known so far; it is what is kept if the process dies.
     pub row: LogRow,
 }

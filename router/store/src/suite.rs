@@ -57,11 +57,11 @@ fn a_settlement_spends_in_its_period_and_ends_the_hold(store: &mut dyn Store) {
     let now = 1_000_000;
     store.put_budget(&budget("b")).unwrap();
     let period = Period::Daily.start(now);
-    let hold = HoldRecord { nano_usd: 50, budgets: vec![("b".into(), period)], row: row("r1", None) };
+    let hold = HoldRecord { budgets: vec![("b".into(), period, 50)], row: row("r1", None) };
     store
         .commit(&[
             LedgerEntry::Hold(Box::new(hold)),
-            LedgerEntry::Extend { request: "r1".into(), nano_usd: 25 },
+            LedgerEntry::Extend { request: "r1".into(), nano_usd: vec![25] },
         ])
         .unwrap();
     assert_eq!(store.open_holds().unwrap().get("b"), Some(&75));
@@ -94,13 +94,16 @@ fn old_log_rows_go_and_their_cost_stays(store: &mut dyn Store) {
 fn open_holds_are_settled_at_their_amount(store: &mut dyn Store) {
     store.put_budget(&budget("b")).unwrap();
     let period = Period::Daily.start(0);
-    let hold = HoldRecord { nano_usd: 40, budgets: vec![("b".into(), period)], row: row("r9", None) };
+    let hold = HoldRecord {
+        budgets: vec![("b".into(), period, 40), ("c".into(), period, 90)],
+        row: row("r9", None),
+    };
     store.commit(&[LedgerEntry::Hold(Box::new(hold))]).unwrap();
     assert_eq!(store.recover().unwrap(), 1);
     assert_eq!(store.recover().unwrap(), 0);
     assert_eq!(store.budget("b", 0).unwrap().unwrap().1, 40);
     let rows = store.logs(&LogFilter { trace_id: Some("trace-r9".into()), ..LogFilter::default() }).unwrap();
-    assert_eq!((rows[0].outcome.as_str(), rows[0].cost_nano_usd), ("recovered", Some(40)));
+    assert_eq!((rows[0].outcome.as_str(), rows[0].cost_nano_usd), ("recovered", Some(90)));
 }
 
 macro_rules! store_suite {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, SettleRecord};
 use crate::store::StoreError;
@@ -12,11 +12,7 @@ pub(super) fn commit(connection: &mut Connection, batch: &[LedgerEntry]) -> Resu
     for entry in batch {
         match entry {
             LedgerEntry::Hold(hold) => put_hold(&transaction, hold)?,
-            LedgerEntry::Extend { request, nano_usd } => {
-                transaction
-                    .prepare_cached("UPDATE hold SET nano_usd = nano_usd + ?2 WHERE request = ?1")?
-                    .execute(params![request, nano_usd])?;
-            }
+            LedgerEntry::Extend { request, nano_usd } => extend_hold(&transaction, request, nano_usd)?,
             LedgerEntry::Settle(settle) => put_settlement(&transaction, settle)?,
         }
     }
@@ -29,6 +25,17 @@ fn json<T: serde::Serialize>(id: &str, value: &T) -> Result<String, StoreError> 
         .map_err(|error| StoreError::Record { id: id.to_owned(), reason: error.to_string() })
 }
 
+type Held = Vec<(String, i64, i64)>;
+
+fn largest(budgets: &Held) -> i64 {
+    budgets.iter().map(|(_, _, amount)| *amount).max().unwrap_or(0)
+}
+
+fn read_held(text: &str) -> Result<Held, StoreError> {
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::Record { id: "hold".to_owned(), reason: error.to_string() })
+}
+
 fn put_hold(transaction: &Transaction<'_>, hold: &HoldRecord) -> Result<(), StoreError> {
     transaction
         .prepare_cached(
@@ -36,10 +43,41 @@ fn put_hold(transaction: &Transaction<'_>, hold: &HoldRecord) -> Result<(), Stor
         )?
         .execute(params![
             hold.row.id,
-            hold.nano_usd,
+            largest(&hold.budgets),
             json(&hold.row.id, &hold.budgets)?,
             json(&hold.row.id, &hold.row)?
         ])?;
+    Ok(())
+}
+
+fn extend_hold(transaction: &Transaction<'_>, request: &str, more: &[i64]) -> Result<(), StoreError> {
+    let found: Option<String> = transaction
+        .prepare_cached("SELECT budgets FROM hold WHERE request = ?1")?
+        .query_row([request], |row| row.get(0))
+        .optional()?;
+    let Some(text) = found else { return Ok(()) };
+    let mut budgets = read_held(&text)?;
+    for ((_, _, amount), more) in budgets.iter_mut().zip(more) {
+        *amount += more;
+    }
+    transaction
+        .prepare_cached("UPDATE hold SET nano_usd = ?2, budgets = ?3 WHERE request = ?1")?
+        .execute(params![request, largest(&budgets), json(request, &budgets)?])?;
+    Ok(())
+}
+
+fn spend(
+    transaction: &Transaction<'_>,
+    budget: &str,
+    period_start: i64,
+    amount: i64,
+) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO budget_spend (budget, period_start, nano_usd) VALUES (?1, ?2, ?3)
+             ON CONFLICT (budget, period_start) DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd",
+        )?
+        .execute(params![budget, period_start, amount])?;
     Ok(())
 }
 
@@ -50,12 +88,7 @@ fn put_settlement(transaction: &Transaction<'_>, settle: &SettleRecord) -> Resul
     }
     if let Some(cost) = row.cost_nano_usd.filter(|cost| *cost != 0) {
         for (budget, period_start) in &settle.budgets {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO budget_spend (budget, period_start, nano_usd) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (budget, period_start) DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd",
-                )?
-                .execute(params![budget, period_start, cost])?;
+            spend(transaction, budget, *period_start, cost)?;
         }
     }
     put_row(transaction, row)
@@ -89,31 +122,28 @@ pub(super) fn recover(connection: &mut Connection) -> Result<usize, StoreError> 
         rows.collect::<Result<_, _>>()?
     };
     for (nano_usd, budgets, row) in &open {
-        let unreadable = |error: serde_json::Error| StoreError::Record {
-            id: "hold".to_owned(),
-            reason: error.to_string(),
-        };
-        let mut row: LogRow = serde_json::from_str(row).map_err(unreadable)?;
+        let mut row: LogRow = serde_json::from_str(row)
+            .map_err(|error| StoreError::Record { id: "hold".to_owned(), reason: error.to_string() })?;
         row.cost_nano_usd = Some(*nano_usd);
         row.estimated = true;
         row.outcome = "recovered".to_owned();
-        let budgets = serde_json::from_str(budgets).map_err(unreadable)?;
-        put_settlement(&transaction, &SettleRecord { budgets, held: true, row })?;
+        // Each budget pays what it held itself; they may have afforded different amounts.
+        for (budget, period_start, amount) in read_held(budgets)? {
+            spend(&transaction, &budget, period_start, amount)?;
+        }
+        put_settlement(&transaction, &SettleRecord { budgets: Vec::new(), held: true, row })?;
     }
     transaction.commit()?;
     Ok(open.len())
 }
 
 pub(super) fn open_holds(connection: &Connection) -> Result<BTreeMap<String, i64>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT nano_usd, budgets FROM hold")?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let mut statement = connection.prepare_cached("SELECT budgets FROM hold")?;
+    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
     let mut held = BTreeMap::new();
     for row in rows {
-        let (nano_usd, budgets) = row?;
-        let budgets: Vec<(String, i64)> = serde_json::from_str(&budgets)
-            .map_err(|error| StoreError::Record { id: "hold".to_owned(), reason: error.to_string() })?;
-        for (budget, _) in budgets {
-            *held.entry(budget).or_insert(0) += nano_usd;
+        for (budget, _, amount) in read_held(&row?)? {
+            *held.entry(budget).or_insert(0) += amount;
         }
     }
     Ok(held)
