@@ -39,7 +39,10 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
     };
     print(heads.to_vec());
     for row in rows {
-        print(row.iter().map(String::as_str).collect());
+        // Names come from callers: what they write must not steer the operator's terminal.
+        let plain: Vec<String> =
+            row.iter().map(|cell| cell.replace(|c: char| c.is_control(), "\u{fffd}")).collect();
+        print(plain.iter().map(String::as_str).collect());
     }
 }
 

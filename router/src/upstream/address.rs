@@ -102,6 +102,8 @@ fn is_private_v6(v6: Ipv6Addr) -> bool {
         || first & 0xffc0 == 0xfe80
         || first & 0xffc0 == 0xfec0
         || (first == 0x2001 && v6.segments()[1] == 0x0db8)
+        // NAT64 for local use (RFC 8215).
+        || v6.segments()[..3] == [0x0064, 0xff9b, 1]
 }
 
 /// 6to4 and NAT64 addresses carry an IPv4 address that they lead to.
@@ -110,7 +112,9 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match s {
         [0x2002, high, low, ..] => Some(join(high, low)),
-        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] => Some(join(high, low)),
+        // NAT64, IPv4-compatible and SIIT forms; `::` and `::1` are looked at as IPv6.
+        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => Some(join(high, low)),
+        [0, 0, 0, 0, 0, 0, high, low] if high > 0 => Some(join(high, low)),
         _ => None,
     }
 }
@@ -143,6 +147,9 @@ mod tests {
             "metadata.google.internal",
             "a.local",
             "100.64.0.1",
+            "::127.0.0.2",
+            "::ffff:0:127.0.0.1",
+            "64:ff9b:1::1",
         ] {
             assert!(is_private_host(host), "{host}");
         }
