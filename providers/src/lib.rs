@@ -23,7 +23,7 @@
 //! 3. Add **one line** to `registry.rs`.
 //! 4. Put recorded or documented payloads in `fixtures/<slug>/`: `request.json`, `response.json`, `stream.sse`,
 //!    `error_*.json`. `conformance/` finds them by name and runs the same suite over every provider.
-//! 5. Run `cargo test -p tidegate-providers`, read the new snapshots, add a line to `CHANGELOG.md`.
+//! 5. Run `cargo test -p tidegate-providers`, mend what it names, add a line to `CHANGELOG.md`.
 
 pub mod answer;
 pub mod call;
