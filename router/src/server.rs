@@ -47,6 +47,7 @@ pub fn bind(gateway: Arc<Gateway>) -> io::Result<Bound> {
     let readiness = Readiness::default();
     let shown = readiness.clone();
     let connect = Duration::from_millis(settings.timeouts.connect_ms);
+    let write = Duration::from_millis(settings.timeouts.write_ms);
     let server = HttpServer::new(move || {
         let worker = Worker { gateway: gateway.clone(), client: Client::new(connect) };
         App::new()
@@ -54,6 +55,11 @@ pub fn bind(gateway: Arc<Gateway>) -> io::Result<Bound> {
             .app_data(web::Data::new(shown.clone()))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .configure(api::routes)
+    })
+    .on_connect(move |io, _| {
+        if let Some(stream) = io.downcast_ref::<actix_web::rt::net::TcpStream>() {
+            limit_writes(stream, write);
+        }
     })
     .backlog(BACKLOG)
     .max_connections(CONNECTIONS)
@@ -72,6 +78,19 @@ pub fn bind(gateway: Arc<Gateway>) -> io::Result<Bound> {
     let addresses = server.addrs();
     Ok(Bound { server: server.run(), addresses, readiness })
 }
+
+/// Bounds how long a client may leave unread what was sent to it: it would keep its permit and holds for ever. The
+/// kernel knows what was not taken (RFC 5482) and closes the connection, which is how the gateway learns of it.
+#[cfg(target_os = "linux")]
+fn limit_writes(stream: &actix_web::rt::net::TcpStream, within: Duration) {
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(within)) {
+        tracing::debug!(%error, "no write timeout on a connection");
+    }
+}
+
+/// Other kernels have no such option; there a client that stops reading is only noticed when it closes.
+#[cfg(not(target_os = "linux"))]
+fn limit_writes(_stream: &actix_web::rt::net::TcpStream, _within: Duration) {}
 
 /// Waits for SIGTERM or SIGINT, then drains: readiness first, then new connections, then streams within the
 /// deadline of the settings.

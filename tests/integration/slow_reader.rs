@@ -62,3 +62,18 @@ async fn a_slow_reader_gets_everything() {
     assert!(!answer.was_cut());
     assert!(bytes > 3_000_000, "{bytes} bytes arrived");
 }
+
+#[tokio::test]
+async fn a_reader_that_never_reads_again_is_cut_and_settled() {
+    let mock = tidegate_tests::Mock::start();
+    let settings = crate::support::providers(&mock).key("tests", crate::support::KEY, "");
+    let settings = settings.toml("[timeouts]\nwrite_ms = 1500");
+    let world = crate::support::world_with(mock, settings).await;
+    let body = chat_stream("@openai-prod/mock", "[[chunks=2000&pad=100000]] stuck");
+    let request = world.client.chat(&body).header("x-portkey-trace-id", "stuck").receive_buffer(16 * 1024);
+    let mut answer = request.send().await;
+    assert!(answer.next_bytes().await.is_some());
+    let row = world.gateway.log_of("stuck").await;
+    assert_eq!(row["outcome"], "client_gone", "{row}");
+    assert!(world.mock.request_with("stuck").client_closed_at().is_some());
+}

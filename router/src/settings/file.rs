@@ -61,6 +61,8 @@ pub struct TimeoutSettings {
     pub idle_ms: u64,
     /// For a client to send its whole body.
     pub body_ms: u64,
+    /// For a client to take what was sent to it; then its connection is closed and its vendor stopped.
+    pub write_ms: u64,
     /// For streams to finish at shutdown.
     pub drain_ms: u64,
 }
@@ -74,6 +76,7 @@ impl Default for TimeoutSettings {
             first_event_ms: 300_000,
             idle_ms: 120_000,
             body_ms: 60_000,
+            write_ms: 120_000,
             drain_ms: 30_000,
         }
     }
