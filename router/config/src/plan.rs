@@ -1,9 +1,12 @@
 //! A config resolved: which target, with what.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use thiserror::Error;
+
+use crate::hooks::Hooks;
 
 /// Why a config was refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct Target {
     pub strict_open_ai_compliance: Option<bool>,
     /// Vendor-specific credential fields (`azure_resource_name`, …).
     pub options: BTreeMap<String, String>,
+    /// Guardrails and mutators around it.
+    pub hooks: Arc<Hooks>,
 }
 
 impl Plan {

@@ -2,6 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use std::sync::Arc;
+
+use crate::hooks;
+use crate::members::{Members, join, refused};
 use crate::plan::{ConfigError, Plan, Target};
 
 const MODES: [&str; 4] = ["single", "loadbalance", "fallback", "conditional"];
@@ -84,6 +88,17 @@ fn inherit(target: &mut Target, object: &Map<String, Value>, path: &str) -> Resu
     if let Some(strict) = member(object, &["strict_open_ai_compliance", "strictOpenAiCompliance"]) {
         target.strict_open_ai_compliance = strict.as_bool();
     }
+    let written = hooks::read(&Members { object, path })?;
+    if written.before.is_some() || written.after.is_some() {
+        let mut hooks = (*target.hooks).clone();
+        if let Some((before, saved)) = written.before {
+            (hooks.before, hooks.saved.0) = (before, saved);
+        }
+        if let Some((after, saved)) = written.after {
+            (hooks.after, hooks.saved.1) = (after, saved);
+        }
+        target.hooks = Arc::new(hooks);
+    }
     for (name, value) in object {
         let vendor_field =
             ["azure_", "openai_", "anthropic_", "aws_", "vertex_", "workers_ai_", "huggingface_"]
@@ -106,14 +121,6 @@ fn text(object: &Map<String, Value>, names: &[&str], path: &str) -> Result<Optio
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(refused(&join(path, names[0]), "a string is expected")),
     }
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-}
-
-fn refused(path: &str, message: &str) -> ConfigError {
-    ConfigError { path: path.to_owned(), message: message.to_owned() }
 }
 
 #[cfg(test)]
