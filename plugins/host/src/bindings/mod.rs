@@ -1,0 +1,2 @@
+//! Generated bindings.
+pub(crate) mod since_v0_1;
