@@ -34,6 +34,7 @@ pub mod fields;
 pub mod look;
 pub mod provider;
 pub mod registry;
+pub mod texts;
 pub mod usage;
 
 pub use answer::{Answer, Choice};
