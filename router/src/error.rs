@@ -44,6 +44,8 @@ pub enum ErrorKind {
     UpstreamUnreachable,
     /// The vendor answered an error.
     Upstream,
+    /// A guardrail forbids the request or its answer.
+    Guardrail,
     /// A limit or store can't be asked; fail closed.
     Unavailable,
     /// A mistake of ours.
@@ -80,6 +82,8 @@ impl ErrorKind {
                 face(502, "upstream_error", Some("upstream_unreachable"), false)
             }
             ErrorKind::Upstream => face(502, "upstream_error", None, false),
+            // Portkey's own status, beside `hook_results`.
+            ErrorKind::Guardrail => face(446, "hooks_failed", None, false),
             ErrorKind::Unavailable => face(503, "service_unavailable_error", None, true),
             ErrorKind::Bug => face(500, "internal_error", None, true),
         }
@@ -102,6 +106,8 @@ pub struct GatewayError {
     pub views: Vec<RateView>,
     /// The vendor's own error.
     pub upstream: Option<Box<UpstreamFailure>>,
+    /// What guardrails said, shown beside the error.
+    pub hook_results: Option<Box<Value>>,
 }
 
 /// A vendor's error answer.
@@ -128,6 +134,7 @@ impl GatewayError {
             retry_after: None,
             views: Vec::new(),
             upstream: None,
+            hook_results: None,
         }
     }
 
@@ -201,6 +208,7 @@ impl GatewayError {
             ErrorKind::UpstreamUnreachable => "upstream_unreachable",
             ErrorKind::Upstream => "upstream_error",
             ErrorKind::Bug => "bug",
+            ErrorKind::Guardrail => "guardrail_denied",
             _ => "refused",
         }
     }

@@ -24,6 +24,9 @@ const LONGEST_TRACE: usize = 256;
 pub(super) fn answer(request: &HttpRequest, worker: &Worker, trace_id: &str, answer: Answer) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let mut response = HttpResponse::build(status);
+    if answer.status == 246 {
+        response.reason("Hooks failed");
+    }
     for (name, value) in &answer.headers {
         append(&mut response, name, value);
     }
@@ -107,7 +110,7 @@ fn error_body(dialect: Dialect, error: &GatewayError, for_page: bool) -> Vec<u8>
     if let Some(verbatim) = error.upstream.as_ref().and_then(|failure| failure.verbatim.as_ref()) {
         return verbatim.to_vec();
     }
-    let body = match dialect {
+    let mut body = match dialect {
         Dialect::Anthropic => MessagesCodec.write_error(&error.body()),
         Dialect::OpenAi => {
             let mut body = ChatCodec.write_error(&error.body());
@@ -122,6 +125,9 @@ fn error_body(dialect: Dialect, error: &GatewayError, for_page: bool) -> Vec<u8>
             body
         }
     };
+    if let (Value::Object(members), Some(results)) = (&mut body, &error.hook_results) {
+        members.insert("hook_results".to_owned(), Value::clone(results));
+    }
     body.to_string().into_bytes()
 }
 

@@ -1,4 +1,5 @@
-//! The decoded lane: the vendor's SSE events become canonical events, which become the client's dialect.
+//! The decoded lane: the vendor's SSE events become canonical events, which become the client's dialect. Guards stand
+//! between the two; what is counted is what the vendor sent, not what they let through.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -6,13 +7,15 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use eventsource_stream::{EventStream, EventStreamError, Eventsource};
 use futures_util::{Stream, StreamExt};
 use tidegate_providers::event::FinishKind;
-use tidegate_providers::{Decoder, Encoder, ErrorBody, Event, FinishReason, Usage};
+use tidegate_providers::{Decoder, Encoder, ErrorBody, Event, FinishReason, UpstreamError, Usage};
 
+use super::guard::{StreamGuard, denied, results_frame};
 use super::passthrough::LARGEST_FRAME;
 use super::stream::{Progress, Step, text_of};
 use super::text::Cleaner;
@@ -51,6 +54,9 @@ pub(super) struct Decoded {
     reader: EventStream<Feed>,
     decoder: Box<dyn Decoder>,
     encoder: Box<dyn Encoder>,
+    guard: Option<Box<StreamGuard>>,
+    /// Whether results of guards are shown in the stream, and as Anthropic's named events.
+    shows: Option<bool>,
     events: VecDeque<Event>,
     scratch: Vec<Event>,
     cleaner: Cleaner,
@@ -61,7 +67,13 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    pub(super) fn new(provider: &'static str, decoder: Box<dyn Decoder>, encoder: Box<dyn Encoder>) -> Self {
+    pub(super) fn new(
+        provider: &'static str,
+        decoder: Box<dyn Decoder>,
+        encoder: Box<dyn Encoder>,
+        guard: Option<Box<StreamGuard>>,
+        shows: Option<bool>,
+    ) -> Self {
         let feed = Feed::default();
         Self {
             provider,
@@ -69,6 +81,8 @@ impl Decoded {
             feed,
             decoder,
             encoder,
+            guard,
+            shows,
             events: VecDeque::new(),
             scratch: Vec::new(),
             cleaner: Cleaner::default(),
@@ -90,11 +104,20 @@ impl Decoded {
         }
     }
 
+    /// Returns when guards should judge although nothing more comes.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.guard.as_ref()?.due()
+    }
+
     /// Writes what waits.
     pub(super) async fn step(&mut self, progress: &mut Progress) -> Step {
         loop {
             if !self.events.is_empty() {
-                return self.write(progress);
+                match self.write(progress).await {
+                    // Guards may keep everything: on with the next event.
+                    Step::Bytes(bytes) if bytes.is_empty() => continue,
+                    step => return step,
+                }
             }
             match self.reader.poll_next_unpin(&mut Context::from_waker(std::task::Waker::noop())) {
                 Poll::Ready(Some(Ok(event))) => {
@@ -108,8 +131,21 @@ impl Decoded {
                     let frames = self.error_frames(&error.body(), None);
                     return Step::Failed { error: Box::new(error), frames };
                 }
-                Poll::Ready(None) | Poll::Pending => return Step::Hungry,
+                Poll::Ready(None) | Poll::Pending => return self.judge(progress).await,
             }
+        }
+    }
+
+    /// Lets the guards judge what is new, when it is time.
+    async fn judge(&mut self, progress: &mut Progress) -> Step {
+        if self.due().is_none_or(|due| due > Instant::now()) {
+            return Step::Hungry;
+        }
+        let mut out = BytesMut::new();
+        match self.guarded(progress, &mut out, false).await {
+            Some(step) => step,
+            None if out.is_empty() => Step::Hungry,
+            None => Step::Bytes(out.freeze()),
         }
     }
 
@@ -139,16 +175,10 @@ impl Decoded {
         self.decoder.finish(&mut self.scratch);
         self.events.extend(self.scratch.drain(..));
         if self.events.is_empty() {
-            self.events.push_back(Event::Error(tidegate_providers::UpstreamError {
-                status: 502,
-                message: "The provider ended the stream in the middle of its answer".into(),
-                kind: None,
-                code: None,
-                param: None,
-            }));
+            self.events.push_back(Event::Error(broken_off("The provider ended the stream in the middle of its answer")));
         }
         progress.affords = u64::MAX;
-        match self.write(progress) {
+        match self.write(progress).await {
             Step::Failed { error, frames } => {
                 out.extend_from_slice(&frames);
                 Step::Failed { error, frames: out.freeze() }
@@ -161,48 +191,124 @@ impl Decoded {
         }
     }
 
-    /// Writes the waiting events, up to one that the holds don't afford.
-    fn write(&mut self, progress: &mut Progress) -> Step {
+    /// Takes over the waiting events, up to one that the holds don't afford: what is afforded goes to the guards, or
+    /// is written at once where there are none.
+    async fn write(&mut self, progress: &mut Progress) -> Step {
         let mut out = BytesMut::with_capacity(512);
+        let mut costs = None;
         while let Some(event) = self.events.pop_front() {
             let tokens = text_of(&event).map_or(0, |text| progress.meter.weigh(text));
             let output = progress.meter.output_with(tokens);
             if tokens > 0 && output > progress.affords {
                 self.events.push_front(event);
-                return if out.is_empty() { Step::Costs(output) } else { Step::Bytes(out.freeze()) };
+                costs = Some(output);
+                break;
             }
             progress.meter.add(text_of(&event).map_or(0, |text| text.len() as u64), tokens);
-            match &event {
-                Event::Usage(usage) => progress.merge(Some(*usage)),
-                Event::Start { .. } => {}
-                Event::Error(error) => {
-                    let failure = UpstreamFailure {
-                        error: error.clone(),
-                        provider: self.provider,
-                        verbatim: None,
-                        headers: Vec::new(),
-                    };
-                    self.encoder.encode(&event, &mut out);
-                    return Step::Failed {
-                        error: Box::new(GatewayError::upstream(failure)),
-                        frames: out.freeze(),
-                    };
-                }
-                Event::End => {
-                    self.encoder.encode(&event, &mut out);
-                    return Step::End(out.freeze());
-                }
-                _ => progress.committed = true,
+            if let Event::Usage(usage) = &event {
+                progress.merge(Some(*usage));
             }
-            self.encoder.encode(&event, &mut out);
+            let last = matches!(event, Event::End | Event::Error(_));
+            match &mut self.guard {
+                Some(guard) => guard.push(event),
+                None => {
+                    if let Some(step) = self.emit(event, progress, &mut out) {
+                        return step;
+                    }
+                }
+            }
+            if last {
+                break;
+            }
         }
-        Step::Bytes(out.freeze())
+        if self.guard.is_some()
+            && let Some(step) = self.guarded(progress, &mut out, false).await
+        {
+            return step;
+        }
+        match costs {
+            Some(output) if out.is_empty() => Step::Costs(output),
+            _ => Step::Bytes(out.freeze()),
+        }
     }
 
-    fn unreadable(&mut self, error: &EventStreamError<Infallible>) -> Step {
-        let error = super::attempt::unreachable(format!("The provider's stream can't be read: {error}"));
-        let frames = self.error_frames(&error.body(), None);
-        Step::Failed { error: Box::new(error), frames }
+    /// Writes one event. Returns a step when it was the last.
+    fn emit(&mut self, event: Event, progress: &mut Progress, out: &mut BytesMut) -> Option<Step> {
+        self.encoder.encode(&event, out);
+        match event {
+            Event::Usage(_) | Event::Start { .. } => None,
+            Event::Error(error) => {
+                let failure =
+                    UpstreamFailure { error, provider: self.provider, verbatim: None, headers: Vec::new() };
+                let error = Box::new(GatewayError::upstream(failure));
+                Some(Step::Failed { error, frames: out.split().freeze() })
+            }
+            Event::End => {
+                if let (Some(named), Some(guard)) = (self.shows, &self.guard)
+                    && guard.results().has_after()
+                {
+                    out.extend_from_slice(&results_frame(guard.results(), false, named));
+                }
+                Some(Step::End(out.split().freeze()))
+            }
+            _ => {
+                progress.committed = true;
+                None
+            }
+        }
+    }
+
+    /// Lets the guards judge and writes what they let go, without errors if `silent`. Returns a step when the stream
+    /// ends here.
+    async fn guarded(&mut self, progress: &mut Progress, out: &mut BytesMut, silent: bool) -> Option<Step> {
+        let guard = self.guard.as_mut()?;
+        let turn = guard.turn().await;
+        for event in turn.events {
+            if silent && matches!(event, Event::Error(_)) {
+                continue;
+            }
+            if let Some(step) = self.emit(event, progress, out) {
+                return Some(step);
+            }
+        }
+        if !turn.denied {
+            return None;
+        }
+        let guard = self.guard.as_ref()?;
+        let error = denied(guard.results());
+        // Clients look at the finish reason, or at the error, or at both.
+        for choice in guard.open_choices().to_vec() {
+            let reason = FinishReason::new(FinishKind::ContentFilter, "content_filter");
+            self.encoder.encode(&Event::Finish { choice, reason }, out);
+        }
+        if let (Some(named), Some(guard)) = (self.shows, &self.guard) {
+            out.extend_from_slice(&results_frame(guard.results(), false, named));
+        }
+        self.encoder.encode_error(&error.body(), out);
+        self.encoder.encode(&Event::End, out);
+        Some(Step::Failed { error: Box::new(error), frames: out.split().freeze() })
+    }
+
+    /// Judges what was received of an answer that breaks off here, and returns what may still leave before the error.
+    ///
+    /// # Errors
+    /// The step that ends the stream instead, when a guard denies it.
+    pub(super) async fn last_words(&mut self, progress: &mut Progress, reason: &str) -> Result<Bytes, Step> {
+        let Some(guard) = &mut self.guard else { return Ok(Bytes::new()) };
+        guard.push(Event::Error(broken_off(reason)));
+        let mut out = BytesMut::new();
+        match self.guarded(progress, &mut out, true).await {
+            Some(denied) => Err(denied),
+            None => Ok(out.freeze()),
+        }
+    }
+
+    /// Writes the results of guards before the request, where they are shown.
+    pub(super) fn prelude(&self) -> Bytes {
+        match (self.shows, &self.guard) {
+            (Some(named), Some(guard)) if guard.results().has_before() => results_frame(guard.results(), true, named),
+            _ => Bytes::new(),
+        }
     }
 
     /// Writes an error event. With `clean` usage the answer is ended properly around it.
@@ -219,4 +325,8 @@ impl Decoded {
         }
         out.freeze()
     }
+}
+
+fn broken_off(message: &str) -> UpstreamError {
+    UpstreamError { status: 502, message: message.into(), kind: None, code: None, param: None }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tidegate_providers::{ErrorBody, Event, Usage};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::decoded::Decoded;
 use super::meter::Meter;
@@ -88,6 +88,12 @@ pub struct AnswerStream {
     lane: Lane,
     progress: Progress,
     patience: Patience,
+    /// When silence of the vendor becomes an error.
+    idle_until: Instant,
+    /// While nothing was sent: when to stop waiting. Only reading waits for it, so that no step is cut in the middle.
+    open_until: Option<Instant>,
+    /// That time has come.
+    late: bool,
     settlement: Settlement,
     /// Held back until the commit point.
     first: Vec<Bytes>,
@@ -120,6 +126,9 @@ impl AnswerStream {
             lane,
             progress,
             patience,
+            idle_until: Instant::now() + patience.idle,
+            open_until: None,
+            late: false,
             settlement,
             first: Vec::new(),
             done: false,
@@ -129,30 +138,30 @@ impl AnswerStream {
         let mut hold_until: Option<Instant> = None;
         let mut held = 0;
         loop {
-            let deadline = hold_until.map_or(until, |hold| hold.min(until));
-            let left = deadline.saturating_duration_since(Instant::now());
-            match timeout(left, stream.step(true)).await {
-                Ok(Ok(None)) => break,
-                Ok(Ok(Some(bytes))) => {
-                    hold_until.get_or_insert_with(|| Instant::now() + HOLD_BACK);
-                    held += bytes.len();
-                    stream.first.push(bytes);
-                    if stream.progress.committed || held > HOLD_BACK_BYTES {
-                        break;
-                    }
+            stream.open_until = Some(hold_until.map_or(until, |hold| hold.min(until)));
+            let bytes = match stream.step(true).await {
+                Ok(None) => break,
+                Ok(Some(bytes)) => bytes,
+                Err(error) => return Err(*error),
+            };
+            if std::mem::take(&mut stream.late) {
+                if held > 0 {
+                    break;
                 }
-                Ok(Err(error)) => return Err(*error),
-                Err(_) if held > 0 => break,
-                Err(_) => {
-                    let error = GatewayError::new(
-                        ErrorKind::UpstreamTimeout,
-                        format!("The provider sent no event for {} ms", patience.first_event.as_millis()),
-                    );
-                    stream.fail(&error, true);
-                    return Err(error);
-                }
+                let waited = patience.first_event.as_millis();
+                let message = format!("The provider sent no event for {waited} ms");
+                let error = GatewayError::new(ErrorKind::UpstreamTimeout, message);
+                stream.fail(&error, true);
+                return Err(error);
+            }
+            hold_until.get_or_insert_with(|| Instant::now() + HOLD_BACK);
+            held += bytes.len();
+            stream.first.push(bytes);
+            if stream.progress.committed || held > HOLD_BACK_BYTES {
+                break;
             }
         }
+        stream.open_until = None;
         stream.settlement.first_byte();
         stream.first.reverse();
         Ok(stream)
@@ -184,6 +193,9 @@ impl AnswerStream {
         loop {
             if self.done {
                 return Ok(None);
+            }
+            if self.late {
+                return Ok(Some(Bytes::new()));
             }
             let step = match &mut self.lane {
                 Lane::Passthrough(lane) => lane.step(&mut self.progress),
@@ -223,7 +235,15 @@ impl AnswerStream {
     /// Reads once from the vendor and feeds the lane. Returns bytes only for the raw lane and at the end.
     async fn read(&mut self, opening: bool) -> Result<Option<Bytes>, Box<GatewayError>> {
         let Some(upstream) = &mut self.upstream else { return Ok(None) };
-        let read = timeout(self.patience.idle, upstream.frame()).await;
+        let due = if let Lane::Decoded(lane) = &self.lane { lane.due().map(Instant::from_std) } else { None };
+        let wake = [due, self.open_until].into_iter().flatten().fold(self.idle_until, Instant::min);
+        let read = timeout_at(wake, upstream.frame()).await;
+        if read.is_err() && wake < self.idle_until {
+            // Guards judge what waits, or it is too late for a first event.
+            self.late = self.open_until.is_some_and(|until| until <= Instant::now());
+            return Ok(None);
+        }
+        self.idle_until = Instant::now() + self.patience.idle;
         let broken = match read {
             Ok(Some(Ok(frame))) => {
                 let Ok(data) = frame.into_data() else { return Ok(None) };
@@ -254,7 +274,7 @@ impl AnswerStream {
                 ),
             ),
         };
-        self.broken(broken, opening)
+        self.broken(broken, opening).await
     }
 
     async fn upstream_ended(&mut self, opening: bool) -> Result<Option<Bytes>, Box<GatewayError>> {
@@ -279,12 +299,37 @@ impl AnswerStream {
     }
 
     /// The connection is lost: an error where nothing was sent, an error event where something was.
-    fn broken(&mut self, error: GatewayError, opening: bool) -> Result<Option<Bytes>, Box<GatewayError>> {
-        self.fail(&error, opening && !self.progress.committed);
-        if opening && !self.progress.committed {
+    async fn broken(
+        &mut self,
+        error: GatewayError,
+        opening: bool,
+    ) -> Result<Option<Bytes>, Box<GatewayError>> {
+        let early = opening && !self.progress.committed;
+        let mut words = Bytes::new();
+        if let (Lane::Decoded(lane), false) = (&mut self.lane, early) {
+            // What guards still hold may leave, once judged.
+            match lane.last_words(&mut self.progress, &error.message).await {
+                Ok(bytes) => words = bytes,
+                Err(denied) => return Ok(Some(self.denied(denied))),
+            }
+        }
+        self.fail(&error, early);
+        if early {
             return Err(Box::new(error));
         }
-        Ok(Some(self.error_frames(&error.body(), false)))
+        let frames = self.error_frames(&error.body(), false);
+        Ok(Some([words, frames].concat().into()))
+    }
+
+    /// Ends with the denial of a guard in the place of another error.
+    fn denied(&mut self, step: Step) -> Bytes {
+        match step {
+            Step::Failed { error, frames } => {
+                self.fail(&error, false);
+                frames
+            }
+            _ => Bytes::new(),
+        }
     }
 
     fn cut_by_budget(&mut self, error: &GatewayError) -> Bytes {
@@ -312,7 +357,8 @@ impl AnswerStream {
     /// may be working all the same. A broken answer costs what was received.
     fn fail(&mut self, error: &GatewayError, early: bool) {
         let status = if early { error.status() } else { 200 };
-        let unpaid = early && error.kind != ErrorKind::UpstreamTimeout;
+        // What a guard denies was made all the same.
+        let unpaid = early && !matches!(error.kind, ErrorKind::UpstreamTimeout | ErrorKind::Guardrail);
         self.settle(error.outcome(), Some(error.message.clone()), status, unpaid);
     }
 

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use http::Response;
 use hyper::body::Incoming;
 use serde::Deserialize;
+use serde_json::Value;
 use tidegate_prices::tokens;
 use tidegate_providers::{
     Answer, EncodeOptions, Endpoint, Fields, Inbound, Lane, Part, Usage, Wire, look, registry,
 };
 
 use super::attempt::{read_whole, unreachable};
+use super::guard::{Guards, HookResults, Outcome};
 use super::settle::{Ending, Settlement};
 use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
 
@@ -24,7 +26,9 @@ pub(super) async fn whole(
     to: &Exchanged<'_>,
     limits: (usize, Duration),
     settlement: &mut Settlement,
-) -> Result<(String, Bytes), GatewayError> {
+    guards: &Guards,
+    mut results: HookResults,
+) -> Result<Whole, GatewayError> {
     let status = response.status().as_u16();
     let content_type = response
         .headers()
@@ -50,17 +54,25 @@ pub(super) async fn whole(
         }
     };
     match to.read(bytes, &content_type, settlement) {
-        Ok(Read { content_type, bytes, usage, counted_output }) => {
+        Ok(read) => {
+            let Read { usage, counted_output, .. } = read;
             let unpaid = to.endpoint == Endpoint::CountTokens;
+            // Guards judge a 200 only, as Portkey's do.
+            let judged = if status == 200 { to.judge(read, guards, &mut results).await } else { Ok((read.content_type, read.bytes)) };
+            let (outcome, code, error) = match &judged {
+                Ok(_) => ("ok", if results.failed() { 246 } else { status }, None),
+                Err(error) => (error.outcome(), error.status(), Some(error.message.clone())),
+            };
             settlement.finish(Ending {
-                outcome: "ok",
-                status,
+                outcome,
+                status: code,
+                error,
                 usage,
                 counted_output,
                 unpaid,
                 ..Ending::default()
             });
-            Ok((content_type, bytes))
+            judged.map(|(content_type, bytes)| Whole { status: code, content_type, bytes })
         }
         Err(error) => {
             settlement.finish(Ending {
@@ -78,6 +90,14 @@ pub(super) async fn whole(
 
 const JSON: &str = "application/json";
 
+/// An answer for the client.
+pub(super) struct Whole {
+    /// The vendor's status, or 246 when a hook failed.
+    pub(super) status: u16,
+    pub(super) content_type: String,
+    pub(super) bytes: Bytes,
+}
+
 /// A whole answer, understood as far as needed.
 struct Read {
     content_type: String,
@@ -85,6 +105,8 @@ struct Read {
     usage: Option<Usage>,
     /// Output tokens counted here, where the vendor reports none.
     counted_output: u64,
+    /// The answer, where it had to be understood.
+    answer: Option<Answer>,
 }
 
 /// Counts an answer's output with the vendor's margin.
@@ -126,7 +148,7 @@ impl Exchanged<'_> {
                 let usage = look::usage_of(&bytes);
                 self.quantities(&bytes, settlement);
                 let counted_output = if usage.is_none() { self.count(&bytes) } else { 0 };
-                Ok(Read { content_type: content_type.to_owned(), bytes, usage, counted_output })
+                Ok(Read { content_type: content_type.to_owned(), bytes, usage, counted_output, answer: None })
             }
             Lane::Translate(wire) => self.translate(wire, &bytes),
             Lane::Exchange(exchange) => {
@@ -134,9 +156,89 @@ impl Exchanged<'_> {
                     exchange.answer(self.model, self.asked, &bytes).map_err(|error| self.failure(error))?;
                 self.quantities(&answer, settlement);
                 let usage = look::usage_of(&answer).filter(|usage| usage.total() > 0);
-                Ok(Read { content_type: JSON.to_owned(), bytes: answer.into(), usage, counted_output: 0 })
+                Ok(Read {
+                    content_type: JSON.to_owned(),
+                    bytes: answer.into(),
+                    usage,
+                    counted_output: 0,
+                    answer: None,
+                })
             }
         }
+    }
+
+    /// Lets the guards judge an answer: it goes as it came, masked, or not at all.
+    async fn judge(
+        &self,
+        read: Read,
+        guards: &Guards,
+        results: &mut HookResults,
+    ) -> Result<(String, Bytes), GatewayError> {
+        let mut bytes = read.bytes;
+        if guards.judge_answers() {
+            bytes = match self.endpoint.wire() {
+                Some(wire) => self.judge_call(wire, bytes, read.answer, guards, results).await?,
+                None => self.judge_transcript(bytes, &read.content_type, guards, results).await?,
+            };
+        }
+        if !results.is_empty() && read.content_type.contains("json") {
+            let mut fields = Fields::parse(&bytes)
+                .map_err(|_| unreachable("The provider's answer is not a JSON object".into()))?;
+            fields.set_raw("hook_results", results.to_json().to_string());
+            bytes = fields.to_vec().into();
+        }
+        Ok((read.content_type, bytes))
+    }
+
+    async fn judge_call(
+        &self,
+        wire: Wire,
+        bytes: Bytes,
+        answer: Option<Answer>,
+        guards: &Guards,
+        results: &mut HookResults,
+    ) -> Result<Bytes, GatewayError> {
+        let mut answer = match answer {
+            Some(answer) => answer,
+            None => registry::outbound(wire).read_answer(&bytes).map_err(|error| self.failure(error))?,
+        };
+        let body = if guards.show_bodies() { serde_json::from_slice(&bytes).ok() } else { None };
+        let written: Value = match guards.after(&mut answer, body.as_ref(), results).await? {
+            Outcome::Same => return Ok(bytes),
+            Outcome::Rewritten(body) => body,
+            // Written anew from what was judged: nothing that guards did not see stays in it.
+            Outcome::Masked => registry::inbound(wire)
+                .map(|codec| codec.write_answer(&answer, self.options))
+                .ok_or_else(|| GatewayError::new(ErrorKind::Bug, "the endpoint has no wire"))?,
+        };
+        Ok(written.to_string().into())
+    }
+
+    /// Judges what was heard in a recording: plain text, or the `text` of a JSON answer.
+    async fn judge_transcript(
+        &self,
+        bytes: Bytes,
+        content_type: &str,
+        guards: &Guards,
+        results: &mut HookResults,
+    ) -> Result<Bytes, GatewayError> {
+        if !matches!(self.endpoint, Endpoint::Transcriptions | Endpoint::Translations) {
+            return Ok(bytes);
+        }
+        if !content_type.contains("json") {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            return Ok(guards.after_text(&text, results).await?.map_or(bytes, Bytes::from));
+        }
+        let mut fields = Fields::parse(&bytes)
+            .map_err(|_| unreachable("The provider's answer is not a JSON object".into()))?;
+        let text = fields.raw("text").and_then(|raw| serde_json::from_str::<String>(raw).ok()).unwrap_or_default();
+        let Some(masked) = guards.after_text(&text, results).await? else { return Ok(bytes) };
+        fields.set_str("text", &masked);
+        // They spell the same words again.
+        for name in ["segments", "words", "logprobs"] {
+            fields.remove(name);
+        }
+        Ok(fields.to_vec().into())
     }
 
     /// Counts the output of a native answer that reports no usage.
@@ -159,7 +261,13 @@ impl Exchanged<'_> {
         let written = serde_json::to_vec(&codec.write_answer(&answer, self.options))
             .map_err(|error| GatewayError::new(ErrorKind::Bug, error.to_string()))?;
         let counted_output = if answer.usage.is_none() { output_of(&answer, self.vendor) } else { 0 };
-        Ok(Read { content_type: JSON.to_owned(), bytes: written.into(), usage: answer.usage, counted_output })
+        Ok(Read {
+            content_type: JSON.to_owned(),
+            bytes: written.into(),
+            usage: answer.usage,
+            counted_output,
+            answer: Some(answer),
+        })
     }
 
     fn failure(&self, error: tidegate_providers::UpstreamError) -> GatewayError {

@@ -1,0 +1,110 @@
+//! Guardrails and mutators around a target: input before the vendor is asked, output before the client sees it.
+//!
+//! A request's hooks are bound once to the plugins in force ([`Guards::bind`]) and keep those versions to the end. The
+//! same hooks judge whole bodies ([`Guards::before`], [`Guards::after`]) and running streams ([`StreamGuard`]). What an
+//! error of a check means follows Portkey: it passes, unless the attachment or the operator says `failOnError`.
+
+mod after;
+mod before;
+mod channel;
+#[cfg(test)]
+mod channel_tests;
+mod exhibit;
+mod held;
+mod key;
+mod masks;
+mod results;
+mod scene;
+mod side;
+mod stream;
+mod watcher;
+
+pub(super) use after::Outcome;
+pub(super) use before::FormTexts;
+pub(super) use results::HookResults;
+pub(super) use scene::Scene;
+pub(super) use stream::StreamGuard;
+
+use std::sync::Arc;
+
+use side::Side;
+use tidegate_config::{Hook, Hooks};
+
+use crate::error::{ErrorKind, GatewayError};
+use crate::gateway::Gateway;
+
+/// What Portkey says when a guardrail denies.
+const DENIED: &str = "The guardrail checks defined in the config failed. You can find more information in the \
+                      `hook_results` object.";
+
+/// The hooks of one request.
+pub(super) struct Guards {
+    before: Side,
+    after: Arc<Side>,
+    /// Hooks that only inform.
+    informing: (Arc<Side>, Arc<Side>),
+    scene: Arc<Scene>,
+}
+
+impl Guards {
+    /// Binds a target's hooks. Waits where plugins are still being loaded.
+    pub(super) async fn bind(gateway: &Gateway, hooks: &Hooks, scene: Scene) -> Result<Self, GatewayError> {
+        let saved = |ids: &[String], own: &[Hook], side| -> Result<Vec<Hook>, GatewayError> {
+            let mut all = Vec::new();
+            for id in ids {
+                all.extend(gateway.saved_guardrail(id, side)?);
+            }
+            all.extend(own.iter().cloned());
+            Ok(all)
+        };
+        let before = saved(&hooks.saved.0, &hooks.before, "input")?;
+        let after = saved(&hooks.saved.1, &hooks.after, "output")?;
+        let wanted: Vec<&str> = before
+            .iter()
+            .chain(&after)
+            .flat_map(|hook| &hook.checks)
+            .filter_map(|check| check.id.split_once('.').map(|(plugin, _)| plugin))
+            .collect();
+        let set = gateway.plugins.ready(&wanted).await;
+        let tenant: Arc<str> = "default".into();
+        let by_default = gateway.settings().fail_on_error;
+        let mut before = Side::bind(before, &set, &tenant, by_default);
+        let mut after = Side::bind(after, &set, &tenant, by_default);
+        let informing = (Arc::new(before.split_asynchronous()), Arc::new(after.split_asynchronous()));
+        Ok(Self { before, after: Arc::new(after), informing, scene: Arc::new(scene) })
+    }
+
+    /// Returns whether answers must be judged.
+    pub(super) fn judge_answers(&self) -> bool {
+        !self.after.is_empty() || !self.informing.1.is_empty()
+    }
+
+    /// Returns whether a check of answers wants to see whole bodies.
+    pub(super) fn show_bodies(&self) -> bool {
+        self.after.wants("body") || self.informing.1.wants("body")
+    }
+
+    /// Returns whether requests must be judged.
+    fn judge_requests(&self) -> bool {
+        !self.before.is_empty() || !self.informing.0.is_empty()
+    }
+
+    /// Prepares the guards of a streamed answer. `in_order`: the client's dialect writes one text after the other.
+    pub(super) async fn stream(&self, in_order: bool, before: HookResults) -> StreamGuard {
+        StreamGuard::new(self.after.clone(), self.informing.1.clone(), self.scene.clone(), in_order, before).await
+    }
+}
+
+/// Makes the error of a denied request or answer.
+pub(super) fn denied(results: &HookResults) -> GatewayError {
+    let mut error = GatewayError::new(ErrorKind::Guardrail, DENIED);
+    error.hook_results = Some(Box::new(results.to_json()));
+    error
+}
+
+/// Writes results as an event of a stream, in Portkey's form; `named`: for Anthropic's clients.
+pub(super) fn results_frame(results: &HookResults, before: bool, named: bool) -> bytes::Bytes {
+    let data = serde_json::json!({ "hook_results": results.one_side(before) });
+    let name = if named { "event: hook_results\n" } else { "" };
+    format!("{name}data: {data}\n\n").into()
+}

@@ -1,0 +1,344 @@
+//! The hooks of one side of a target, bound to the plugins that will judge: one version throughout a request.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use serde_json::{Map, Value};
+use tidegate_config::Hook;
+use tidegate_plugin_host::{CallError, Judgement, Limits, Plugin, PluginSet, Subject, Verdict};
+
+use super::exhibit::Exhibit;
+use super::masks::Mask;
+use super::results::{CheckFailure, CheckResult, HookResult, now};
+
+/// Class of the error of a check that nobody knows.
+const UNKNOWN: &str = "CheckNotFound";
+
+/// A check of a hook with the plugin that answers for it.
+pub(super) struct BoundCheck {
+    /// `plugin.check`
+    pub(super) id: String,
+    /// Name within the plugin.
+    pub(super) name: String,
+    /// `None`: no plugin knows it.
+    pub(super) plugin: Option<Arc<Plugin>>,
+    /// Parameters as JSON text.
+    pub(super) params: String,
+    /// Limits that the attachment sets.
+    pub(super) limits: Option<Limits>,
+    /// Whether its errors are failures.
+    pub(super) fail_on_error: bool,
+}
+
+/// A hook with its enabled checks.
+pub(super) struct BoundHook {
+    /// As configured.
+    pub(super) hook: Hook,
+    /// In the config's order.
+    pub(super) checks: Vec<BoundCheck>,
+}
+
+/// All hooks of one side.
+pub(in crate::pipeline) struct Side {
+    pub(super) hooks: Vec<BoundHook>,
+    pub(super) tenant: Arc<str>,
+}
+
+/// What a check's answer does to what it judged.
+#[derive(Default)]
+pub(super) struct Effect {
+    /// Masks, by piece.
+    masks: Vec<(usize, Mask)>,
+    /// A whole new body.
+    rewrite: Option<String>,
+    /// Forbids to go on, whatever its hook says.
+    blocked: bool,
+}
+
+/// What hooks said of whole texts.
+#[derive(Default)]
+pub(super) struct Judged {
+    /// Results to show, in the order of the hooks.
+    pub(super) results: Vec<HookResult>,
+    /// Whether it must not go on.
+    pub(super) denied: bool,
+    /// The body that a check put in place.
+    pub(super) rewrite: Option<String>,
+}
+
+impl BoundCheck {
+    /// Binds a configured check to its plugin.
+    pub(super) fn bind(call: &tidegate_config::CheckCall, set: &PluginSet, fail_on_error: bool) -> Self {
+        let (plugin, name) = call.id.split_once('.').unwrap_or(("default", &call.id));
+        let plugin = set.get(plugin).filter(|plugin| plugin.check_info(name).is_some());
+        let limits = call.limits.as_ref().and_then(|wanted| {
+            let plugin = plugin.as_ref()?;
+            Some(tightened(plugin.limits(), wanted))
+        });
+        Self {
+            id: call.id.clone(),
+            name: name.to_owned(),
+            plugin,
+            params: Value::Object(call.parameters.clone()).to_string(),
+            limits,
+            fail_on_error: call.fail_on_error || fail_on_error,
+        }
+    }
+
+    /// Returns whether its answers may change what they judge.
+    pub(super) fn mutates(&self) -> bool {
+        self.plugin.as_ref().and_then(|plugin| plugin.check_info(&self.name)).is_some_and(|info| info.mutates)
+    }
+
+    /// Asks the plugin.
+    pub(super) async fn ask(&self, tenant: &str, subject: &Subject) -> (CheckResult, Effect) {
+        let started = Instant::now();
+        let answer = match &self.plugin {
+            Some(plugin) => {
+                plugin.check(tenant, &self.name, &self.params, subject, self.limits.as_ref()).await
+            }
+            None => Err(CallError::Unknown { check: self.id.clone() }),
+        };
+        self.result(started, answer)
+    }
+
+    fn result(&self, started: Instant, answer: Result<Judgement, CallError>) -> (CheckResult, Effect) {
+        let mut effect = Effect::default();
+        let mut result = self.fresh(started);
+        match answer {
+            Ok(judgement) => {
+                result.data = data(judgement.data_json.as_deref());
+                match judgement.verdict {
+                    Verdict::Pass => {}
+                    Verdict::Mask(masks) => {
+                        for mask in masks {
+                            let piece = mask.piece as usize;
+                            effect.masks.extend(mask.spans.into_iter().map(|span| (piece, span.into())));
+                        }
+                        result.transformed = !effect.masks.is_empty();
+                    }
+                    Verdict::Rewrite(body) => {
+                        effect.rewrite = Some(body);
+                        result.transformed = true;
+                    }
+                    Verdict::Fail(reason) => {
+                        result.verdict = false;
+                        explain(&mut result.data, &reason.message);
+                    }
+                    Verdict::Block(reason) => {
+                        result.verdict = false;
+                        effect.blocked = true;
+                        explain(&mut result.data, &reason.message);
+                    }
+                }
+            }
+            Err(error) => self.erred(&mut result, &error),
+        }
+        (result, effect)
+    }
+
+    /// Makes the result of a check that has nothing to say yet.
+    pub(super) fn fresh(&self, started: Instant) -> CheckResult {
+        CheckResult {
+            data: Value::Null,
+            verdict: true,
+            id: self.id.clone(),
+            error: None,
+            execution_time: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            transformed: false,
+            created_at: now(),
+            log: Value::Null,
+            fail_on_error: self.fail_on_error,
+        }
+    }
+
+    /// Notes an error.
+    pub(super) fn erred(&self, result: &mut CheckResult, error: &CallError) {
+        tracing::debug!(check = self.id, %error, "a check could not judge");
+        let (name, message) = match error {
+            CallError::Check(error) => {
+                result.data = data(error.data_json.as_deref());
+                (error.name.clone(), error.message.clone())
+            }
+            CallError::Unknown { .. } => (UNKNOWN.to_owned(), format!("No plugin has a check {}", self.id)),
+            other => (other.name().to_owned(), other.to_string()),
+        };
+        result.verdict = false;
+        result.error = Some(CheckFailure { name, message });
+    }
+}
+
+impl From<tidegate_plugin_host::Span> for Mask {
+    fn from(span: tidegate_plugin_host::Span) -> Self {
+        Self { range: span.start as usize..span.end as usize, replacement: span.replacement }
+    }
+}
+
+/// Reads a check's data; text that is no JSON is kept as text.
+pub(super) fn data(json: Option<&str>) -> Value {
+    json.map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)))
+}
+
+/// Adds the reason to data that has no explanation of its own.
+pub(super) fn explain(data: &mut Value, message: &str) {
+    if data.is_null() {
+        *data = Value::Object(Map::new());
+    }
+    if let Value::Object(members) = data
+        && !message.is_empty()
+        && !members.contains_key("explanation")
+    {
+        members.insert("explanation".to_owned(), message.into());
+    }
+}
+
+impl Side {
+    /// Binds hooks to the plugins of a set. `fail_on_error`: the operator's default.
+    pub(in crate::pipeline) fn bind(hooks: Vec<Hook>, set: &PluginSet, tenant: &Arc<str>, fail_on_error: bool) -> Self {
+        let hooks = hooks
+            .into_iter()
+            // Portkey skips these: a change that nobody waits for has no effect.
+            .filter(|hook| !(hook.asynchronous && hook.kind == tidegate_config::HookKind::Mutator))
+            .map(|hook| {
+                let enabled = hook.checks.iter().filter(|check| check.enabled);
+                let checks = enabled.map(|check| BoundCheck::bind(check, set, fail_on_error)).collect();
+                BoundHook { hook, checks }
+            });
+        Self { hooks: hooks.collect(), tenant: tenant.clone() }
+    }
+
+    /// Returns whether there is nothing to run.
+    pub(in crate::pipeline) fn is_empty(&self) -> bool {
+        self.hooks.is_empty()
+    }
+
+    /// Returns whether a plugin wants, and may have, something.
+    pub(super) fn wants(&self, what: &str) -> bool {
+        self.plugins().any(|plugin| plugin.wants(what))
+    }
+
+    /// Returns the plugins at work, some perhaps more than once.
+    pub(super) fn plugins(&self) -> impl Iterator<Item = &Arc<Plugin>> {
+        self.hooks.iter().flat_map(|hook| &hook.checks).filter_map(|check| check.plugin.as_ref())
+    }
+
+    /// Takes out the hooks that only inform.
+    pub(super) fn split_asynchronous(&mut self) -> Self {
+        let (informing, deciding) =
+            std::mem::take(&mut self.hooks).into_iter().partition(|hook| hook.hook.asynchronous);
+        self.hooks = deciding;
+        Self { hooks: informing, tenant: self.tenant.clone() }
+    }
+
+    /// Judges whole texts: hooks in parallel on one snapshot, their masks merged; then sequential hooks, each check
+    /// on what the one before made. A denial ends it at once.
+    pub(super) async fn judge(&self, exhibit: &mut Exhibit) -> Judged {
+        let mut judged = Judged::default();
+        let mut slots: Vec<Option<HookResult>> = self.hooks.iter().map(|_| None).collect();
+        let masks = self.in_parallel(&exhibit.subject, &mut slots, &mut judged).await;
+        exhibit.mask(&masks);
+        for (at, bound) in self.hooks.iter().enumerate() {
+            if judged.denied || !bound.hook.sequential {
+                continue;
+            }
+            let started = Instant::now();
+            let (mut checks, mut blocked) = (Vec::with_capacity(bound.checks.len()), false);
+            for check in &bound.checks {
+                let (result, effect) = check.ask(&self.tenant, &exhibit.subject).await;
+                blocked |= effect.blocked;
+                checks.push(result);
+                exhibit.mask(&effect.masks);
+                if effect.rewrite.is_some() {
+                    judged.rewrite = effect.rewrite;
+                }
+            }
+            let result = HookResult::new(&bound.hook, checks, blocked, millis(started));
+            judged.denied |= result.deny;
+            slots[at] = Some(result);
+        }
+        judged.results = slots.into_iter().flatten().collect();
+        judged
+    }
+
+    /// Lets the checks that mask judge a body once more that another check put in place: both must take effect.
+    pub(super) async fn mask_again(&self, exhibit: &mut Exhibit) {
+        for check in self.hooks.iter().flat_map(|hook| &hook.checks).filter(|check| check.mutates()) {
+            let (_, effect) = check.ask(&self.tenant, &exhibit.subject).await;
+            exhibit.mask(&effect.masks);
+        }
+    }
+
+    async fn in_parallel(
+        &self,
+        subject: &Subject,
+        slots: &mut [Option<HookResult>],
+        judged: &mut Judged,
+    ) -> Vec<(usize, Mask)> {
+        let started = Instant::now();
+        let mut running = FuturesUnordered::new();
+        let mut open: Vec<(Vec<Option<CheckResult>>, bool)> = Vec::with_capacity(self.hooks.len());
+        for (at, bound) in self.hooks.iter().enumerate() {
+            open.push((bound.checks.iter().map(|_| None).collect(), false));
+            if bound.hook.sequential {
+                continue;
+            }
+            for (index, check) in bound.checks.iter().enumerate() {
+                running.push(async move { (at, index, check.ask(&self.tenant, subject).await) });
+            }
+        }
+        // By check, so that the order of the config decides and not who was first.
+        let mut masks: Vec<Vec<Vec<(usize, Mask)>>> =
+            self.hooks.iter().map(|hook| hook.checks.iter().map(|_| Vec::new()).collect()).collect();
+        while let Some((at, index, (result, effect))) = running.next().await {
+            masks[at][index] = effect.masks;
+            if effect.rewrite.is_some() {
+                judged.rewrite = effect.rewrite;
+            }
+            let bound = &self.hooks[at];
+            let failed = !result.verdict && (result.error.is_none() || result.fail_on_error);
+            open[at].1 |= effect.blocked;
+            open[at].0[index] = Some(result);
+            if effect.blocked || (failed && bound.hook.deny && !bound.hook.asynchronous) {
+                judged.denied = true;
+                // First block wins; the rest is stopped where it is.
+                break;
+            }
+        }
+        drop(running);
+        for (at, (checks, blocked)) in open.into_iter().enumerate() {
+            let bound = &self.hooks[at];
+            let finished: Vec<CheckResult> = checks.into_iter().flatten().collect();
+            let nothing = finished.is_empty() && !bound.checks.is_empty();
+            if !bound.hook.sequential && !nothing {
+                slots[at] = Some(HookResult::new(&bound.hook, finished, blocked, millis(started)));
+            }
+        }
+        masks.into_iter().flatten().flatten().collect()
+    }
+}
+
+/// Returns limits that an attachment makes tighter; what the operator allows is the most.
+fn tightened(most: &Limits, wanted: &Value) -> Limits {
+    let number = |name: &str| wanted.get(name).and_then(Value::as_u64);
+    let bytes = |name: &str| number(name).and_then(|mib| usize::try_from(mib.saturating_mul(1 << 20)).ok());
+    let least = |wanted: Option<u64>, most: u64| wanted.map_or(most, |wanted| wanted.clamp(1, most));
+    let least_bytes = |wanted: Option<usize>, most: usize| wanted.map_or(most, |wanted| wanted.clamp(1, most));
+    Limits {
+        deadline_ms: least(number("deadline_ms"), most.deadline_ms),
+        total_ms: least(number("total_ms"), most.total_ms),
+        memory: least_bytes(bytes("memory_mb"), most.memory),
+        input: least_bytes(bytes("input_mb"), most.input),
+        output: least_bytes(bytes("output_mb"), most.output),
+        host_calls: number("host_calls").map_or(most.host_calls, |calls| {
+            u32::try_from(calls).unwrap_or(u32::MAX).min(most.host_calls)
+        }),
+        ..most.clone()
+    }
+}
+
+/// Returns the milliseconds since a moment.
+pub(super) fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
