@@ -93,11 +93,14 @@ pub struct Hooks {
     pub saved: (Vec<String>, Vec<String>),
 }
 
+/// Hooks of one side, and ids of saved guardrails.
+type Side = (Vec<Hook>, Vec<String>);
+
 /// Hooks as one node writes them; `None` where it writes none of a side.
 #[derive(Default)]
 pub(crate) struct Written {
-    pub(crate) before: Option<(Vec<Hook>, Vec<String>)>,
-    pub(crate) after: Option<(Vec<Hook>, Vec<String>)>,
+    pub(crate) before: Option<Side>,
+    pub(crate) after: Option<Side>,
 }
 
 /// Reads the hooks of a node.
@@ -108,7 +111,7 @@ pub(crate) fn read(node: &Members<'_>) -> Result<Written, ConfigError> {
     })
 }
 
-fn side(node: &Members<'_>, full: &str, word: &str) -> Result<Option<(Vec<Hook>, Vec<String>)>, ConfigError> {
+fn side(node: &Members<'_>, full: &str, word: &str) -> Result<Option<Side>, ConfigError> {
     let (mut hooks, mut saved, mut written) = (Vec::new(), Vec::new(), false);
     if let Some(list) = node.list(full, "hook objects")? {
         written = true;

@@ -1,12 +1,25 @@
 //! Portkey's config JSON: read leniently, resolved strictly into a [`Plan`].
 //!
-//! This version plans configs that come down to one target: a bare target, or strategies whose lists hold one. A
-//! config with several targets is refused with its path, never run in part.
+//! Lenient: snake and camel case, `load-balance`, both spellings of the retry flag, unknown members (kept out of the
+//! way and listed by [`Plan::notes`]). Strict: what could fail while a request waits is refused when the config is
+//! read, with its JSON path and what is accepted. A plan is immutable, has at least one target, and every strategy in
+//! it can choose one; only a conditional without a default may find nothing, which it says.
 
+mod condition;
 mod hooks;
+mod inherit;
 mod members;
+mod params;
+mod pattern;
 mod plan;
+mod query;
 mod read;
+mod strategy;
 
+pub use condition::{Condition, Facts, PluginCondition, Query};
 pub use hooks::{CheckCall, Hook, HookKind, Hooks, Instances};
-pub use plan::{ConfigError, Plan, Target};
+pub use params::DropPath;
+pub use pattern::Pattern;
+pub use plan::{
+    Breaker, Cache, CacheMode, ConfigError, Node, Note, Plan, Retry, Secret, Sticky, Strategy, Target,
+};

@@ -1,12 +1,19 @@
-//! A config resolved: which target, with what.
+//! A config resolved: a tree of strategies whose leaves are targets, each with everything inherited.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::condition::Condition;
 use crate::hooks::Hooks;
+use crate::params::DropPath;
+
+/// Longest config that is read.
+const LONGEST: usize = 512 << 10;
 
 /// Why a config was refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -18,11 +25,153 @@ pub struct ConfigError {
     pub message: String,
 }
 
-/// A config resolved and validated.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Something in a config that is kept but has no effect, or another one than with Portkey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// JSON path of the member.
+    pub path: String,
+    /// What to know about it.
+    pub message: String,
+}
+
+impl Note {
+    pub(crate) fn new(path: &str, message: &str) -> Self {
+        Self { path: path.to_owned(), message: message.to_owned() }
+    }
+}
+
+/// A config resolved and validated. It has at least one target, and every strategy in it can choose one.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The target, with everything inherited from its parents.
-    pub target: Target,
+    root: Node,
+    notes: Vec<Note>,
+}
+
+/// A strategy over children, or a target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Place in the config, as Portkey shows it: `config`, `config.targets[0]`, …
+    pub path: String,
+    /// Label that conditions choose by.
+    pub name: Option<String>,
+    /// What it does.
+    pub strategy: Strategy,
+    /// The children it chooses from; none for a leaf.
+    pub children: Vec<Node>,
+    /// Circuit breaker of its children, inherited; a conditional has none.
+    pub breaker: Option<Arc<Breaker>>,
+}
+
+/// How a node chooses.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Strategy {
+    /// The first child.
+    Single,
+    /// One child after the other, until one does not fail.
+    Fallback {
+        /// Statuses that count as failed; any but 2xx when there is no list.
+        on_status_codes: Option<Vec<u16>>,
+    },
+    /// One child by chance.
+    LoadBalance {
+        /// A weight per child; finite, not negative, not all zero.
+        weights: Vec<f64>,
+        /// Whether the same caller is to meet the same child again.
+        sticky: Option<Sticky>,
+    },
+    /// The child of the first condition that holds.
+    Conditional {
+        /// In order.
+        conditions: Vec<Condition>,
+        /// The child chosen when none holds.
+        default: Option<usize>,
+    },
+    /// A target.
+    Leaf(Arc<Target>),
+}
+
+/// Sticky load balancing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sticky {
+    /// What makes a caller the same: `metadata.x`, `params.x`, `headers.x`.
+    pub hash_fields: Vec<String>,
+    /// How long a choice holds.
+    pub ttl: Duration,
+}
+
+/// Circuit breaker settings, Portkey's `cb_config`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Breaker {
+    /// Failures that open it.
+    pub failure_threshold: Option<u64>,
+    /// Share of failures, in percent, that opens it once `minimum_requests` were seen.
+    pub failure_threshold_percentage: Option<f64>,
+    /// How long it stays open.
+    pub cooldown: Duration,
+    /// Statuses that count as failures; 500 and above when there is no list.
+    pub failure_status_codes: Option<Vec<u16>>,
+    /// Requests before the share counts.
+    pub minimum_requests: u64,
+}
+
+/// When and how often an attempt is made again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Extra attempts, at most [`Retry::MOST`].
+    pub attempts: u32,
+    /// Statuses that are tried again. Network failures always are.
+    pub on_status_codes: Vec<u16>,
+    /// Whether the vendor's wait replaces the back-off.
+    pub use_retry_after_header: bool,
+}
+
+impl Retry {
+    /// More attempts than this are cut to it, as Portkey documents.
+    pub const MOST: u32 = 5;
+    /// Statuses tried again when the config names none; 529 is how Anthropic says "overloaded".
+    pub const STATUS_CODES: [u16; 6] = [429, 500, 502, 503, 504, 529];
+}
+
+/// What of the answers is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cache {
+    /// How requests are compared.
+    pub mode: CacheMode,
+    /// How long an entry may be used, where the config says so.
+    pub max_age: Option<Duration>,
+    /// The whole object as written, for settings that Portkey does not know.
+    pub written: Map<String, Value>,
+}
+
+/// How requests are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheMode {
+    /// Equal in everything.
+    Simple,
+    /// Alike in meaning.
+    Semantic,
+}
+
+/// A vendor's key in a config.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Returns the text.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("…")
+    }
 }
 
 /// Where a request goes and what is changed on the way.
@@ -35,17 +184,29 @@ pub struct Target {
     /// Saved credential's slug.
     pub virtual_key: Option<String>,
     /// Vendor's key, for keys that may bring their own.
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
+    /// Vendor-specific credential fields (`azure_resource_name`, …).
+    pub options: BTreeMap<String, Secret>,
     /// Base URL in place of the vendor's.
     pub custom_host: Option<String>,
+    /// Set where the body has no value.
+    pub default_params: Arc<Map<String, Value>>,
     /// Set last, beats the body.
-    pub override_params: Map<String, Value>,
+    pub override_params: Arc<Map<String, Value>>,
+    /// Removed after that.
+    pub drop_params: Arc<Vec<DropPath>>,
+    /// Attempts after the first.
+    pub retry: Option<Arc<Retry>>,
+    /// What of the answers is kept.
+    pub cache: Option<Arc<Cache>>,
     /// Milliseconds from sending to the head of the answer.
     pub request_timeout: Option<u64>,
+    /// The client's headers that are passed on, in lower case.
+    pub forward_headers: Arc<Vec<String>>,
     /// False turns Portkey's strict OpenAI compliance off.
     pub strict_open_ai_compliance: Option<bool>,
-    /// Vendor-specific credential fields (`azure_resource_name`, …).
-    pub options: BTreeMap<String, String>,
+    /// Whether the client's headers or model name the provider.
+    pub passthrough: bool,
     /// Guardrails and mutators around it.
     pub hooks: Arc<Hooks>,
 }
@@ -56,8 +217,59 @@ impl Plan {
     /// # Errors
     /// [`ConfigError`] with the JSON path and what is accepted.
     pub fn parse(json: &str) -> Result<Self, ConfigError> {
+        if json.len() > LONGEST {
+            let message = format!("is too long; at most {LONGEST} bytes are accepted");
+            return Err(ConfigError { path: String::new(), message });
+        }
         let value: Value = serde_json::from_str(json)
             .map_err(|error| ConfigError { path: String::new(), message: format!("not JSON: {error}") })?;
         crate::read::plan(&value)
+    }
+
+    /// Makes the plan of a request without a config: one target, about which nothing is said.
+    #[must_use]
+    pub fn bare() -> Self {
+        let path = "config".to_owned();
+        let target = Target { path: path.clone(), ..Target::default() };
+        let strategy = Strategy::Leaf(Arc::new(target));
+        Self {
+            root: Node { path, name: None, strategy, children: Vec::new(), breaker: None },
+            notes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn new(root: Node, notes: Vec<Note>) -> Self {
+        Self { root, notes }
+    }
+
+    /// Returns the node where the walk begins.
+    #[must_use]
+    pub fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// Returns what has no effect, or another one than with Portkey.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// Returns all targets, in the order they are written; at least one.
+    #[must_use]
+    pub fn targets(&self) -> Vec<&Arc<Target>> {
+        let mut targets = Vec::new();
+        self.root.collect(&mut targets);
+        targets
+    }
+}
+
+impl Node {
+    fn collect<'a>(&'a self, targets: &mut Vec<&'a Arc<Target>>) {
+        if let Strategy::Leaf(target) = &self.strategy {
+            targets.push(target);
+        }
+        for child in &self.children {
+            child.collect(targets);
+        }
     }
 }

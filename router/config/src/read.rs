@@ -1,167 +1,195 @@
-//! From JSON to plan: walks down to the one target, inheriting on the way.
+//! From JSON to plan: walks down the tree, inheriting on the way.
 
-use serde_json::{Map, Value};
-
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::hooks;
-use crate::members::{Members, join, refused};
-use crate::plan::{ConfigError, Plan, Target};
+use serde_json::Value;
 
-const MODES: [&str; 4] = ["single", "loadbalance", "fallback", "conditional"];
-/// Deep enough for any hand-written config, shallow enough for any stack.
-const DEPTH: usize = 64;
+use crate::inherit::{Inherited, Reading};
+use crate::members::{Members, join, snake};
+use crate::plan::{ConfigError, Node, Note, Plan, Secret, Strategy, Target};
+use crate::strategy::{self, Mode};
+
+/// Deep enough for any config a person writes, shallow enough for any stack.
+const DEPTH: usize = 50;
+/// Portkey's own cap, of a conditional's targets; here it holds for a whole config.
+const MOST_TARGETS: usize = 1_000;
+
+/// Members of a node, without the vendors' own.
+const KNOWN: [&str; 29] = [
+    "strategy",
+    "targets",
+    "name",
+    "id",
+    "weight",
+    "provider",
+    "api_key",
+    "virtual_key",
+    "passthrough",
+    "cache",
+    "retry",
+    "request_timeout",
+    "custom_host",
+    "forward_headers",
+    "strict_open_ai_compliance",
+    "override_params",
+    "default_params",
+    "drop_params",
+    "before_request_hooks",
+    "after_request_hooks",
+    "input_guardrails",
+    "output_guardrails",
+    "input_mutators",
+    "output_mutators",
+    "options",
+    "on_status_codes",
+    "prompt_id",
+    "sensitive_headers",
+    "fetch_integrated_models",
+];
+/// Known, but nothing follows from them.
+const IDLE: [&str; 4] = ["on_status_codes", "prompt_id", "sensitive_headers", "fetch_integrated_models"];
+/// How vendors' own members begin.
+const VENDORS: [&str; 15] = [
+    "anthropic_",
+    "api_version",
+    "aws_",
+    "azure_",
+    "cortex_",
+    "deployment_id",
+    "fireworks_",
+    "huggingface_",
+    "mistral_",
+    "openai_",
+    "oracle_",
+    "resource_name",
+    "snowflake_",
+    "vertex_",
+    "workers_ai_",
+];
 
 pub(crate) fn plan(value: &Value) -> Result<Plan, ConfigError> {
-    let mut target = Target { path: "config".to_owned(), ..Target::default() };
-    let mut node = value;
-    let mut path = String::new();
-    for _ in 0..DEPTH {
-        let Some(object) = node.as_object() else {
-            return Err(refused(&path, "a JSON object is expected"));
-        };
-        inherit(&mut target, object, &path)?;
-        let mode = mode(object, &path)?;
-        match member(object, &["targets"]) {
-            None if mode.is_some() => return Err(refused(&join(&path, "targets"), "is missing")),
-            None => return Ok(Plan { target }),
-            Some(Value::Array(targets)) => {
-                let at = join(&path, "targets");
-                match (targets.as_slice(), mode) {
-                    ([], _) => return Err(refused(&at, "is empty; at least one target is needed")),
-                    ([only], _) => node = only,
-                    ([first, ..], Some("single")) => node = first,
-                    _ => {
-                        return Err(refused(
-                            &at,
-                            "strategies over several targets are not available in this version",
-                        ));
-                    }
-                }
-                path = format!("{at}[0]");
-                target.path = format!("config.{path}");
-            }
-            Some(_) => return Err(refused(&join(&path, "targets"), "an array is expected")),
-        }
-    }
-    Err(refused(&path, "is nested too deeply"))
+    let mut reading = Reading::default();
+    let root = node(value, "", 0, &Inherited::default(), &mut reading)?;
+    Ok(Plan::new(root, reading.notes))
 }
 
-fn mode<'a>(object: &'a Map<String, Value>, path: &str) -> Result<Option<&'a str>, ConfigError> {
-    let Some(strategy) = member(object, &["strategy"]) else { return Ok(None) };
-    let at = join(path, "strategy.mode");
-    let Some(mode) = strategy.get("mode").and_then(Value::as_str) else {
-        return Err(refused(&at, &format!("is missing; one of {} is expected", MODES.join(", "))));
+fn node(
+    value: &Value,
+    path: &str,
+    depth: usize,
+    parent: &Inherited,
+    reading: &mut Reading,
+) -> Result<Node, ConfigError> {
+    let members = Members::of(value, path)?;
+    if depth >= DEPTH {
+        return Err(crate::members::refused(
+            path,
+            &format!("is nested too deeply; {DEPTH} levels are accepted"),
+        ));
+    }
+    if members.get("options").is_some() {
+        let message =
+            "This version of config is not supported in this route. Please migrate to the latest version";
+        return Err(members.wrong("options", message));
+    }
+    let mut inherited = parent.at(&members, reading)?;
+    note_unknown(&members, reading);
+    let place = if path.is_empty() { "config".to_owned() } else { join("config", path) };
+    let name = members.text("name")?;
+    let strategy_object = members.object("strategy")?;
+    let strategy_path = members.at("strategy");
+    let strategy = strategy_object.map(|object| Members { object, path: &strategy_path });
+    let mode = strategy.as_ref().map(strategy::mode).transpose()?;
+    let Some(targets) = members.list("targets", "targets")? else {
+        if mode.is_some() {
+            return Err(members.wrong("targets", "is missing; a strategy chooses from a list of targets"));
+        }
+        reading.targets += 1;
+        if reading.targets > MOST_TARGETS {
+            return Err(crate::members::refused(
+                path,
+                &format!("at most {MOST_TARGETS} targets are accepted"),
+            ));
+        }
+        let breaker = inherited.breaker.clone();
+        let target = leaf(&members, place.clone(), inherited)?;
+        let strategy = Strategy::Leaf(Arc::new(target));
+        return Ok(Node { path: place, name, strategy, children: Vec::new(), breaker });
     };
-    match mode {
-        "load-balance" => Ok(Some("loadbalance")),
-        known if MODES.contains(&known) => Ok(Some(known)),
-        _ => Err(refused(&at, &format!("\"{mode}\" is unknown; one of {} is expected", MODES.join(", ")))),
+    let at = members.at("targets");
+    if targets.is_empty() {
+        return Err(crate::members::refused(&at, "is empty; at least one target is needed"));
     }
+    if mode.is_none() && targets.len() > 1 {
+        return Err(members.wrong("strategy", "is missing; it says how to choose from several targets"));
+    }
+    for lost in ["provider", "virtual_key", "api_key"] {
+        if members.get(lost).is_some() {
+            reading
+                .notes
+                .push(Note::new(&members.at(lost), "has no effect beside targets; it is not inherited"));
+        }
+    }
+    match (mode, strategy.as_ref().map(strategy::breaker).transpose()?.flatten()) {
+        (Some(Mode::Conditional), _) => inherited.breaker = None,
+        (_, Some(breaker)) => inherited.breaker = Some(Arc::new(breaker)),
+        _ => {}
+    }
+    let child = |(index, value)| node(value, &format!("{at}[{index}]"), depth + 1, &inherited, reading);
+    let children = targets.iter().enumerate().map(child).collect::<Result<Vec<_>, _>>()?;
+    let strategy = match (mode, &strategy) {
+        (Some(mode), Some(members)) => strategy::read(members, mode, &children, targets, &at, reading)?,
+        _ => Strategy::Single,
+    };
+    Ok(Node { path: place, name, strategy, children, breaker: inherited.breaker })
 }
 
-fn inherit(target: &mut Target, object: &Map<String, Value>, path: &str) -> Result<(), ConfigError> {
-    // Credentials belong to the node that names them, everything else goes down to the children.
-    target.provider = text(object, &["provider"], path)?;
-    target.api_key = text(object, &["api_key", "apiKey"], path)?;
-    target.virtual_key = text(object, &["virtual_key", "virtualKey"], path)?;
-    if let Some(host) = text(object, &["custom_host", "customHost"], path)? {
-        target.custom_host = Some(host);
-    }
-    match member(object, &["override_params", "overrideParams"]) {
-        None | Some(Value::Null) => {}
-        Some(Value::Object(overrides)) => target.override_params.extend(overrides.clone()),
-        Some(_) => return Err(refused(&join(path, "override_params"), "an object is expected")),
-    }
-    match member(object, &["request_timeout", "requestTimeout"]) {
-        None | Some(Value::Null) => {}
-        Some(value) => match value.as_u64() {
-            Some(ms) if ms > 0 => target.request_timeout = Some(ms),
-            _ => {
-                return Err(refused(
-                    &join(path, "request_timeout"),
-                    "a positive number of milliseconds is expected",
-                ));
-            }
-        },
-    }
-    if let Some(strict) = member(object, &["strict_open_ai_compliance", "strictOpenAiCompliance"]) {
-        target.strict_open_ai_compliance = strict.as_bool();
-    }
-    let written = hooks::read(&Members { object, path })?;
-    if written.before.is_some() || written.after.is_some() {
-        let mut hooks = (*target.hooks).clone();
-        if let Some((before, saved)) = written.before {
-            (hooks.before, hooks.saved.0) = (before, saved);
+fn leaf(members: &Members<'_>, path: String, inherited: Inherited) -> Result<Target, ConfigError> {
+    let mut options = BTreeMap::new();
+    for (name, value) in members.object {
+        let name = snake(name);
+        if !VENDORS.iter().any(|vendor| name.starts_with(vendor)) {
+            continue;
         }
-        if let Some((after, saved)) = written.after {
-            (hooks.after, hooks.saved.1) = (after, saved);
-        }
-        target.hooks = Arc::new(hooks);
+        let text = match value {
+            Value::Null => continue,
+            Value::String(text) => text.clone(),
+            // A service account is an object; vendors' code reads it from its JSON text.
+            other => other.to_string(),
+        };
+        options.insert(name, Secret::new(text));
     }
-    for (name, value) in object {
-        let vendor_field =
-            ["azure_", "openai_", "anthropic_", "aws_", "vertex_", "workers_ai_", "huggingface_"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix));
-        if let Some(value) = value.as_str().filter(|_| vendor_field) {
-            target.options.insert(name.clone(), value.to_owned());
-        }
-    }
-    Ok(())
+    Ok(Target {
+        path,
+        provider: members.text("provider")?,
+        virtual_key: members.text("virtual_key")?,
+        api_key: members.text("api_key")?.map(Secret::new),
+        options,
+        custom_host: inherited.custom_host,
+        default_params: inherited.default_params,
+        override_params: inherited.override_params,
+        drop_params: inherited.drop_params,
+        retry: inherited.retry,
+        cache: inherited.cache,
+        request_timeout: inherited.request_timeout,
+        forward_headers: inherited.forward_headers,
+        strict_open_ai_compliance: inherited.strict,
+        passthrough: members.flag("passthrough")?.unwrap_or(false),
+        hooks: inherited.hooks,
+    })
 }
 
-fn member<'a>(object: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
-    names.iter().find_map(|name| object.get(*name))
-}
-
-fn text(object: &Map<String, Value>, names: &[&str], path: &str) -> Result<Option<String>, ConfigError> {
-    match member(object, names) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(refused(&join(path, names[0]), "a string is expected")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_target_inherits_from_its_parents() {
-        let plan = Plan::parse(
-            r#"{"strategy":{"mode":"fallback"},"override_params":{"a":1,"b":1},
-                "targets":[{"provider":"@x","override_params":{"b":2}}]}"#,
-        )
-        .unwrap();
-        assert_eq!(plan.target.path, "config.targets[0]");
-        assert_eq!(plan.target.provider.as_deref(), Some("@x"));
-        assert_eq!(serde_json::to_string(&plan.target.override_params).unwrap(), r#"{"a":1,"b":2}"#);
-    }
-
-    #[test]
-    fn mistakes_are_named_by_path() {
-        for (json, part) in [
-            ("[]", "a JSON object"),
-            ("{", "not JSON"),
-            (r#"{"strategy":{"mode":"x"}}"#, "strategy.mode: \"x\" is unknown"),
-            (r#"{"strategy":{"mode":"single"}}"#, "targets: is missing"),
-            (r#"{"strategy":{"mode":"single"},"targets":[]}"#, "targets: is empty"),
-            (r#"{"strategy":{"mode":"fallback"},"targets":[{},{}]}"#, "targets: strategies over several"),
-            (r#"{"targets":[{"provider":1}]}"#, "targets[0].provider: a string"),
-            (r#"{"request_timeout":-1}"#, "request_timeout: a positive"),
-        ] {
-            let error = Plan::parse(json).unwrap_err().to_string();
-            assert!(error.contains(part), "{json}: {error}");
-        }
-    }
-
-    #[test]
-    fn endless_nesting_is_refused() {
-        let mut json = "{}".to_owned();
-        for _ in 0..100 {
-            json = format!(r#"{{"targets":[{json}]}}"#);
-        }
-        assert!(Plan::parse(&json).is_err());
+fn note_unknown(members: &Members<'_>, reading: &mut Reading) {
+    for name in members.object.keys() {
+        let snake = snake(name);
+        let message = if IDLE.contains(&snake.as_str()) {
+            "is accepted and has no effect"
+        } else if KNOWN.contains(&snake.as_str()) || VENDORS.iter().any(|vendor| snake.starts_with(vendor)) {
+            continue;
+        } else {
+            "is not known and has no effect"
+        };
+        reading.notes.push(Note::new(&members.at(name), message));
     }
 }

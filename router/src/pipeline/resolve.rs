@@ -62,7 +62,8 @@ pub(super) fn resolve(
         },
         _ => target.request_timeout,
     };
-    let overriding = target.override_params.remove("model");
+    let mut overrides = (*target.override_params).clone();
+    let overriding = overrides.remove("model");
     let wanted = overriding.as_ref().and_then(Value::as_str).or(body_model);
     let (slug, model) = split_model(wanted);
     let named = target.provider.as_deref().or(target.virtual_key.as_deref());
@@ -75,7 +76,7 @@ pub(super) fn resolve(
     Ok(Route {
         provider,
         model: model.unwrap_or_default().to_owned(),
-        overrides: target.override_params,
+        overrides,
         timeout: timeout.map(Duration::from_millis),
         strict,
         option_index: target.path,
@@ -115,7 +116,10 @@ fn target(gateway: &Gateway, key: &KeyRecord, header: Option<&str>) -> Result<Ta
         };
         invalid("x-portkey-config", &message)
     })?;
-    Ok(plan.target)
+    match plan.targets().as_slice() {
+        [only] => Ok((***only).clone()),
+        _ => Err(invalid("x-portkey-config", "several targets can't be walked yet")),
+    }
 }
 
 /// A vendor's name in place of a slug: the client's own credentials if it may bring some, else the provider that is
@@ -133,7 +137,8 @@ fn by_vendor(
         }
         return Err(invalid("x-portkey-provider", "Invalid provider passed"));
     };
-    let api_key = target.api_key.clone().or_else(|| request.vendor_key.clone());
+    let api_key =
+        target.api_key.as_ref().map(|key| key.expose().to_owned()).or_else(|| request.vendor_key.clone());
     let header_host = request.headers.get("x-portkey-custom-host").and_then(|value| value.to_str().ok());
     let host = header_host.map(str::to_owned).or_else(|| target.custom_host.clone());
     if api_key.is_none() && host.is_none() {
@@ -158,7 +163,9 @@ fn by_vendor(
         trusted = is_trusted(&gateway.settings().trusted_hosts, host);
         check_base_url(host, trusted).map_err(|_| invalid("x-portkey-custom-host", "Invalid custom host"))?;
     }
-    let mut options = target.options.clone();
+    let own = target.options.iter();
+    let mut options: std::collections::BTreeMap<String, String> =
+        own.map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
     for (name, value) in &request.headers {
         if let (Some(name), Ok(value)) = (name.as_str().strip_prefix("x-portkey-"), value.to_str()) {
             options.entry(name.replace('-', "_")).or_insert_with(|| value.to_owned());
