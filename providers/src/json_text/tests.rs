@@ -162,6 +162,7 @@ fn what_is_no_json_is_masked_as_plain_text() {
 #[test]
 fn strings_behind_an_error_are_still_shown_decoded() {
     assert_eq!(without(r#"{a: "\u0073ecret"}"#, "secret", "*"), r#"{a: "*"}"#);
+    assert_eq!(without(r#"{a: "xy" b}"#, "y\" b", "*"), r#"{a: "x*}"#);
     assert_eq!(view(&[r#"'x' "\n" \n"#]).decoded(), "'x' \"\n\" \\n");
 }
 
