@@ -31,6 +31,7 @@ pub mod codec;
 pub mod error;
 pub mod event;
 pub mod fields;
+pub mod json_text;
 pub mod look;
 pub mod provider;
 pub mod registry;

@@ -89,6 +89,14 @@ fn odd_calls_are_shown_as_far_as_they_go() {
 }
 
 #[test]
+fn a_list_of_token_ids_is_one_prompt() {
+    let shown = |input: Value| messages_view(Endpoint::Embeddings, &json!({"input": input})).len();
+    assert_eq!(shown(json!([1, 2])), 1);
+    assert_eq!(shown(json!([[1, 2], [3]])), 2);
+    assert_eq!(shown(json!(["a", "b", "c"])), 3);
+}
+
+#[test]
 fn params_are_all_but_the_messages() {
     let body = json!({"model": "m", "messages": [1], "system": "s", "a\"b": {"x": [1.5]}, "tools": []});
     let params: Value = serde_json::from_str(&params_json(&body)).unwrap();
