@@ -46,4 +46,4 @@ pub use answer::{AnswerSlot, of_answer, replace_in_answer};
 pub use replace::{ReplaceError, replace, replace_all};
 pub use request::of_request;
 pub use slot::{Slot, TextKind};
-pub use view::{MessageView, ToolCallView, messages_view, params_json};
+pub use view::{MessageView, ToolCallView, message_count, messages_view, params_json};

@@ -52,6 +52,12 @@ pub fn messages_view(endpoint: Endpoint, body: &Value) -> Vec<MessageView> {
     views.collect()
 }
 
+/// Returns how many messages a request has.
+#[must_use]
+pub fn message_count(endpoint: Endpoint, body: &Value) -> usize {
+    units(endpoint, body).len()
+}
+
 /// Returns the body's members other than its messages, as a JSON object.
 #[must_use]
 pub fn params_json(body: &Value) -> String {

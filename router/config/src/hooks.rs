@@ -96,6 +96,14 @@ pub struct Hooks {
 /// Hooks of one side, and ids of saved guardrails.
 type Side = (Vec<Hook>, Vec<String>);
 
+impl Hooks {
+    /// Returns whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty() && self.saved.0.is_empty() && self.saved.1.is_empty()
+    }
+}
+
 /// Hooks as one node writes them; `None` where it writes none of a side.
 #[derive(Default)]
 pub(crate) struct Written {

@@ -43,6 +43,8 @@ async fn answered(
     let credentials = head::credentials(request);
     let key = pipeline::authenticate(gateway, credentials.key).await?;
     let headers = head::routing(request);
+    // Only configs name guardrails, and only they are shown other headers.
+    let guarded = key.record().config.is_some() || headers.contains_key("x-portkey-config");
     let metadata = head::metadata(request, &headers, &key.record());
     let within = Duration::from_millis(settings.timeouts.body_ms);
     let bytes = body::read(request, payload, settings.limits.body_bytes, within).await?;
@@ -73,6 +75,7 @@ async fn answered(
         started,
         started_at_ms: clock::unix_ms(),
         headers,
+        plain_headers: if guarded { head::plain(request) } else { Vec::new() },
         vendor_key: credentials.vendor.map(str::to_owned),
         body,
     };

@@ -289,6 +289,12 @@ impl Decoded {
         Some(Step::Failed { error: Box::new(error), frames: out.split().freeze() })
     }
 
+    fn unreadable(&mut self, error: &EventStreamError<Infallible>) -> Step {
+        let error = super::attempt::unreachable(format!("The provider's stream can't be read: {error}"));
+        let frames = self.error_frames(&error.body(), None);
+        Step::Failed { error: Box::new(error), frames }
+    }
+
     /// Judges what was received of an answer that breaks off here, and returns what may still leave before the error.
     ///
     /// # Errors
@@ -300,14 +306,6 @@ impl Decoded {
         match self.guarded(progress, &mut out, true).await {
             Some(denied) => Err(denied),
             None => Ok(out.freeze()),
-        }
-    }
-
-    /// Writes the results of guards before the request, where they are shown.
-    pub(super) fn prelude(&self) -> Bytes {
-        match (self.shows, &self.guard) {
-            (Some(named), Some(guard)) if guard.results().has_before() => results_frame(guard.results(), true, named),
-            _ => Bytes::new(),
         }
     }
 

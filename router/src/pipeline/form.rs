@@ -84,13 +84,27 @@ impl<'a> Form<'a> {
     /// Returns the body with another model name.
     #[must_use]
     pub(super) fn with_model(&self, model: &str) -> Vec<u8> {
-        let Some(part) = self.parts.iter().find(|part| part.name == "model" && !part.is_file) else {
-            return self.body.to_vec();
-        };
+        self.with_texts(&[("model", model.to_owned())])
+    }
+
+    /// Returns the texts that people wrote into the form.
+    pub(super) fn texts(&self) -> Vec<(&'static str, String)> {
+        let text = |name: &'static str| Some((name, self.text(name)?.to_owned()));
+        ["prompt"].into_iter().filter_map(text).collect()
+    }
+
+    /// Returns the body with other values in some fields.
+    #[must_use]
+    pub(super) fn with_texts(&self, texts: &[(&'static str, String)]) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.body.len());
-        body.extend_from_slice(&self.body[..part.start]);
-        body.extend_from_slice(model.as_bytes());
-        body.extend_from_slice(&self.body[part.start + part.value.len()..]);
+        let mut done = 0;
+        for part in self.parts.iter().filter(|part| !part.is_file) {
+            let Some((_, text)) = texts.iter().find(|(name, _)| *name == part.name) else { continue };
+            body.extend_from_slice(&self.body[done..part.start]);
+            body.extend_from_slice(text.as_bytes());
+            done = part.start + part.value.len();
+        }
+        body.extend_from_slice(&self.body[done..]);
         body
     }
 }

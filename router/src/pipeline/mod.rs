@@ -10,6 +10,7 @@ mod encode;
 mod estimate;
 mod form;
 mod frames;
+mod guard;
 mod meter;
 mod passthrough;
 mod request;
@@ -38,6 +39,7 @@ use admit::{Demand, admit, limit_refusal};
 use decoded::Decoded;
 use encode::{Payload, encode, unsupported};
 use form::Form;
+use guard::{Guards, HookResults, Scene, StreamGuard};
 use meter::Meter;
 use passthrough::Passthrough;
 use resolve::{Route, resolve};
@@ -74,18 +76,43 @@ pub async fn serve(
             for (name, value) in &route.overrides {
                 fields.set_raw(name, value.to_string());
             }
-            let shape = shape::of_json(request.endpoint, &fields).map_err(unread)?;
-            run(gateway, client, caller, &request, &route, &Payload::Json(&fields), &shape).await
+            let mut shape = shape::of_json(request.endpoint, &fields).map_err(unread)?;
+            // Before anything is estimated: what a guard makes of the request is what is paid.
+            let guards = guards(gateway, caller, &request, &route, &shape).await.map_err(unread)?;
+            let judged = match &guards {
+                Some(guards) => guards.before(&fields.to_vec()).await,
+                None => Ok(Default::default()),
+            };
+            let (results, changed) =
+                judged.map_err(|error| guard_refused(gateway, caller, &request, &route, &shape, error))?;
+            let changed = changed.map(|body| body.to_string());
+            if let Some(changed) = &changed {
+                fields = Fields::parse(changed.as_bytes()).map_err(|error| unread(not_json(&error)))?;
+                shape = shape::of_json(request.endpoint, &fields).map_err(unread)?;
+            }
+            let judged = (guards.as_ref(), results);
+            run(gateway, client, caller, &request, &route, &Payload::Json(&fields), &shape, judged).await
         }
         Body::Form { content_type, bytes } => {
             let form = Form::parse(content_type, bytes).map_err(unread)?;
             let shape = shape::of_form(request.endpoint, &form).map_err(unread)?;
             let route = resolve(gateway, &record, &request, shape.model.as_deref()).map_err(unread)?;
-            run(gateway, client, caller, &request, &route, &Payload::Form(&form), &shape).await
+            let guards = guards(gateway, caller, &request, &route, &shape).await.map_err(unread)?;
+            let judged = match &guards {
+                Some(guards) => guards.before_form(&form.texts()).await,
+                None => Ok(Default::default()),
+            };
+            let (results, changes) =
+                judged.map_err(|error| guard_refused(gateway, caller, &request, &route, &shape, error))?;
+            let changed = form.with_texts(&changes);
+            let form = if changes.is_empty() { form } else { Form::parse(content_type, &changed).map_err(unread)? };
+            let judged = (guards.as_ref(), results);
+            run(gateway, client, caller, &request, &route, &Payload::Form(&form), &shape, judged).await
         }
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "one request's values, nothing to group")]
 async fn run(
     gateway: &Arc<Gateway>,
     client: &Client,
@@ -94,6 +121,7 @@ async fn run(
     route: &Route,
     payload: &Payload<'_>,
     shape: &Shape,
+    judged: (Option<&Guards>, HookResults),
 ) -> Result<Answer, GatewayError> {
     let mut row = row(caller, request, shape);
     let refused = |error: GatewayError, row: LogRow| {
@@ -106,6 +134,13 @@ async fn run(
     let lane = vendor.lane(request.endpoint, &route.model);
     if lane.is_none() && request.endpoint != Endpoint::CountTokens {
         return Err(refused(unsupported(request.endpoint, vendor.slug()), row));
+    }
+    if shape.stream
+        && judged.0.is_some_and(Guards::judge_answers)
+        && matches!(request.endpoint, Endpoint::Transcriptions | Endpoint::Translations)
+    {
+        let message = "the config's guardrails can't judge a streamed transcript; ask without stream";
+        return Err(refused(GatewayError::new(ErrorKind::Invalid, message).at("stream"), row));
     }
     let demand = Demand {
         endpoint: request.endpoint,
@@ -176,7 +211,7 @@ async fn run(
             return Err(error);
         }
     };
-    answer(gateway, request, payload, route, lane, shape, response, settlement, about).await
+    answer(gateway, request, payload, route, lane, shape, response, settlement, about, judged).await
 }
 
 #[expect(clippy::too_many_arguments, reason = "the second half of run(): the same values, nothing to group")]
@@ -190,6 +225,7 @@ async fn answer(
     mut response: Response<Incoming>,
     mut settlement: Settlement,
     about: About,
+    (guards, results): (Option<&Guards>, HookResults),
 ) -> Result<Answer, GatewayError> {
     let settings = gateway.settings();
     let idle = Duration::from_millis(settings.timeouts.idle_ms);
@@ -228,11 +264,11 @@ async fn answer(
             options: &options,
             asked,
         };
-        let (content_type, body) =
-            whole(response, &to, (settings.limits.answer_bytes, idle), &mut settlement).await?;
+        let limits = (settings.limits.answer_bytes, idle);
+        let whole = whole(response, &to, limits, &mut settlement, guards, results).await?;
         let mut headers = headers;
-        headers.push(("content-type".to_owned(), content_type));
-        return Ok(Answer { status, headers, about, body: AnswerBody::Whole(body) });
+        headers.push(("content-type".to_owned(), whole.content_type));
+        return Ok(Answer { status: whole.status, headers, about, body: AnswerBody::Whole(whole.bytes) });
     }
     let meter = Meter::new(vendor, settlement.is_metered());
     let first_event = route.timeout.unwrap_or(Duration::from_millis(settings.timeouts.first_event_ms));
@@ -245,9 +281,73 @@ async fn answer(
         _ => "text/event-stream; charset=utf-8".to_owned(),
     };
     headers.push(("content-type".to_owned(), content_type));
-    let stream_lane = stream_lane(request.endpoint, lane, vendor, shape.n, options);
-    let stream = AnswerStream::open(response.into_body(), stream_lane, meter, patience, settlement).await?;
+    // Portkey's status of a failed hook; of those after the request nothing is known yet.
+    let status = if results.failed() { 246 } else { status };
+    // Results are no chunk of OpenAI's: only clients that asked for more than that see them.
+    let named = request.endpoint == Endpoint::Messages;
+    let shows = (!route.strict && request.endpoint.wire().is_some()).then_some(named);
+    let prelude = match shows {
+        Some(named) if results.has_before() => guard::results_frame(&results, true, named),
+        _ => bytes::Bytes::new(),
+    };
+    let guard = match guards.filter(|guards| guards.judge_answers() && status_is_judged(&response)) {
+        Some(guards) => {
+            let in_order = matches!(request.endpoint, Endpoint::Messages | Endpoint::Responses);
+            let guard = guards.stream(in_order, results).await;
+            let mode = if guard.is_held() { "held" } else { "windows" };
+            headers.push(("x-tidegate-guardrail-stream".to_owned(), mode.to_owned()));
+            Some(Box::new(guard))
+        }
+        None => None,
+    };
+    let stream_lane = stream_lane(request.endpoint, lane, vendor, shape.n, options, (guard, shows));
+    let stream =
+        AnswerStream::open(response.into_body(), stream_lane, meter, patience, settlement, prelude).await?;
     Ok(Answer { status, headers, about, body: AnswerBody::Stream(Box::new(stream)) })
+}
+
+/// Guards judge a 200 only, as Portkey's do.
+fn status_is_judged(response: &Response<Incoming>) -> bool {
+    response.status() == http::StatusCode::OK
+}
+
+/// Binds the hooks around a target, if there are any.
+async fn guards(
+    gateway: &Gateway,
+    caller: &Caller,
+    request: &Request,
+    route: &Route,
+    shape: &Shape,
+) -> Result<Option<Guards>, GatewayError> {
+    if route.hooks.is_empty() {
+        return Ok(None);
+    }
+    let scene = Scene {
+        endpoint: request.endpoint,
+        model: route.model.clone(),
+        provider: route.provider.record().slug.clone(),
+        metadata: caller.metadata.clone(),
+        user: shape.user.clone(),
+        stream: shape.stream,
+        headers: request.plain_headers.clone(),
+    };
+    Guards::bind(gateway, &route.hooks, scene).await.map(Some)
+}
+
+/// Logs a request that a guard refused.
+fn guard_refused(
+    gateway: &Gateway,
+    caller: &Caller,
+    request: &Request,
+    route: &Route,
+    shape: &Shape,
+    error: GatewayError,
+) -> GatewayError {
+    let mut row = row(caller, request, shape);
+    row.provider.clone_from(&route.provider.record().slug);
+    row.model.clone_from(&route.model);
+    log_refusal(gateway, request, row, &error);
+    error
 }
 
 fn stream_lane(
@@ -256,16 +356,23 @@ fn stream_lane(
     vendor: &'static str,
     choices: u64,
     options: EncodeOptions,
+    (guard, shows): (Option<Box<StreamGuard>>, Option<bool>),
 ) -> StreamLane {
     let Some((wire, codec)) = endpoint.wire().and_then(|wire| Some((wire, registry::inbound(wire)?))) else {
         return StreamLane::Raw;
     };
-    match lane {
-        Lane::Translate(upstream) => {
+    let upstream = match lane {
+        Lane::Translate(upstream) => Some(upstream),
+        // What guards may change is taken apart and written anew, also where nothing is translated.
+        _ => guard.is_some().then_some(wire),
+    };
+    match upstream {
+        Some(upstream) => {
             let decoder = registry::outbound(upstream).decoder();
-            StreamLane::Decoded(Box::new(Decoded::new(vendor, decoder, codec.encoder(options))))
+            let lane = Decoded::new(vendor, decoder, codec.encoder(options), guard, shows);
+            StreamLane::Decoded(Box::new(lane))
         }
-        _ => {
+        None => {
             let include_usage = options.include_usage;
             let lane = Passthrough::new(wire, vendor, include_usage, choices, codec.encoder(options));
             StreamLane::Passthrough(Box::new(lane))

@@ -27,6 +27,8 @@ pub(super) struct Route {
     pub strict: bool,
     /// Place of the target in the config.
     pub option_index: String,
+    /// Guardrails and mutators around the target.
+    pub hooks: Arc<tidegate_config::Hooks>,
 }
 
 /// Resolves a request's target. Portkey's order: config target, then headers, then the model's slug; see the
@@ -80,6 +82,7 @@ pub(super) fn resolve(
         timeout: timeout.map(Duration::from_millis),
         strict,
         option_index: target.path,
+        hooks: target.hooks,
     })
 }
 

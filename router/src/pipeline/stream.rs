@@ -108,7 +108,7 @@ pub struct AnswerStream {
 pub struct Cut;
 
 impl AnswerStream {
-    /// Reads up to the commit point.
+    /// Reads up to the commit point. `prelude` goes before the answer.
     ///
     /// # Errors
     /// The vendor's error, when it comes before any content; the request is settled then.
@@ -118,6 +118,7 @@ impl AnswerStream {
         meter: Meter,
         patience: Patience,
         settlement: Settlement,
+        prelude: Bytes,
     ) -> Result<Self, GatewayError> {
         let affords = if settlement.is_metered() { settlement.affords() } else { u64::MAX };
         let progress = Progress { meter, affords, usage: None, committed: matches!(lane, Lane::Raw) };
@@ -162,6 +163,7 @@ impl AnswerStream {
             }
         }
         stream.open_until = None;
+        stream.first.insert(0, prelude);
         stream.settlement.first_byte();
         stream.first.reverse();
         Ok(stream)

@@ -26,7 +26,7 @@ pub(super) async fn whole(
     to: &Exchanged<'_>,
     limits: (usize, Duration),
     settlement: &mut Settlement,
-    guards: &Guards,
+    guards: Option<&Guards>,
     mut results: HookResults,
 ) -> Result<Whole, GatewayError> {
     let status = response.status().as_u16();
@@ -171,11 +171,11 @@ impl Exchanged<'_> {
     async fn judge(
         &self,
         read: Read,
-        guards: &Guards,
+        guards: Option<&Guards>,
         results: &mut HookResults,
     ) -> Result<(String, Bytes), GatewayError> {
         let mut bytes = read.bytes;
-        if guards.judge_answers() {
+        if let Some(guards) = guards.filter(|guards| guards.judge_answers()) {
             bytes = match self.endpoint.wire() {
                 Some(wire) => self.judge_call(wire, bytes, read.answer, guards, results).await?,
                 None => self.judge_transcript(bytes, &read.content_type, guards, results).await?,

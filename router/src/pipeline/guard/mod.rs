@@ -20,7 +20,6 @@ mod stream;
 mod watcher;
 
 pub(super) use after::Outcome;
-pub(super) use before::FormTexts;
 pub(super) use results::HookResults;
 pub(super) use scene::Scene;
 pub(super) use stream::StreamGuard;
@@ -41,7 +40,7 @@ const DENIED: &str = "The guardrail checks defined in the config failed. You can
 pub(super) struct Guards {
     before: Side,
     after: Arc<Side>,
-    /// Hooks that only inform.
+    /// Hooks that only inform, of both sides.
     informing: (Arc<Side>, Arc<Side>),
     scene: Arc<Scene>,
 }
@@ -67,7 +66,7 @@ impl Guards {
             .collect();
         let set = gateway.plugins.ready(&wanted).await;
         let tenant: Arc<str> = "default".into();
-        let by_default = gateway.settings().fail_on_error;
+        let by_default = false;
         let mut before = Side::bind(before, &set, &tenant, by_default);
         let mut after = Side::bind(after, &set, &tenant, by_default);
         let informing = (Arc::new(before.split_asynchronous()), Arc::new(after.split_asynchronous()));
@@ -85,7 +84,7 @@ impl Guards {
     }
 
     /// Returns whether requests must be judged.
-    fn judge_requests(&self) -> bool {
+    pub(super) fn judge_requests(&self) -> bool {
         !self.before.is_empty() || !self.informing.0.is_empty()
     }
 

@@ -9,6 +9,7 @@ use tidegate_providers::{Endpoint, texts};
 use super::side::Side;
 
 /// A request, as far as plugins may ever see it.
+#[derive(Debug)]
 pub(in crate::pipeline) struct Scene {
     /// The endpoint.
     pub(in crate::pipeline) endpoint: Endpoint,

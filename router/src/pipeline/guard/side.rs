@@ -72,10 +72,10 @@ impl BoundCheck {
     /// Binds a configured check to its plugin.
     pub(super) fn bind(call: &tidegate_config::CheckCall, set: &PluginSet, fail_on_error: bool) -> Self {
         let (plugin, name) = call.id.split_once('.').unwrap_or(("default", &call.id));
-        let plugin = set.get(plugin).filter(|plugin| plugin.check_info(name).is_some());
+        let plugin = set.get(plugin).filter(|plugin| plugin.check_info(name).is_some()).cloned();
         let limits = call.limits.as_ref().and_then(|wanted| {
             let plugin = plugin.as_ref()?;
-            Some(tightened(plugin.limits(), wanted))
+            Some(tightened(&plugin.limits(), wanted))
         });
         Self {
             id: call.id.clone(),
