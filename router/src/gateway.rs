@@ -14,6 +14,7 @@ use crate::actors::ledger::LedgerHandle;
 use crate::actors::shards::Shards;
 use crate::models::ModelLists;
 use crate::money::PriceDesk;
+use crate::plugins::{self, Plugins};
 use crate::provision::{self, Printed};
 use crate::secret::{MasterKey, SecretError};
 use crate::settings::Settings;
@@ -60,6 +61,8 @@ pub struct Gateway {
     pub shards: Shards,
     /// Which models providers offer.
     pub models: ModelLists,
+    /// Plugins.
+    pub plugins: Plugins,
     master: MasterKey,
     /// Held for life; the system gives it back when the process ends, however it ends.
     _lock: File,
@@ -137,7 +140,16 @@ impl Gateway {
             &shards.of("ledger"),
         )?;
         let prices = PriceDesk::new(load_prices(&settings.data));
+        let options = plugins::Options {
+            data: settings.data.join("plugins"),
+            powers: Arc::new(tidegate_plugin_host::NoPowers),
+            declared: settings.declared_plugins.clone(),
+            bundled: &plugins::BUNDLED,
+        };
+        let plugins = Plugins::start(options, &shards);
+        plugins.note_scanned();
         let gateway = Arc::new(Self {
+            plugins,
             book: AddressBook::new(Box::new(store), shards.clone()),
             settings: ArcSwap::from_pointee(settings),
             found: ArcSwap::default(),

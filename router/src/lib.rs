@@ -14,6 +14,7 @@ pub mod limits;
 pub mod models;
 pub mod money;
 pub mod pipeline;
+pub mod plugins;
 pub mod provision;
 pub mod secret;
 pub mod server;

@@ -9,6 +9,7 @@ pub mod key;
 pub mod ledger;
 mod owner;
 pub mod permit;
+pub mod plugins;
 pub mod provider;
 pub mod shards;
 

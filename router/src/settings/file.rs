@@ -6,6 +6,8 @@ use serde::Deserialize;
 use tidegate_store::Window;
 use toml::Spanned;
 
+use super::plugins::{GuardrailSettings, GuardrailsSettings, PluginSettings};
+
 /// `tidegate.toml`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,6 +28,9 @@ pub(super) struct File {
     pub(super) provider: Vec<Spanned<ProviderSettings>>,
     pub(super) key: Vec<Spanned<KeySettings>>,
     pub(super) config: Vec<Spanned<ConfigSettings>>,
+    pub(super) plugin: Vec<Spanned<PluginSettings>>,
+    pub(super) guardrail: Vec<Spanned<GuardrailSettings>>,
+    pub(super) guardrails: GuardrailsSettings,
 }
 
 /// What happens to a model without a price on a key with a money budget.

@@ -13,6 +13,7 @@ use super::file::{
     TimeoutSettings, Unpriced,
 };
 use super::place::{line_of, name_at, place_of, with_suggestion};
+use super::plugins::{self, DeclaredPlugin};
 use super::values::{self, Secret, resolve_secret};
 
 /// Why settings were refused.
@@ -75,6 +76,12 @@ pub struct Settings {
     pub budgets: Vec<BudgetRecord>,
     /// Declared configs by id, as JSON text.
     pub configs: BTreeMap<String, String>,
+    /// What is declared about plugins, by their id.
+    pub declared_plugins: BTreeMap<String, DeclaredPlugin>,
+    /// Declared guardrails by id, as JSON text.
+    pub guardrails: BTreeMap<String, String>,
+    /// Whether a check that breaks down counts as failed, where its guardrail does not say.
+    pub fail_on_error: bool,
 }
 
 /// A key of the settings file.
@@ -159,6 +166,24 @@ impl Settings {
             }
             keys.push(key(declared, &configs, &mut budgets, environment).map_err(refuse)?);
         }
+        let mut declared_plugins = BTreeMap::new();
+        for entry in &file.plugin {
+            let refuse = |message: String| at(Some(place_of(text, entry.span().start, &message)), message);
+            let declared = entry.get_ref();
+            let plugin = plugins::plugin(declared, environment).map_err(refuse)?;
+            if declared_plugins.insert(declared.id.clone(), plugin).is_some() {
+                return Err(refuse(format!("plugin.id: \"{}\" is declared twice", declared.id)));
+            }
+        }
+        let mut guardrails = BTreeMap::new();
+        for entry in &file.guardrail {
+            let refuse = |message: String| at(Some(place_of(text, entry.span().start, &message)), message);
+            let declared = entry.get_ref();
+            plugins::check_guardrail(declared).map_err(refuse)?;
+            if guardrails.insert(declared.id.clone(), declared.json.clone()).is_some() {
+                return Err(refuse(format!("guardrail.id: \"{}\" is declared twice", declared.id)));
+            }
+        }
         let admin_key = match &file.admin_key {
             Some(reference) => Some(
                 resolve_secret(reference.get_ref(), environment)
@@ -184,6 +209,9 @@ impl Settings {
             keys,
             budgets,
             configs,
+            declared_plugins,
+            guardrails,
+            fail_on_error: file.guardrails.fail_on_error,
         })
     }
 }

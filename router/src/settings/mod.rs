@@ -3,6 +3,7 @@
 mod file;
 mod load;
 mod place;
+mod plugins;
 mod values;
 
 pub use file::{
@@ -11,4 +12,5 @@ pub use file::{
 };
 pub(crate) use load::check_slug;
 pub use load::{Durability, Settings, SettingsError};
+pub use plugins::{DeclaredPlugin, GuardrailSettings, GuardrailsSettings, PluginLimits, PluginSettings};
 pub use values::{Secret, resolve_secret};
