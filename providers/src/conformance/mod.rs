@@ -19,6 +19,7 @@ mod expected;
 mod fixtures;
 mod matrix;
 mod requests;
+mod rounds;
 mod seen;
 mod sse;
 mod told;

@@ -217,7 +217,7 @@ fn an_empty_stream_is_still_a_response() {
     assert_eq!(types(&frames), ["response.created", "response.in_progress", "response.completed"]);
 }
 
-fn any_json() -> impl Strategy<Value = Value> {
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
     // Words of the wire, so that the shapes get past the first checks.
     let word = prop::sample::select(vec![
         "type",

@@ -30,6 +30,10 @@ mod track;
 mod write;
 
 #[cfg(test)]
+mod decode_laws;
+#[cfg(test)]
+mod decode_tests;
+#[cfg(test)]
 mod laws;
 
 pub(crate) use snapshot::{error_of_event, error_of_response};
