@@ -8,7 +8,7 @@ use crate::error::UpstreamError;
 use crate::provider::Wire;
 use crate::text::Text;
 use crate::usage::Usage;
-use crate::{anthropic, openai};
+use crate::{anthropic, openai, responses};
 
 /// What one SSE frame says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -92,14 +92,14 @@ pub fn frame(wire: Wire, data: &str, text: &mut dyn FnMut(&str)) -> Seen {
         return Seen { end: true, ..Seen::default() };
     }
     match wire {
-        Wire::Chat | Wire::Completions => chat(data, text),
+        Wire::Chat | Wire::Completions => chat(wire, data, text),
         Wire::Messages => messages(data, text),
-        Wire::Responses => responses(data, text),
+        Wire::Responses => response(data, text),
         Wire::Gemini => Seen::default(),
     }
 }
 
-fn chat(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
+fn chat(wire: Wire, data: &str, text: &mut dyn FnMut(&str)) -> Seen {
     let mut seen = Seen::default();
     let Ok(frame) = serde_json::from_str::<ChatFrame<'_>>(data) else {
         // Odd members may still be an error object.
@@ -126,9 +126,11 @@ fn chat(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
             seen.finished = true;
             seen.finishes += 1;
         }
-        if let Some(piece) = choice.text.filter(|piece| !piece.0.is_empty()) {
-            seen.content = true;
+        // Some vendors repeat there what a chat delta says.
+        if let Some(piece) = choice.text.filter(|_| wire == Wire::Completions) {
+            seen.content |= !piece.0.is_empty();
             text(&piece.0);
+            continue;
         }
         let Some(delta) = choice.delta else { continue };
         // Some servers say a thought under two names at once.
@@ -255,7 +257,9 @@ struct Begun<'a> {
 /// Passes on what a block or item begins with: the name of a call, and text where the vendor sends some at once.
 fn begun(raw: Option<&RawValue>, text: &mut dyn FnMut(&str)) {
     let Some(begun) = raw.and_then(|raw| serde_json::from_str::<Begun<'_>>(raw.get()).ok()) else { return };
-    let called = begun.r#type.is_some_and(|kind| matches!(&*kind.0, "tool_use" | "function_call"));
+    let called = begun
+        .r#type
+        .is_some_and(|kind| matches!(&*kind.0, "tool_use" | "function_call" | "custom_tool_call"));
     for piece in [begun.name.filter(|_| called), begun.text, begun.thinking].into_iter().flatten() {
         text(&piece.0);
     }
@@ -312,7 +316,7 @@ fn messages(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
     seen
 }
 
-fn responses(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
+fn response(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
     #[derive(Deserialize)]
     struct Response<'a> {
         #[serde(borrow, default)]
@@ -331,14 +335,16 @@ fn responses(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
             seen.end = true;
             let usage = response.as_ref().and_then(|response| response.usage);
             seen.usage = usage.and_then(usage_in);
-            if kind == "response.failed" {
-                let error = response.and_then(|response| response.error).map_or("{}", RawValue::get);
-                seen.error = error_in(Wire::Responses, &format!("{{\"error\":{error}}}"));
+            let error = response.and_then(|response| response.error);
+            if error.is_some() || kind == "response.failed" {
+                let error = error.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+                seen.error = Some(responses::error_of_response(&error));
             } else {
                 seen.content = true;
             }
         }
-        "error" => seen.error = error_in(Wire::Responses, data),
+        // Errors of proxies have no type.
+        "error" | "" => seen.error = error_in(Wire::Responses, data),
         _ if kind.ends_with(".delta") => {
             seen.content = true;
             pieces(frame.delta, text);
@@ -364,6 +370,7 @@ fn error_in(wire: Wire, data: &str) -> Option<UpstreamError> {
     let value = Value::Object(value);
     Some(match wire {
         Wire::Messages if nested => anthropic::error_inside_stream(&value),
+        Wire::Responses => responses::error_of_event(value),
         _ => openai::error_inside_answer(&value),
     })
 }

@@ -35,12 +35,14 @@ pub fn inbound(wire: Wire) -> Option<&'static dyn Inbound> {
     }
 }
 
-/// Returns the vendor's face of a wire. Wires that only clients speak are read as OpenAI chat, whose errors and
-/// usage they share.
+/// Returns the vendor's face of a wire. No lane translates to legacy completions and responses; their answers and
+/// streams are read, their `write_call` writes a chat body.
 #[must_use]
 pub fn outbound(wire: Wire) -> &'static dyn Outbound {
     match wire {
-        Wire::Chat | Wire::Completions | Wire::Responses => &ChatCodec,
+        Wire::Chat => &ChatCodec,
+        Wire::Completions => &CompletionsCodec,
+        Wire::Responses => &ResponsesCodec,
         Wire::Messages => &MessagesCodec,
         Wire::Gemini => &GeminiCodec,
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::provider::{Endpoint, Lane, Provider, Wire};
 use crate::registry;
 
-/// The folder of the wire that only clients speak.
-pub(super) const CLIENTS_WIRE: &str = "responses";
+/// The folders of wires that no vendor answers chats in.
+const WIRES: [(&str, Wire); 2] = [("completions", Wire::Completions), ("responses", Wire::Responses)];
 
 /// One file.
 pub(super) struct Fixture {
@@ -25,7 +25,8 @@ impl Fixture {
 
     /// Returns the wire that the file is written in.
     pub(super) fn wire(&self) -> Wire {
-        registry::find(&self.folder).map_or(Wire::Responses, wire_of)
+        let own = WIRES.iter().find(|(folder, _)| *folder == self.folder).map(|(_, wire)| *wire);
+        own.or_else(|| registry::find(&self.folder).map(wire_of)).unwrap()
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -69,9 +70,9 @@ pub(super) fn all() -> Vec<Fixture> {
     found
 }
 
-/// Returns the streams of wires that vendors speak, whole and broken ones.
+/// Returns the streams, whole and broken ones.
 pub(super) fn streams() -> Vec<Fixture> {
-    all().into_iter().filter(|file| file.is_stream() && file.folder != CLIENTS_WIRE).collect()
+    all().into_iter().filter(Fixture::is_stream).collect()
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -91,7 +92,8 @@ fn every_file_is_named_by_the_convention() {
             || file.error_status().is_some()
             || (file.name.starts_with("stream_") && file.is_stream());
         assert!(known, "{} is read by no test of the suite", file.path());
-        let at_home = file.folder == CLIENTS_WIRE || registry::find(&file.folder).is_some();
+        let of_wire = WIRES.iter().any(|(folder, _)| *folder == file.folder);
+        let at_home = of_wire || registry::find(&file.folder).is_some();
         assert!(at_home, "{} is in a folder of no vendor", file.path());
     }
 }

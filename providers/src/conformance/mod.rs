@@ -1,6 +1,6 @@
 //! One suite over every vendor and every wire; it finds vendors in the registry and payloads in `fixtures/`.
 //!
-//! A vendor's folder is named after its slug; `responses` holds the payloads of a wire that only clients speak.
+//! A vendor's folder is named after its slug; `completions` and `responses` are named after the wire.
 //! Names say what a file is:
 //!
 //! - `request.json`: a body as the vendor takes it
@@ -19,6 +19,7 @@ mod expected;
 mod fixtures;
 mod matrix;
 mod requests;
+mod rounds;
 mod seen;
 mod sse;
 mod told;

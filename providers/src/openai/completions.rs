@@ -1,21 +1,25 @@
-//! Legacy completions as chat calls: the prompt becomes one user message.
+//! Legacy completions as chat calls: the prompt becomes one user message, the text of an answer its only part.
 //!
 //! Refuses what a chat model can't do: several prompts, token ids, a suffix, an echo, `best_of`.
 
+use http::HeaderMap;
 use serde_json::Value;
 
+use super::chat::ChatCodec;
 use super::completions_encoder::CompletionsEncoder;
-use super::errors::error_to_openai;
+use super::decoder::ChatDecoder;
+use super::errors::{error_from_body, error_to_openai};
 use super::json::{Object, Path, bool_member, count_member, object, present, str_member};
+use super::read_answer::answer_from_completion;
 use super::read_call::{others, sampling};
 use super::write_answer::{head, put_usage};
 use crate::answer::{Answer, Choice};
 use crate::call::{ChatCall, Message, Part, Role};
-use crate::codec::{EncodeOptions, Encoder, Inbound};
-use crate::error::{ErrorBody, InvalidCall};
+use crate::codec::{Decoder, EncodeOptions, Encoder, Inbound, Outbound};
+use crate::error::{ErrorBody, InvalidCall, UpstreamError};
 use crate::event::{FinishKind, FinishReason};
 
-/// The codec of [`Wire::Completions`](crate::Wire::Completions), towards clients only.
+/// The codec of [`Wire::Completions`](crate::Wire::Completions).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CompletionsCodec;
 
@@ -79,6 +83,25 @@ impl Inbound for CompletionsCodec {
 
     fn write_error(&self, error: &ErrorBody) -> Value {
         error_to_openai(error)
+    }
+}
+
+impl Outbound for CompletionsCodec {
+    /// Writes a chat body: no lane translates to this wire, calls of its own clients go out as they came.
+    fn write_call(&self, call: &ChatCall) -> Result<Value, InvalidCall> {
+        ChatCodec.write_call(call)
+    }
+
+    fn read_answer(&self, body: &[u8]) -> Result<Answer, UpstreamError> {
+        answer_from_completion(body).map_err(|error| *error)
+    }
+
+    fn decoder(&self) -> Box<dyn Decoder> {
+        Box::new(ChatDecoder::of_completions())
+    }
+
+    fn read_error(&self, status: u16, _headers: &HeaderMap, body: &[u8]) -> UpstreamError {
+        error_from_body(status, body)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Streamed chat answer → events.
+//! Streamed chat answer or legacy completion → events.
 //!
 //! Closed on doubt: a chunk that can't be read and a body that ends too early are errors, never a silent end.
 
@@ -32,6 +32,7 @@ struct Chunk {
 #[serde(default)]
 struct ChoiceDelta {
     index: Value,
+    text: Value,
     delta: Option<Delta>,
     finish_reason: Value,
     usage: Value,
@@ -51,9 +52,11 @@ struct Delta {
     function_call: Value,
 }
 
-/// Reads one streamed chat answer.
+/// Reads one streamed chat answer, or one streamed legacy completion: its chunks are the same but for `text`.
 #[derive(Default)]
 pub(super) struct ChatDecoder {
+    /// Whether `text` counts. Some vendors repeat there what a chat delta says.
+    of_completions: bool,
     id: String,
     state: State,
     choices: Vec<ChoiceState>,
@@ -127,6 +130,10 @@ impl Decoder for ChatDecoder {
 }
 
 impl ChatDecoder {
+    pub(super) fn of_completions() -> Self {
+        Self { of_completions: true, ..Self::default() }
+    }
+
     fn fail(&mut self, error: UpstreamError, out: &mut Vec<Event>) {
         self.state = State::Failed;
         out.push(Event::Error(error));
@@ -165,7 +172,10 @@ impl ChatDecoder {
             // Moonshot reports usage inside the choice.
             usage = usage.or_else(|| usage_from(&choice.usage));
             let index = count(&choice.index).and_then(|n| u32::try_from(n).ok()).unwrap_or(position as u32);
-            let delta = choice.delta.take().unwrap_or_default();
+            let mut delta = choice.delta.take().unwrap_or_default();
+            if self.of_completions && choice.text.is_string() {
+                delta.content = choice.text;
+            }
             let finish = choice.finish_reason.as_str().unwrap_or_default();
             let state = choice_state(&mut self.choices, index);
             state.delta(delta, &self.id, out);

@@ -100,6 +100,8 @@ enum BlockDelta<'a> {
 enum BlockKind {
     Text,
     Thinking,
+    /// Thinking whose signature was written; more thinking is a new block.
+    Signed,
     Redacted,
     Tool(u32),
 }
@@ -223,6 +225,8 @@ impl Encoder for ChatEncoder {
             Event::Signature { choice, signature } => {
                 let block = BlockDelta::Signature(signature);
                 self.delta(*choice, Delta::default(), BlockKind::Thinking, Some(block), out);
+                let at = self.open(*choice, out);
+                self.choices[at].block = Some(BlockKind::Signed);
             }
             Event::RedactedReasoning { choice, data } => {
                 let block = BlockDelta::Data(data);

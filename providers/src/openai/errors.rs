@@ -11,11 +11,11 @@ const LONGEST_TEXT: usize = 500;
 /// Status of an answer that can't be read.
 pub(super) const BAD_GATEWAY: u16 = 502;
 
-pub(super) fn bad_gateway(message: impl Into<String>) -> UpstreamError {
+pub(crate) fn bad_gateway(message: impl Into<String>) -> UpstreamError {
     UpstreamError { status: BAD_GATEWAY, message: message.into(), kind: None, code: None, param: None }
 }
 
-pub(super) fn error_from_body(status: u16, body: &[u8]) -> UpstreamError {
+pub(crate) fn error_from_body(status: u16, body: &[u8]) -> UpstreamError {
     if let Ok(value) = serde_json::from_slice::<Value>(body) {
         return error_from_value(status, &value);
     }
@@ -140,7 +140,7 @@ fn page_title(text: &str) -> Option<&str> {
     (!title.is_empty()).then_some(title)
 }
 
-pub(super) fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     match text.char_indices().nth(LONGEST_TEXT) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

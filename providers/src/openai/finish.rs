@@ -7,6 +7,7 @@ pub(super) fn finish_from_word(raw: &str, has_tools: bool) -> FinishReason {
     let kind = match raw {
         "length"
         | "max_tokens"
+        | "max_output_tokens"
         | "model_length"
         | "MAX_TOKENS"
         | "LENGTH"

@@ -152,7 +152,7 @@ pub(super) fn integer_member(object: &Object, name: &str, at: &Path<'_>) -> Resu
 }
 
 /// Reads a count; JavaScript and Lua clients write whole numbers as `5.0`.
-pub(super) fn count(value: &Value) -> Option<u64> {
+pub(crate) fn count(value: &Value) -> Option<u64> {
     /// Above this, a float no longer holds every whole number.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     value.as_u64().or_else(|| {
@@ -162,7 +162,7 @@ pub(super) fn count(value: &Value) -> Option<u64> {
 }
 
 /// Returns JSON text of a value that some send as text already and others as an object.
-pub(super) fn json_text(value: &Value) -> String {
+pub(crate) fn json_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

@@ -2,7 +2,8 @@
 //!
 //! [`ChatCodec`] is the wire that most vendors and clients speak: it reads every request shape that clients send
 //! in practice and every answer shape of compatible vendors, and writes only what OpenAI documents.
-//! [`CompletionsCodec`] reads legacy completions as chat calls of one user message. Both are pure; they refuse,
+//! [`CompletionsCodec`] reads legacy completions as chat calls of one user message, and their answers as choices of
+//! nothing but text. Both are pure; they refuse,
 //! with the JSON path, what they can't carry over without changing its meaning.
 //!
 //! ```
@@ -37,7 +38,8 @@ mod write_messages;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use errors::error_inside_answer;
+pub(crate) use errors::{bad_gateway, error_from_body, error_inside_answer, shorten};
+pub(crate) use json::{count, json_text};
 pub(crate) use usage::usage_from;
 
 pub use chat::ChatCodec;

@@ -1,4 +1,4 @@
-//! Whole chat answer → [`Answer`].
+//! Whole chat answer or legacy completion → [`Answer`].
 
 use serde_json::Value;
 
@@ -13,6 +13,14 @@ use crate::call::Part;
 use crate::error::UpstreamError;
 
 pub(super) fn answer_from_chat(body: &[u8]) -> Result<Answer, Box<UpstreamError>> {
+    answer_from(body, chat_choice)
+}
+
+pub(super) fn answer_from_completion(body: &[u8]) -> Result<Answer, Box<UpstreamError>> {
+    answer_from(body, text_choice)
+}
+
+fn answer_from(body: &[u8], choice: fn(&Value) -> Choice) -> Result<Answer, Box<UpstreamError>> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| bad_gateway(format!("the answer is not JSON ({error})")))?;
     let Some(choices) = value.get("choices").and_then(Value::as_array) else {
@@ -38,7 +46,20 @@ pub(super) fn answer_from_chat(body: &[u8]) -> Result<Answer, Box<UpstreamError>
     Ok(answer)
 }
 
-fn choice(entry: &Value) -> Choice {
+/// Reads a choice of nothing but text. Its log probabilities have a shape of their own, which no one here can read.
+fn text_choice(entry: &Value) -> Choice {
+    match entry.get("text").and_then(Value::as_str) {
+        Some(text) => {
+            let parts = if text.is_empty() { Vec::new() } else { vec![Part::text(text)] };
+            let finish = entry.get("finish_reason").and_then(Value::as_str);
+            Choice { parts, finish: finish.map(|word| finish_from_word(word, false)), logprobs: None }
+        }
+        // Some servers answer every prompt as a chat.
+        None => chat_choice(entry),
+    }
+}
+
+fn chat_choice(entry: &Value) -> Choice {
     let parts = match entry.get("message") {
         Some(Value::Object(message)) => parts(message),
         _ => Vec::new(),

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 /// untouched. The mark tells our own from another vendor's when it returns.
 const SIGNATURE_MARK: &str = "tidegate.signature:";
 const REDACTED_MARK: &str = "tidegate.redacted:";
+/// What a vendor of this wire encrypted itself carries this mark as a canonical signature, so that it goes out on
+/// this wire as it came: the vendor takes nothing else back.
+const OWN_MARK: &str = "responses.encrypted:";
 
 /// How far an item or a response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -138,7 +141,10 @@ pub(super) enum Sealed<'a> {
 }
 
 pub(super) fn seal_signature(signature: &str) -> String {
-    format!("{SIGNATURE_MARK}{signature}")
+    match signature.strip_prefix(OWN_MARK) {
+        Some(own) => own.to_owned(),
+        None => format!("{SIGNATURE_MARK}{signature}"),
+    }
 }
 
 pub(super) fn seal_redacted(data: &str) -> String {
@@ -151,9 +157,35 @@ pub(super) fn unseal(content: &str) -> Option<Sealed<'_>> {
     signature.or_else(|| content.strip_prefix(REDACTED_MARK).map(Sealed::Redacted))
 }
 
+/// What a vendor's `encrypted_content` is to the canonical model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    Signature(String),
+    Redacted(String),
+}
+
+/// Opens a vendor's `encrypted_content`, whoever wrote it; another gateway of this kind may be the vendor.
+pub(super) fn open_vendors(content: &str) -> Option<Opened> {
+    match unseal(content) {
+        _ if content.is_empty() => None,
+        Some(Sealed::Signature(signature)) => Some(Opened::Signature(signature.to_owned())),
+        Some(Sealed::Redacted(data)) => Some(Opened::Redacted(data.to_owned())),
+        None => Some(Opened::Signature(format!("{OWN_MARK}{content}"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_vendor_encrypted_goes_out_as_it_came() {
+        let Some(Opened::Signature(signature)) = open_vendors("gAAAAAB:x") else { panic!("no signature") };
+        assert_eq!(seal_signature(&signature), "gAAAAAB:x");
+        assert_eq!(open_vendors(&seal_signature("s")), Some(Opened::Signature("s".into())));
+        assert_eq!(open_vendors(&seal_redacted("d")), Some(Opened::Redacted("d".into())));
+        assert_eq!(open_vendors(""), None);
+    }
 
     #[test]
     fn what_is_sealed_can_be_opened() {

@@ -103,8 +103,14 @@ fn an_answer_can_be_sent_back_as_input() {
     assert_eq!(call.messages.len(), 1);
     let wanted = [
         Part::Thinking { text: "Look it up.".into(), signature: Some("sig".into()) },
-        Part::text("High tide is at:"),
-        Part::ToolCall { id: "call_1".into(), name: "tide".into(), arguments: "{}".into(), signature: None },
+        Part::text("High tide"),
+        Part::Refusal { text: "No.".into() },
+        Part::ToolCall {
+            id: "call_0".into(),
+            name: "tide".into(),
+            arguments: r#"{"port":"Brest"}"#.into(),
+            signature: None,
+        },
     ];
     assert_eq!(call.messages[0].parts, wanted);
 }
@@ -211,7 +217,7 @@ fn an_empty_stream_is_still_a_response() {
     assert_eq!(types(&frames), ["response.created", "response.in_progress", "response.completed"]);
 }
 
-fn any_json() -> impl Strategy<Value = Value> {
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
     // Words of the wire, so that the shapes get past the first checks.
     let word = prop::sample::select(vec![
         "type",

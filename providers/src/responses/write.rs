@@ -99,19 +99,26 @@ mod tests {
         response_from_answer(&answer, &EncodeOptions::default())
     }
 
+    fn call(arguments: &str) -> Part {
+        let (id, name) = ("call_0".into(), "tide".into());
+        Part::ToolCall { id, name, arguments: arguments.into(), signature: None }
+    }
+
+    #[test]
+    fn no_arguments_are_an_empty_object() {
+        let response = written(vec![call("")], FinishKind::ToolCalls);
+        assert_eq!(response["output"][0]["arguments"], "{}");
+    }
+
     #[test]
     fn a_whole_answer_matches_the_fixture() {
         let response = written(
             vec![
                 Part::Thinking { text: "Look it up.".into(), signature: Some("sig".into()) },
-                Part::text("High tide "),
-                Part::text("is at:"),
-                Part::ToolCall {
-                    id: "call_1".into(),
-                    name: "tide".into(),
-                    arguments: String::new(),
-                    signature: None,
-                },
+                Part::text("High "),
+                Part::text("tide"),
+                Part::Refusal { text: "No.".into() },
+                call(r#"{"port":"Brest"}"#),
             ],
             FinishKind::ToolCalls,
         );

@@ -82,17 +82,21 @@ fn thoughts_are_reasoning_content_and_blocks_when_lax() {
         start(),
         Event::Reasoning { choice: 0, text: "hm".into() },
         Event::Signature { choice: 0, signature: "s".into() },
+        Event::Reasoning { choice: 0, text: "so".into() },
         Event::RedactedReasoning { choice: 0, data: "x".into() },
         text("Hi"),
     ];
     let strict = deltas(true, &events);
-    assert_eq!(strict[1..], [json!({"reasoning_content": "hm"}), json!({"content": "Hi"})]);
+    let thoughts = [json!({"reasoning_content": "hm"}), json!({"reasoning_content": "so"})];
+    assert_eq!(strict[1..3], thoughts);
+    assert_eq!(strict[3..], [json!({"content": "Hi"})]);
     let block = |index: u32, delta: Value| json!([{"index": index, "delta": delta}]);
     let wanted = [
         json!({"reasoning_content": "hm", "content_blocks": block(0, json!({"thinking": "hm"}))}),
         json!({"content_blocks": block(0, json!({"signature": "s"}))}),
-        json!({"content_blocks": block(1, json!({"data": "x"}))}),
-        json!({"content": "Hi", "content_blocks": block(2, json!({"text": "Hi"}))}),
+        json!({"reasoning_content": "so", "content_blocks": block(1, json!({"thinking": "so"}))}),
+        json!({"content_blocks": block(2, json!({"data": "x"}))}),
+        json!({"content": "Hi", "content_blocks": block(3, json!({"text": "Hi"}))}),
     ];
     assert_eq!(deltas(false, &events)[1..], wanted);
 }
