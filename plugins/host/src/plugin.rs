@@ -78,6 +78,12 @@ impl Plugin {
         }
     }
 
+    /// Returns what a call may cost at most.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Returns what the plugin says of itself.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {

@@ -102,6 +102,30 @@ impl Hooks {
     pub fn is_empty(&self) -> bool {
         self.before.is_empty() && self.after.is_empty() && self.saved.0.is_empty() && self.saved.1.is_empty()
     }
+
+    /// Reads a saved guardrail: a hook object, a shorthand object, or a list of either. It serves both sides.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the JSON path and what is accepted.
+    pub fn parse(json: &str) -> Result<Self, ConfigError> {
+        let value: Value =
+            serde_json::from_str(json).map_err(|error| refused("", &format!("not JSON: {error}")))?;
+        let list = match value {
+            Value::Array(list) => list,
+            one => vec![one],
+        };
+        let mut hooks = Self::default();
+        for (at, value) in list.iter().enumerate() {
+            let path = format!("[{at}]");
+            let read = |word: &str| match value.get("checks") {
+                Some(_) => hook(value, &path, word),
+                None => shorthand(value, &path, word, HookKind::Guardrail),
+            };
+            hooks.before.push(read("input")?);
+            hooks.after.push(read("output")?);
+        }
+        Ok(hooks)
+    }
 }
 
 /// Hooks as one node writes them; `None` where it writes none of a side.

@@ -31,6 +31,7 @@ use tidegate_config::{Hook, Hooks};
 
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
+use crate::settings::Settings;
 
 /// What Portkey says when a guardrail denies.
 const DENIED: &str = "The guardrail checks defined in the config failed. You can find more information in the \
@@ -48,16 +49,9 @@ pub(super) struct Guards {
 impl Guards {
     /// Binds a target's hooks. Waits where plugins are still being loaded.
     pub(super) async fn bind(gateway: &Gateway, hooks: &Hooks, scene: Scene) -> Result<Self, GatewayError> {
-        let saved = |ids: &[String], own: &[Hook], side| -> Result<Vec<Hook>, GatewayError> {
-            let mut all = Vec::new();
-            for id in ids {
-                all.extend(gateway.saved_guardrail(id, side)?);
-            }
-            all.extend(own.iter().cloned());
-            Ok(all)
-        };
-        let before = saved(&hooks.saved.0, &hooks.before, "input")?;
-        let after = saved(&hooks.saved.1, &hooks.after, "output")?;
+        let settings = gateway.settings();
+        let before = saved(&settings, &hooks.saved.0, &hooks.before, true)?;
+        let after = saved(&settings, &hooks.saved.1, &hooks.after, false)?;
         let wanted: Vec<&str> = before
             .iter()
             .chain(&after)
@@ -66,7 +60,7 @@ impl Guards {
             .collect();
         let set = gateway.plugins.ready(&wanted).await;
         let tenant: Arc<str> = "default".into();
-        let by_default = false;
+        let by_default = settings.fail_on_error;
         let mut before = Side::bind(before, &set, &tenant, by_default);
         let mut after = Side::bind(after, &set, &tenant, by_default);
         let informing = (Arc::new(before.split_asynchronous()), Arc::new(after.split_asynchronous()));
@@ -92,6 +86,21 @@ impl Guards {
     pub(super) async fn stream(&self, in_order: bool, before: HookResults) -> StreamGuard {
         StreamGuard::new(self.after.clone(), self.informing.1.clone(), self.scene.clone(), in_order, before).await
     }
+}
+
+/// Puts saved guardrails before a side's own hooks.
+fn saved(settings: &Settings, ids: &[String], own: &[Hook], before: bool) -> Result<Vec<Hook>, GatewayError> {
+    let invalid = |message| GatewayError::new(ErrorKind::Invalid, message).at("x-portkey-config");
+    let mut all = Vec::new();
+    for id in ids {
+        let Some(json) = settings.guardrails.get(id) else {
+            return Err(invalid(format!("Following guardrails are not valid: {id}")));
+        };
+        let hooks = Hooks::parse(json).map_err(|error| invalid(format!("Guardrail {id}: {error}")))?;
+        all.extend(if before { hooks.before } else { hooks.after });
+    }
+    all.extend(own.iter().cloned());
+    Ok(all)
 }
 
 /// Makes the error of a denied request or answer.

@@ -75,7 +75,7 @@ impl BoundCheck {
         let plugin = set.get(plugin).filter(|plugin| plugin.check_info(name).is_some()).cloned();
         let limits = call.limits.as_ref().and_then(|wanted| {
             let plugin = plugin.as_ref()?;
-            Some(tightened(&plugin.limits(), wanted))
+            Some(tightened(plugin.limits(), wanted))
         });
         Self {
             id: call.id.clone(),
