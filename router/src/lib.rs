@@ -15,6 +15,7 @@ pub mod models;
 pub mod money;
 pub mod pipeline;
 pub mod provision;
+pub mod routing;
 pub mod secret;
 pub mod server;
 pub mod settings;
