@@ -102,6 +102,19 @@ pub struct GatewayError {
     pub views: Vec<RateView>,
     /// The vendor's own error.
     pub upstream: Option<Box<UpstreamFailure>>,
+    /// The target that was tried last, where one was.
+    pub walked: Option<Box<Walked>>,
+}
+
+/// Which target a failed request came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walked {
+    /// Vendor's Portkey name.
+    pub provider: Option<&'static str>,
+    /// Place of the target in the config.
+    pub option_index: String,
+    /// Retries made; -1 when they were used up or the vendor's wait was too long.
+    pub retries: i32,
 }
 
 /// A vendor's error answer.
@@ -128,6 +141,7 @@ impl GatewayError {
             retry_after: None,
             views: Vec::new(),
             upstream: None,
+            walked: None,
         }
     }
 

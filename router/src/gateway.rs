@@ -15,6 +15,7 @@ use crate::actors::shards::Shards;
 use crate::models::ModelLists;
 use crate::money::PriceDesk;
 use crate::provision::{self, Printed};
+use crate::routing::plans::Plans;
 use crate::secret::{MasterKey, SecretError};
 use crate::settings::Settings;
 
@@ -58,6 +59,8 @@ pub struct Gateway {
     pub prices: PriceDesk,
     /// Control threads.
     pub shards: Shards,
+    /// Configs that were read before.
+    pub plans: Plans,
     /// Which models providers offer.
     pub models: ModelLists,
     master: MasterKey,
@@ -144,6 +147,7 @@ impl Gateway {
             ledger,
             prices,
             shards,
+            plans: Plans::default(),
             models: ModelLists::default(),
             master,
             _lock: lock,
