@@ -108,6 +108,19 @@ pub struct GatewayError {
     pub upstream: Option<Box<UpstreamFailure>>,
     /// What guardrails said, shown beside the error.
     pub hook_results: Option<Box<Value>>,
+    /// The target that was tried last, where one was.
+    pub walked: Option<Box<Walked>>,
+}
+
+/// Which target a failed request came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walked {
+    /// Vendor's Portkey name.
+    pub provider: Option<&'static str>,
+    /// Place of the target in the config.
+    pub option_index: String,
+    /// Retries made; -1 when they were used up or the vendor's wait was too long.
+    pub retries: i32,
 }
 
 /// A vendor's error answer.
@@ -135,6 +148,7 @@ impl GatewayError {
             views: Vec::new(),
             upstream: None,
             hook_results: None,
+            walked: None,
         }
     }
 

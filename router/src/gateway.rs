@@ -16,6 +16,7 @@ use crate::models::ModelLists;
 use crate::money::PriceDesk;
 use crate::plugins::{self, Plugins};
 use crate::provision::{self, Printed};
+use crate::routing::plans::Plans;
 use crate::secret::{MasterKey, SecretError};
 use crate::settings::Settings;
 
@@ -59,6 +60,8 @@ pub struct Gateway {
     pub prices: PriceDesk,
     /// Control threads.
     pub shards: Shards,
+    /// Configs that were read before.
+    pub plans: Plans,
     /// Which models providers offer.
     pub models: ModelLists,
     /// Plugins.
@@ -156,6 +159,7 @@ impl Gateway {
             ledger,
             prices,
             shards,
+            plans: Plans::default(),
             models: ModelLists::default(),
             master,
             _lock: lock,

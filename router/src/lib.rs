@@ -16,6 +16,7 @@ pub mod money;
 pub mod pipeline;
 pub mod plugins;
 pub mod provision;
+pub mod routing;
 pub mod secret;
 pub mod server;
 pub mod settings;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tidegate_config::{CacheMode, Plan, Strategy, Target};
 
+#[expect(clippy::panic, reason = "a test's own helper")]
 fn plan(config: Value) -> Plan {
     Plan::parse(&config.to_string()).unwrap_or_else(|error| panic!("{config}: {error}"))
 }

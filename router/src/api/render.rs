@@ -36,7 +36,7 @@ pub(super) fn answer(request: &HttpRequest, worker: &Worker, trace_id: &str, ans
     }
     append(&mut response, "x-portkey-last-used-option-index", &answer.about.option_index);
     append(&mut response, "x-portkey-cache-status", "DISABLED");
-    append(&mut response, "x-portkey-retry-attempt-count", "0");
+    append(&mut response, "x-portkey-retry-attempt-count", &answer.about.retries.to_string());
     append(&mut response, "x-portkey-trace-id", trace_id);
     let mut response = match answer.body {
         AnswerBody::Whole(bytes) => response.body(bytes),
@@ -69,7 +69,17 @@ pub(super) fn error(
         for (name, value) in &failure.headers {
             append(&mut response, name, value);
         }
-        append(&mut response, "x-portkey-provider", failure.provider);
+        if error.walked.is_none() {
+            append(&mut response, "x-portkey-provider", failure.provider);
+        }
+    }
+    if let Some(walked) = &error.walked {
+        if let Some(provider) = walked.provider {
+            append(&mut response, "x-portkey-provider", provider);
+        }
+        append(&mut response, "x-portkey-last-used-option-index", &walked.option_index);
+        append(&mut response, "x-portkey-cache-status", "DISABLED");
+        append(&mut response, "x-portkey-retry-attempt-count", &walked.retries.to_string());
     }
     if let Some(wait) = error.retry_after {
         // Whole seconds (RFC 9110 10.2.3), never zero: zero invites a storm.

@@ -8,14 +8,16 @@ use tidegate_prices::{NanoUsd, Price, tokens};
 use tidegate_providers::{Endpoint, Fields};
 
 use super::estimate::{self, Input};
+use crate::actors::Unavailable;
 use crate::actors::budget::BudgetHandle;
 use crate::actors::key::{KeyHandle, KeyRefusal, Wish};
 use crate::actors::permit::{Hold, KeyPermit};
 use crate::actors::provider::ProviderHandle;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
-use crate::limits::{Exhausted, RateKind, Refusal};
+use crate::limits::{Exhausted, RateKind, RateView, Refusal, model_allowed};
 use crate::money::Quantities;
+use crate::routing::fallback::Reach;
 use crate::settings::Unpriced;
 
 /// What inference needs.
@@ -56,10 +58,10 @@ pub(super) struct Demand<'a> {
     pub fields: Option<&'a Fields<'a>>,
 }
 
-/// A request was let in.
+/// An attempt was let in.
 pub(super) struct Admission {
-    /// The key's permit.
-    pub permit: KeyPermit,
+    /// The key's tightest limits.
+    pub views: Vec<RateView>,
     /// What its budgets hold.
     pub holds: Vec<Hold>,
     /// The model's price.
@@ -74,22 +76,42 @@ pub(super) struct Admission {
     pub cap: Option<u64>,
 }
 
+/// A refusal, and whether another target could be let in.
+pub(super) struct Refused {
+    /// What the caller is told.
+    pub error: Box<GatewayError>,
+    /// [`Reach::Target`] or [`Reach::Request`].
+    pub reach: Reach,
+}
+
+impl Refused {
+    fn target(error: GatewayError) -> Self {
+        Self { error: Box::new(error), reach: Reach::Target }
+    }
+
+    fn request(error: GatewayError) -> Self {
+        Self { error: Box::new(error), reach: Reach::Request }
+    }
+}
+
 struct Bill {
     input_cost: i64,
     need: i64,
     want: i64,
 }
 
-/// Asks the key, its budgets and the provider's budget, all at once.
+/// Asks the key, its budgets and the provider's budget, all at once. The key is asked once per request: its `permit`
+/// is kept for the attempts to come, also when a budget refuses this one.
 ///
 /// # Errors
-/// The first refusal: 401, 403, 412, 429 or 503. Nothing stays taken.
+/// The first refusal: 401, 403, 412, 429 or 503, and how far it reaches. No hold stays taken.
 pub(super) async fn admit(
     gateway: &Gateway,
     key: &Arc<KeyHandle>,
+    permit: &mut Option<KeyPermit>,
     provider: &Arc<ProviderHandle>,
     demand: &Demand<'_>,
-) -> Result<Admission, GatewayError> {
+) -> Result<Admission, Refused> {
     let record = key.record();
     let price = gateway.prices.price(provider, demand.model);
     let price =
@@ -100,8 +122,10 @@ pub(super) async fn admit(
         );
     let mut budgets = Vec::new();
     for id in record.budget.iter().chain(&provider.record().budget) {
-        let Some(budget) = gateway.book.budget(id).await? else {
-            return Err(GatewayError::new(ErrorKind::Unavailable, format!("budget {id} is not to be found")));
+        let found = gateway.book.budget(id).await.map_err(GatewayError::from).map_err(Refused::request)?;
+        let Some(budget) = found else {
+            let error = GatewayError::new(ErrorKind::Unavailable, format!("budget {id} is not to be found"));
+            return Err(Refused::request(error));
         };
         budgets.push(budget);
     }
@@ -126,10 +150,16 @@ pub(super) async fn admit(
             .unwrap_or(u32::MAX),
     };
     let mut owed = bill(input.bound);
-    let (permit, mut holds) = join(key.admit(wish), reserve(&budgets, &owed)).await;
-    let permit = permit?.map_err(|refusal| {
-        key_refusal(&refusal, key, &format!("@{}/{}", provider.record().slug, demand.model))
+    let (admitted, mut holds) = join(admitted(key, permit.is_some(), wish), reserve(&budgets, &owed)).await;
+    let admitted = admitted.map_err(GatewayError::from).map_err(Refused::request)?.map_err(|refusal| {
+        let error = key_refusal(&refusal, key, &format!("@{}/{}", provider.record().slug, demand.model));
+        // The key may not use this model; another target may have one that it may use.
+        if refusal == KeyRefusal::Model { Refused::target(error) } else { Refused::request(error) }
     })?;
+    if let Some(admitted) = admitted {
+        *permit = Some(admitted);
+    }
+    let views = permit.as_ref().map(|permit| permit.views.clone()).unwrap_or_default();
     if let (Ok(Err(_)), Some(fields)) = (&holds, demand.fields) {
         // The bound did not fit; the exact count may.
         let exact =
@@ -139,12 +169,12 @@ pub(super) async fn admit(
             holds = reserve(&budgets, &owed).await;
         }
     }
-    let holds = match holds? {
+    let holds = match holds.map_err(Refused::request)? {
         Ok(holds) => holds,
         Err((budget, exhausted)) => {
             let mut error = budget_refusal(&budget, &exhausted, Some(owed.need));
-            error.views.clone_from(&permit.views);
-            return Err(error);
+            error.views = views;
+            return Err(Refused::target(error));
         }
     };
     if metered && !holds.is_empty() && !tokens::is_warm() {
@@ -161,7 +191,7 @@ pub(super) async fn admit(
         _ => None,
     };
     Ok(Admission {
-        permit,
+        views,
         holds,
         price,
         likely_input: input.likely,
@@ -171,27 +201,41 @@ pub(super) async fn admit(
     })
 }
 
+/// Asks the key, unless an earlier attempt of the request did; then only the model is another one.
+async fn admitted(
+    key: &Arc<KeyHandle>,
+    already: bool,
+    wish: Wish,
+) -> Result<Result<Option<KeyPermit>, KeyRefusal>, Unavailable> {
+    if !already {
+        return Ok(key.admit(wish).await?.map(Some));
+    }
+    let allowed =
+        wish.model.is_none_or(|(provider, model)| model_allowed(&key.record().models, &provider, &model));
+    Ok(if allowed { Ok(None) } else { Err(KeyRefusal::Model) })
+}
+
 fn check_money(
     gateway: &Gateway,
     provider: &ProviderHandle,
     model: &str,
     priced: bool,
-) -> Result<(), GatewayError> {
+) -> Result<(), Refused> {
     if !gateway.ledger.healthy() {
         let mut error =
             GatewayError::new(ErrorKind::Unavailable, "spend can't be recorded right now; try again");
         error.retry_after = Some(Duration::from_secs(1));
-        return Err(error);
+        return Err(Refused::request(error));
     }
     if !priced && gateway.settings().unpriced == Unpriced::Deny {
-        return Err(GatewayError::new(
+        let error = GatewayError::new(
             ErrorKind::Unpriced,
             format!(
                 "Model {model} has no price at provider {}, and this key has a budget; set prices for it, or unpriced = \"free\"",
                 provider.record().slug
             ),
-        )
-        .at("model"));
+        );
+        return Err(Refused::target(error.at("model")));
     }
     Ok(())
 }
@@ -265,12 +309,12 @@ fn whole(cost: i64) -> Bill {
     Bill { input_cost: cost, need: cost, want: cost }
 }
 
-type Refused = (Arc<BudgetHandle>, Exhausted);
+type Short = (Arc<BudgetHandle>, Exhausted);
 
 async fn reserve(
     budgets: &[Arc<BudgetHandle>],
     bill: &Bill,
-) -> Result<Result<Vec<Hold>, Refused>, GatewayError> {
+) -> Result<Result<Vec<Hold>, Short>, GatewayError> {
     if budgets.is_empty() {
         return Ok(Ok(Vec::new()));
     }

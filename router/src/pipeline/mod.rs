@@ -1,20 +1,23 @@
 //! The way of a request, a file per step. Control never goes back up the line: a refusal leaves by `?`.
 //!
-//! authenticate → resolve → admit → encode → attempt → (peek: the commit point) → stream or whole → settle.
+//! authenticate → resolve → route (per target: admit → encode → attempt) → (peek: the commit point) → stream or whole → settle.
 
 mod admit;
 mod attempt;
 mod authenticate;
 mod decoded;
+mod docket;
 mod encode;
 mod estimate;
 mod form;
 mod frames;
 mod guard;
 mod meter;
+mod params;
 mod passthrough;
 mod request;
 mod resolve;
+mod route;
 mod settle;
 mod shape;
 mod stream;
@@ -37,12 +40,14 @@ pub use stream::{AnswerStream, Cut};
 
 use admit::{Demand, admit, limit_refusal};
 use decoded::Decoded;
+use docket::{Docket, Slot};
 use encode::{Payload, encode, unsupported};
 use form::Form;
-use guard::{Guards, HookResults, Scene, StreamGuard};
+use guard::{Guards, HookResults, StreamGuard};
 use meter::Meter;
 use passthrough::Passthrough;
-use resolve::{Route, resolve};
+use resolve::Route;
+use route::{Asked, Failure, NoPlugins, Trip};
 use settle::{Ending, Settlement};
 use shape::Shape;
 use stream::{Lane as StreamLane, Patience};
@@ -50,6 +55,7 @@ use whole::{Exchanged, whole};
 
 use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
 use crate::gateway::Gateway;
+use crate::routing::fallback::Reach;
 use crate::upstream::Client;
 
 /// Serves an authenticated request.
@@ -67,80 +73,62 @@ pub async fn serve(
         error
     };
     let record = caller.key.record();
+    let (asked, model);
     match &request.body {
         Body::Json(bytes) => {
-            let mut fields = Fields::parse(bytes).map_err(|error| unread(not_json(&error)))?;
-            let model = shape::model(&fields).map_err(unread)?;
-            let route = resolve(gateway, &record, &request, model.as_deref()).map_err(unread)?;
-            // What a config sets is part of the body from here on: it is checked, measured and paid like the rest.
-            for (name, value) in &route.overrides {
-                fields.set_raw(name, value.to_string());
-            }
-            let mut shape = shape::of_json(request.endpoint, &fields).map_err(unread)?;
-            // Before anything is estimated: what a guard makes of the request is what is paid.
-            let guards = guards(gateway, caller, &request, &route, &shape).await.map_err(unread)?;
-            let judged = match &guards {
-                Some(guards) => guards.before(&fields.to_vec()).await,
-                None => Ok(Default::default()),
-            };
-            let (results, changed) =
-                judged.map_err(|error| guard_refused(gateway, caller, &request, &route, &shape, error))?;
-            let changed = changed.map(|body| body.to_string());
-            if let Some(changed) = &changed {
-                fields = Fields::parse(changed.as_bytes()).map_err(|error| unread(not_json(&error)))?;
-                shape = shape::of_json(request.endpoint, &fields).map_err(unread)?;
-            }
-            let judged = (guards.as_ref(), results);
-            run(gateway, client, caller, &request, &route, &Payload::Json(&fields), &shape, judged).await
+            let fields = Fields::parse(bytes).map_err(|error| unread(not_json(&error)))?;
+            model = shape::model(&fields).map_err(unread)?;
+            asked = Asked::Json(fields);
         }
         Body::Form { content_type, bytes } => {
             let form = Form::parse(content_type, bytes).map_err(unread)?;
-            let shape = shape::of_form(request.endpoint, &form).map_err(unread)?;
-            let route = resolve(gateway, &record, &request, shape.model.as_deref()).map_err(unread)?;
-            let guards = guards(gateway, caller, &request, &route, &shape).await.map_err(unread)?;
-            let judged = match &guards {
-                Some(guards) => guards.before_form(&form.texts()).await,
-                None => Ok(Default::default()),
-            };
-            let (results, changes) =
-                judged.map_err(|error| guard_refused(gateway, caller, &request, &route, &shape, error))?;
-            let changed = form.with_texts(&changes);
-            let form = if changes.is_empty() { form } else { Form::parse(content_type, &changed).map_err(unread)? };
-            let judged = (guards.as_ref(), results);
-            run(gateway, client, caller, &request, &route, &Payload::Form(&form), &shape, judged).await
+            model = shape::of_form(request.endpoint, &form).map_err(unread)?.model;
+            asked = Asked::Form(form);
         }
     }
+    let plan = resolve::plan(gateway, &record, &request, model.as_deref()).map_err(unread)?;
+    let row = row(caller, &request, &Shape { model, ..Shape::default() });
+    let docket = Docket::new(gateway.clone(), row, request.started);
+    let pathname = format!("/v1{}", request.endpoint.path());
+    let trip =
+        Trip { gateway, client, caller, request: &request, asked: &asked, pathname, judge: &NoPlugins };
+    trip.walk(&plan, docket).await
 }
 
-#[expect(clippy::too_many_arguments, reason = "one request's values, nothing to group")]
+/// Makes one attempt at one target: the docket comes out of its slot, and goes back when the attempt ends.
 async fn run(
-    gateway: &Arc<Gateway>,
-    client: &Client,
-    caller: &Caller,
-    request: &Request,
+    trip: &Trip<'_>,
     route: &Route,
     payload: &Payload<'_>,
     shape: &Shape,
+    (slot, retry): (&Slot, u32),
     judged: (Option<&Guards>, HookResults),
-) -> Result<Answer, GatewayError> {
-    let mut row = row(caller, request, shape);
-    let refused = |error: GatewayError, row: LogRow| {
-        log_refusal(gateway, request, row, &error);
-        error
+) -> Result<Answer, Failure> {
+    let Trip { gateway, client, caller, request, .. } = *trip;
+    let Some(mut docket) = slot.take() else {
+        return Err(Failure::request(GatewayError::new(ErrorKind::Bug, "the request has ended already")));
     };
-    row.provider.clone_from(&route.provider.record().slug);
-    row.model.clone_from(&route.model);
+    docket.begin(route, retry);
+    docket.describe(shape);
+    let refused = |mut docket: Docket, error: Box<GatewayError>, reach: Reach| {
+        docket.refused(&error);
+        slot.put(docket);
+        Failure { error, reach }
+    };
     let vendor = route.provider.vendor();
     let lane = vendor.lane(request.endpoint, &route.model);
     if lane.is_none() && request.endpoint != Endpoint::CountTokens {
-        return Err(refused(unsupported(request.endpoint, vendor.slug()), row));
+        // Portkey's exception: it stops a fallback.
+        let error = Box::new(unsupported(request.endpoint, vendor.slug()));
+        return Err(refused(docket, error, Reach::Request));
     }
     if shape.stream
         && judged.0.is_some_and(Guards::judge_answers)
         && matches!(request.endpoint, Endpoint::Transcriptions | Endpoint::Translations)
     {
         let message = "the config's guardrails can't judge a streamed transcript; ask without stream";
-        return Err(refused(GatewayError::new(ErrorKind::Invalid, message).at("stream"), row));
+        let error = Box::new(GatewayError::new(ErrorKind::Invalid, message).at("stream"));
+        return Err(refused(docket, error, Reach::Request));
     }
     let demand = Demand {
         endpoint: request.endpoint,
@@ -153,34 +141,35 @@ async fn run(
         quantities: &shape.quantities,
         fields: if let Payload::Json(fields) = payload { Some(*fields) } else { None },
     };
-    let admission = match admit(gateway, &caller.key, &route.provider, &demand).await {
+    let admission = match admit(gateway, &caller.key, &mut docket.permit, &route.provider, &demand).await {
         Ok(admission) => admission,
-        Err(error) => return Err(refused(error, row)),
+        Err(no) => return Err(refused(docket, no.error, no.reach)),
     };
     let Some(lane) = lane else {
         // Nobody is asked, so nothing is held or paid; the request counts all the same.
         let counted = count_here(payload, vendor.slug(), route);
-        admission.permit.settle(0);
-        let outcome = if counted.is_ok() { "ok" } else { "refused" };
-        log(
-            gateway,
-            request,
-            row,
-            counted.as_ref().map_or_else(GatewayError::status, |answer| answer.status),
-            outcome,
-            None,
-        );
-        return counted;
+        docket.counts();
+        match &counted {
+            Ok(answer) => docket.conclude(answer.status, "ok", None),
+            Err(error) => docket.refused(error),
+        }
+        slot.put(docket);
+        return counted.map_err(Failure::request);
     };
     let first_event = Duration::from_millis(gateway.settings().timeouts.first_event_ms);
-    let views = admission.permit.views.clone();
+    let views = admission.views.clone();
     let cap = admission.cap;
     let tokens = u32::try_from(admission.likely_input).unwrap_or(u32::MAX);
     // From here on the settlement owns everything that must be given back, also if this future is dropped.
+    let owed = (docket, slot.way_back());
     let mut settlement =
-        Settlement::new(gateway.clone(), admission, shape.quantities.clone(), row, request.started);
-    if let Body::Json(bytes) = &request.body {
-        settlement.keep_input(bytes, vendor.slug());
+        Settlement::new(gateway.clone(), admission, shape.quantities.clone(), owed, request.started);
+    match (&request.body, payload) {
+        (_, Payload::Json(fields)) if route.changes_body && settlement.is_metered() => {
+            settlement.keep_input(&fields.to_vec().into(), vendor.slug());
+        }
+        (Body::Json(bytes), _) => settlement.keep_input(bytes, vendor.slug()),
+        _ => {}
     }
     let started = async {
         let outgoing = encode(route, request.endpoint, lane, shape.stream, cap, payload, &request.headers)?;
@@ -194,7 +183,8 @@ async fn run(
         let slug = &route.provider.record().slug;
         attempt::send(client, outgoing, slug, route.timeout.unwrap_or(head)).await
     };
-    let about = About { provider: Some(vendor.slug()), option_index: route.option_index.clone(), views };
+    let about =
+        About { provider: Some(vendor.slug()), option_index: route.option_index.clone(), retries: 0, views };
     let response = match started.await {
         Ok(response) => response,
         Err(mut error) => {
@@ -208,10 +198,12 @@ async fn run(
                 ..Ending::default()
             });
             error.views = about.views;
-            return Err(error);
+            return Err(Failure::upstream(error));
         }
     };
-    answer(gateway, request, payload, route, lane, shape, response, settlement, about, judged).await
+    answer(gateway, request, payload, route, lane, shape, response, settlement, about, judged)
+        .await
+        .map_err(Failure::upstream)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the second half of run(): the same values, nothing to group")]
@@ -311,45 +303,6 @@ fn status_is_judged(response: &Response<Incoming>) -> bool {
     response.status() == http::StatusCode::OK
 }
 
-/// Binds the hooks around a target, if there are any.
-async fn guards(
-    gateway: &Gateway,
-    caller: &Caller,
-    request: &Request,
-    route: &Route,
-    shape: &Shape,
-) -> Result<Option<Guards>, GatewayError> {
-    if route.hooks.is_empty() {
-        return Ok(None);
-    }
-    let scene = Scene {
-        endpoint: request.endpoint,
-        model: route.model.clone(),
-        provider: route.provider.record().slug.clone(),
-        metadata: caller.metadata.clone(),
-        user: shape.user.clone(),
-        stream: shape.stream,
-        headers: request.plain_headers.clone(),
-    };
-    Guards::bind(gateway, &route.hooks, scene).await.map(Some)
-}
-
-/// Logs a request that a guard refused.
-fn guard_refused(
-    gateway: &Gateway,
-    caller: &Caller,
-    request: &Request,
-    route: &Route,
-    shape: &Shape,
-    error: GatewayError,
-) -> GatewayError {
-    let mut row = row(caller, request, shape);
-    row.provider.clone_from(&route.provider.record().slug);
-    row.model.clone_from(&route.model);
-    log_refusal(gateway, request, row, &error);
-    error
-}
-
 fn stream_lane(
     endpoint: Endpoint,
     lane: Lane,
@@ -420,6 +373,7 @@ fn count_here(payload: &Payload<'_>, vendor: &str, route: &Route) -> Result<Answ
     let about = About {
         provider: Some(route.provider.vendor().slug()),
         option_index: route.option_index.clone(),
+        retries: 0,
         views: Vec::new(),
     };
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];

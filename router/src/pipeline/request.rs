@@ -85,6 +85,8 @@ pub struct About {
     pub provider: Option<&'static str>,
     /// Which target of the config answered.
     pub option_index: String,
+    /// Retries of that target; -1 when they were used up or the vendor's wait was too long.
+    pub retries: i32,
     /// The key's tightest limits.
     pub views: Vec<RateView>,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tidegate_config::{Plan, Target};
 use tidegate_store::{KeyRecord, Origin, ProviderRecord};
 
@@ -13,26 +13,134 @@ use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
 use crate::upstream::address::check_base_url;
 
-/// Where a request goes.
+/// Where an attempt goes.
 pub(super) struct Route {
     /// The provider.
     pub provider: Arc<ProviderHandle>,
     /// Vendor's model name; empty when the request names none.
     pub model: String,
-    /// Members set last in the body.
-    pub overrides: Map<String, Value>,
     /// Time to the head of the answer, where config or header say one.
     pub timeout: Option<Duration>,
     /// Portkey's `strict_open_ai_compliance`.
     pub strict: bool,
     /// Place of the target in the config.
     pub option_index: String,
-    /// Guardrails and mutators around the target.
-    pub hooks: Arc<tidegate_config::Hooks>,
+    /// Whether the target changes the body.
+    pub changes_body: bool,
 }
 
-/// Resolves a request's target. Portkey's order: config target, then headers, then the model's slug; see the
-/// product's header table.
+/// Finds the plan of a request: its header's config, else its key's, else one bare target. Slugs that nobody knows
+/// are refused here, all at once, not when the walk comes to them.
+///
+/// # Errors
+/// 400 with the place in the config.
+pub(super) fn plan(
+    gateway: &Gateway,
+    key: &KeyRecord,
+    request: &Request,
+    body_model: Option<&str>,
+) -> Result<Arc<Plan>, GatewayError> {
+    let header = header(request, "x-portkey-config");
+    let Some(wanted) = header.or(key.config.as_deref()) else { return Ok(gateway.plans.bare()) };
+    let settings = gateway.settings();
+    let json = if wanted.trim_start().starts_with(['{', '[']) {
+        wanted
+    } else if let Some(saved) = settings.configs.get(wanted) {
+        saved.as_str()
+    } else if wanted.starts_with("pc-") {
+        return Err(invalid("x-portkey-config", &format!("Following keys are not valid: {wanted}")));
+    } else {
+        return Err(invalid("x-portkey-config", "Invalid config passed. You need to pass a valid json"));
+    };
+    let plan = gateway.plans.get(json).map_err(|error| {
+        let message = if error.path.is_empty() && error.message.starts_with("not JSON") {
+            "Invalid config passed. You need to pass a valid json".to_owned()
+        } else {
+            format!("Invalid config passed: {error}")
+        };
+        invalid("x-portkey-config", &message)
+    })?;
+    check_slugs(gateway, key, request, &plan, body_model)?;
+    Ok(plan)
+}
+
+/// Checks that every target of several names a provider that exists.
+fn check_slugs(
+    gateway: &Gateway,
+    key: &KeyRecord,
+    request: &Request,
+    plan: &Plan,
+    body_model: Option<&str>,
+) -> Result<(), GatewayError> {
+    let targets = plan.targets();
+    if targets.len() < 2 {
+        // The only one is resolved next, and says the same.
+        return Ok(());
+    }
+    let mut unknown: Vec<String> = Vec::new();
+    for target in targets {
+        let Named { provider, virtual_key, .. } = named(target, request);
+        let text = |params: &serde_json::Map<String, Value>| {
+            params.get("model").and_then(Value::as_str).map(str::to_owned)
+        };
+        let model = text(&target.override_params)
+            .or_else(|| body_model.map(str::to_owned))
+            .or_else(|| text(&target.default_params));
+        let slug = slug_of(provider, virtual_key, split_model(model.as_deref()).0);
+        if let Some(slug) = slug.filter(|slug| gateway.book.provider(slug).is_none())
+            && !unknown.iter().any(|known| known == slug)
+        {
+            unknown.push(slug.to_owned());
+        }
+    }
+    if unknown.is_empty() { Ok(()) } else { Err(unknown_slug(gateway, key, &unknown.join(", "))) }
+}
+
+/// Who is named by a target, or by the headers where the target names nobody.
+struct Named<'a> {
+    provider: Option<&'a str>,
+    virtual_key: Option<&'a str>,
+    /// Whether the client's own vendor key is meant for it.
+    takes_key: bool,
+}
+
+fn named<'a>(target: &'a Target, request: &'a Request) -> Named<'a> {
+    if target.provider.is_some() || target.virtual_key.is_some() {
+        return Named {
+            provider: target.provider.as_deref(),
+            virtual_key: target.virtual_key.as_deref(),
+            // One of several targets: the client's key is for one vendor, and nobody knows for which.
+            takes_key: target.path == "config",
+        };
+    }
+    Named {
+        provider: header(request, "x-portkey-provider"),
+        virtual_key: header(request, "x-portkey-virtual-key"),
+        takes_key: true,
+    }
+}
+
+/// Returns the slug that is named: `provider: "@slug"`, then `virtual_key`, then the model's.
+fn slug_of<'a>(
+    provider: Option<&'a str>,
+    virtual_key: Option<&'a str>,
+    model: Option<&'a str>,
+) -> Option<&'a str> {
+    match (provider, virtual_key) {
+        (Some(provider), _) if provider.starts_with('@') => provider.strip_prefix('@'),
+        (_, Some(virtual_key)) => Some(virtual_key.strip_prefix('@').unwrap_or(virtual_key)),
+        (Some(_), None) => None,
+        (None, None) => model,
+    }
+}
+
+fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    let text = request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    text.filter(|text| !text.is_empty())
+}
+
+/// Resolves a target. Portkey's order: config target, then headers, then the model's slug; see the product's header
+/// table. `model` is the body's, as the target leaves it.
 ///
 /// # Errors
 /// 400 naming the header or member at fault.
@@ -40,20 +148,14 @@ pub(super) fn resolve(
     gateway: &Gateway,
     key: &KeyRecord,
     request: &Request,
-    body_model: Option<&str>,
+    target: &Target,
+    model: Option<&str>,
 ) -> Result<Route, GatewayError> {
-    let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let mut target = target(gateway, key, header("x-portkey-config").filter(|text| !text.is_empty()))?;
-    let from_config = target.provider.is_some() || target.virtual_key.is_some();
-    if !from_config {
-        target.provider = header("x-portkey-provider").filter(|text| !text.is_empty()).map(str::to_owned);
-        target.virtual_key =
-            header("x-portkey-virtual-key").filter(|text| !text.is_empty()).map(str::to_owned);
-    }
-    let strict_header = header("x-portkey-strict-open-ai-compliance");
+    let named = named(target, request);
+    let strict_header = header(request, "x-portkey-strict-open-ai-compliance");
     let strict = target.strict_open_ai_compliance != Some(false) && strict_header != Some("false");
-    let timeout = match header("x-portkey-request-timeout") {
-        Some(text) if !text.is_empty() => match text.parse() {
+    let timeout = match header(request, "x-portkey-request-timeout") {
+        Some(text) => match text.parse() {
             Ok(ms) if ms > 0 => Some(ms),
             _ => {
                 return Err(invalid(
@@ -62,27 +164,24 @@ pub(super) fn resolve(
                 ));
             }
         },
-        _ => target.request_timeout,
+        None => target.request_timeout,
     };
-    let mut overrides = (*target.override_params).clone();
-    let overriding = overrides.remove("model");
-    let wanted = overriding.as_ref().and_then(Value::as_str).or(body_model);
+    let wanted = model;
     let (slug, model) = split_model(wanted);
-    let named = target.provider.as_deref().or(target.virtual_key.as_deref());
-    let slug = named.and_then(|name| name.strip_prefix('@')).or(target.virtual_key.as_deref()).or(slug);
-    let provider = match (slug, target.provider.as_deref()) {
+    let provider = match (slug_of(named.provider, named.virtual_key, slug), named.provider) {
         (Some(slug), _) => gateway.book.provider(slug).ok_or_else(|| unknown_slug(gateway, key, slug))?,
-        (None, Some(vendor)) => by_vendor(gateway, key, request, &target, vendor)?,
+        (None, Some(vendor)) => by_vendor(gateway, key, request, target, (vendor, named.takes_key))?,
         (None, None) => only_provider(gateway, key, wanted)?,
     };
     Ok(Route {
         provider,
         model: model.unwrap_or_default().to_owned(),
-        overrides,
         timeout: timeout.map(Duration::from_millis),
         strict,
-        option_index: target.path,
-        hooks: target.hooks,
+        option_index: target.path.clone(),
+        changes_body: !(target.default_params.is_empty()
+            && target.override_params.is_empty()
+            && target.drop_params.is_empty()),
     })
 }
 
@@ -97,34 +196,6 @@ pub fn split_model(model: Option<&str>) -> (Option<&str>, Option<&str>) {
     }
 }
 
-fn target(gateway: &Gateway, key: &KeyRecord, header: Option<&str>) -> Result<Target, GatewayError> {
-    let Some(wanted) = header.or(key.config.as_deref()) else {
-        return Ok(Target { path: "config".to_owned(), ..Target::default() });
-    };
-    let settings = gateway.settings();
-    let json = if wanted.trim_start().starts_with(['{', '[']) {
-        wanted
-    } else if let Some(saved) = settings.configs.get(wanted) {
-        saved.as_str()
-    } else if wanted.starts_with("pc-") {
-        return Err(invalid("x-portkey-config", &format!("Following keys are not valid: {wanted}")));
-    } else {
-        return Err(invalid("x-portkey-config", "Invalid config passed. You need to pass a valid json"));
-    };
-    let plan = Plan::parse(json).map_err(|error| {
-        let message = if error.path.is_empty() && error.message.starts_with("not JSON") {
-            "Invalid config passed. You need to pass a valid json".to_owned()
-        } else {
-            format!("Invalid config passed: {error}")
-        };
-        invalid("x-portkey-config", &message)
-    })?;
-    match plan.targets().as_slice() {
-        [only] => Ok((***only).clone()),
-        _ => Err(invalid("x-portkey-config", "several targets can't be walked yet")),
-    }
-}
-
 /// A vendor's name in place of a slug: the client's own credentials if it may bring some, else the provider that is
 /// named like its vendor.
 fn by_vendor(
@@ -132,7 +203,7 @@ fn by_vendor(
     key: &KeyRecord,
     request: &Request,
     target: &Target,
-    vendor: &str,
+    (vendor, takes_key): (&str, bool),
 ) -> Result<Arc<ProviderHandle>, GatewayError> {
     let Some(dialect) = tidegate_providers::registry::find(vendor) else {
         if let Some(provider) = gateway.book.provider(vendor) {
@@ -140,8 +211,11 @@ fn by_vendor(
         }
         return Err(invalid("x-portkey-provider", "Invalid provider passed"));
     };
-    let api_key =
-        target.api_key.as_ref().map(|key| key.expose().to_owned()).or_else(|| request.vendor_key.clone());
+    let api_key = target
+        .api_key
+        .as_ref()
+        .map(|key| key.expose().to_owned())
+        .or_else(|| request.vendor_key.clone().filter(|_| takes_key));
     let header_host = request.headers.get("x-portkey-custom-host").and_then(|value| value.to_str().ok());
     let host = header_host.map(str::to_owned).or_else(|| target.custom_host.clone());
     if api_key.is_none() && host.is_none() {

@@ -1,7 +1,8 @@
-//! The end of a request: one message per holder and one ledger entry, whatever happened.
+//! The end of an attempt: one message per holder, whatever happened.
 //!
 //! A [`Settlement`] is made at admission and travels with the answer's body. It ends by [`Settlement::finish`], or
-//! by being dropped, which is how a client that left is settled.
+//! by being dropped, which is how a client that left is settled. The key's permit and the log row are the request's:
+//! they lie in its [`Docket`], which the settlement gives back to the walk, or closes when the walk is over.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,14 +10,15 @@ use std::time::Instant;
 use bytes::Bytes;
 use tidegate_prices::{NanoUsd, Price};
 use tidegate_providers::{Fields, Usage};
-use tidegate_store::{HoldRecord, LedgerEntry, LogRow, SettleRecord};
+use tidegate_store::{HoldRecord, LedgerEntry};
 
 use super::admit::Admission;
+use super::docket::{Docket, Share, WayBack};
 use super::estimate;
-use crate::actors::permit::{Hold, KeyPermit, ProviderPermit};
+use crate::actors::permit::{Hold, ProviderPermit};
 use crate::actors::provider::Outcome;
 use crate::clock;
-use crate::error::GatewayError;
+use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
 use crate::limits::Exhausted;
 use crate::money::{self, Quantities};
@@ -53,10 +55,11 @@ pub(super) struct Ending {
     pub fault: bool,
 }
 
-/// Everything that must be given back or written down at the end of a request.
+/// Everything that must be given back or written down at the end of an attempt.
 pub(super) struct Settlement {
     gateway: Arc<Gateway>,
-    permit: Option<KeyPermit>,
+    docket: Option<Docket>,
+    way_back: WayBack,
     provider: Option<ProviderPermit>,
     holds: Vec<Hold>,
     price: Option<Arc<Price>>,
@@ -67,8 +70,8 @@ pub(super) struct Settlement {
     slice: u64,
     metered: bool,
     quantities: Quantities,
-    row: LogRow,
     started: Instant,
+    asked_us: u64,
     first_byte_us: Option<u64>,
     durable: bool,
     asked: bool,
@@ -82,12 +85,13 @@ impl Settlement {
         gateway: Arc<Gateway>,
         admission: Admission,
         quantities: Quantities,
-        row: LogRow,
+        (docket, way_back): (Docket, WayBack),
         started: Instant,
     ) -> Self {
         Self {
             gateway,
-            permit: Some(admission.permit),
+            docket: Some(docket),
+            way_back,
             provider: None,
             metered: admission.metered && !admission.holds.is_empty(),
             holds: admission.holds,
@@ -97,8 +101,8 @@ impl Settlement {
             input_cost: admission.input_cost,
             slice: SLICE,
             quantities,
-            row,
             started,
+            asked_us: 0,
             first_byte_us: None,
             durable: false,
             asked: false,
@@ -120,19 +124,30 @@ impl Settlement {
     /// 503 when the hold can't be written.
     pub(super) async fn ask(&mut self, provider: ProviderPermit) -> Result<(), GatewayError> {
         self.provider = Some(provider);
-        self.row.attempts += 1;
+        let row = match &mut self.docket {
+            Some(docket) => {
+                docket.row.attempts += 1;
+                docket.row.clone()
+            }
+            None => return Err(GatewayError::new(ErrorKind::Bug, "the request ended before it was sent")),
+        };
         if self.gateway.settings().durability == Durability::Each && !self.durable && !self.holds.is_empty() {
             let amounts = self.holds.iter().map(Hold::amount);
             let budgets = self.budgets().into_iter().zip(amounts);
             let hold = HoldRecord {
                 budgets: budgets.map(|((id, period), amount)| (id, period, amount)).collect(),
-                row: self.row.clone(),
+                row,
             };
             // From here on a row may be on disk, also if this future is dropped meanwhile.
             self.durable = true;
             self.gateway.ledger.append_durable(LedgerEntry::Hold(Box::new(hold))).await?;
         }
-        self.row.gateway_us = micros(self.started);
+        self.asked_us = micros(self.started);
+        if let Some(docket) = &mut self.docket
+            && docket.row.attempts == 1
+        {
+            docket.row.gateway_us = self.asked_us;
+        }
         self.asked = true;
         Ok(())
     }
@@ -197,7 +212,8 @@ impl Settlement {
             return Err(refused);
         }
         if self.durable && added.iter().any(|more| *more > 0) {
-            let entry = LedgerEntry::Extend { request: self.row.id.clone(), nano_usd: added };
+            let request = self.docket.as_ref().map(|docket| docket.row.id.clone()).unwrap_or_default();
+            let entry = LedgerEntry::Extend { request, nano_usd: added };
             self.gateway.ledger.append_durable(entry).await?;
         }
         Ok(())
@@ -217,24 +233,25 @@ impl Settlement {
         self.affords() >= tokens
     }
 
-    /// Ends the request.
+    /// Ends the attempt.
     pub(super) fn finish(&mut self, ending: Ending) {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        self.row.status = ending.status;
-        self.row.outcome = ending.outcome.to_owned();
-        self.row.error = ending.error;
-        self.row.total_us = micros(self.started);
-        self.row.first_byte_us = self.first_byte_us;
-        self.row.budgets = self.holds.iter().map(|hold| hold.budget().id().to_owned()).collect();
+        let mut share = Share {
+            outcome: ending.outcome.to_owned(),
+            status: ending.status,
+            error: ending.error,
+            asked: self.asked,
+            held: self.durable,
+            first_byte_us: self.first_byte_us,
+            ..Share::default()
+        };
         if !self.asked {
             // Nothing was asked of the vendor: everything is given back by drop.
-            self.permit = None;
             self.provider = None;
             self.holds.clear();
-            self.row.cost_nano_usd = Some(0);
-            self.write(Vec::new());
+            self.end(share);
             return;
         }
         let counted =
@@ -242,29 +259,30 @@ impl Settlement {
         let reported = ending.usage.map(|usage| Usage { output: usage.output.max(counted), ..usage });
         let usage =
             self.usage(if ending.unfinished { &reported } else { &ending.usage }, counted, ending.unpaid);
-        let cost = match &self.price {
+        share.cost = match &self.price {
             Some(price) if !ending.unpaid => Some(money::cost(price, &usage, &self.quantities).as_i64()),
             Some(_) => Some(0),
             None => None,
         };
-        self.row.estimated = ending.usage.is_none() && !ending.unpaid && usage.total() > 0;
-        self.row.input_tokens = usage.input;
-        self.row.cached_input_tokens = usage.cached_input;
-        self.row.output_tokens = usage.output;
-        self.row.reasoning_tokens = usage.reasoning;
-        self.row.cost_nano_usd = cost;
-        let budgets = self.budgets();
+        share.estimated = ending.usage.is_none() && !ending.unpaid && usage.total() > 0;
+        share.usage = usage;
+        share.budgets = self.budgets();
         for hold in self.holds.drain(..) {
-            hold.settle(cost.unwrap_or(0));
-        }
-        if let Some(permit) = self.permit.take() {
-            permit.settle(usage.total());
+            hold.settle(share.cost.unwrap_or(0));
         }
         if let Some(provider) = self.provider.take() {
-            let fault = ending.fault;
-            provider.settle(Outcome { tokens: usage.total(), first_byte_us: self.first_byte_us, fault });
+            // The provider's own time: what earlier attempts took is not its fault.
+            let first_byte_us = self.first_byte_us.map(|us| us.saturating_sub(self.asked_us));
+            provider.settle(Outcome { tokens: usage.total(), first_byte_us, fault: ending.fault });
         }
-        self.write(budgets);
+        self.end(share);
+    }
+
+    fn end(&mut self, share: Share) {
+        if let Some(mut docket) = self.docket.take() {
+            docket.note(share);
+            self.way_back.give(docket);
+        }
     }
 
     /// Returns the output to pay for a broken-off answer: what was counted, or, where output is made out of sight
@@ -273,7 +291,7 @@ impl Settlement {
         if self.metered || self.holds.is_empty() || self.quantities != Quantities::default() {
             return counted;
         }
-        let ms = micros(self.started).saturating_sub(self.row.gateway_us) / 1_000;
+        let ms = micros(self.started).saturating_sub(self.asked_us) / 1_000;
         counted.max((ms * TOKENS_PER_SECOND).div_ceil(1_000).min(self.affords()))
     }
 
@@ -294,12 +312,6 @@ impl Settlement {
                 (record.id.clone(), record.period.start(now))
             })
             .collect()
-    }
-
-    fn write(&mut self, budgets: Vec<(String, i64)>) {
-        let row = std::mem::take(&mut self.row);
-        let settle = SettleRecord { budgets, held: self.durable, row };
-        self.gateway.ledger.append(LedgerEntry::Settle(Box::new(settle)));
     }
 }
 

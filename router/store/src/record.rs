@@ -206,8 +206,24 @@ pub enum LedgerEntry {
         /// By how many nano-dollars in each of the hold's budgets, in their order.
         nano_usd: Vec<i64>,
     },
+    /// An attempt ended and its request goes on: its hold goes, its cost is spent. Several attempts may have paid
+    /// from different budgets.
+    Spend(Box<SpendRecord>),
     /// A request ended: its hold goes, its cost is spent, its row is kept.
     Settle(Box<SettleRecord>),
+}
+
+/// The end of one attempt of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpendRecord {
+    /// The request.
+    pub request: String,
+    /// Budgets that pay: id, period start.
+    pub budgets: Vec<(String, i64)>,
+    /// Whether a [`LedgerEntry::Hold`] was written for it.
+    pub held: bool,
+    /// What is spent.
+    pub nano_usd: i64,
 }
 
 /// Money reserved for a request.
@@ -215,7 +231,7 @@ pub enum LedgerEntry {
 pub struct HoldRecord {
     /// The budgets: id, start of the current period, nano-dollars reserved.
     pub budgets: Vec<(String, i64, i64)>,
-    /// The log row as known so far; it is what is kept if the process dies.
+    /// The log row as known so far, with what earlier attempts cost; it is what is kept if the process dies.
     pub row: LogRow,
 }
 
@@ -282,6 +298,38 @@ pub struct LogRow {
     pub metadata: BTreeMap<String, String>,
     /// Budgets that paid.
     pub budgets: Vec<String>,
+    /// Which target of the config answered, as Portkey shows it: `config.targets[1]`.
+    pub option_index: String,
+    /// Every attempt, when there was more than one.
+    pub tried: Vec<AttemptRow>,
+}
+
+/// One attempt of a request, or a target that was passed over.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AttemptRow {
+    /// Place of the target in the config.
+    pub option_index: String,
+    /// Provider's slug.
+    pub provider: String,
+    /// Vendor's model.
+    pub model: String,
+    /// Which retry of the target; 0 is the first attempt.
+    pub retry: u32,
+    /// Whether the vendor was asked; else our own limits or budgets were in the way.
+    pub asked: bool,
+    /// HTTP status it came to.
+    pub status: u16,
+    /// How it ended, in the words of a row's outcome.
+    pub outcome: String,
+    /// Error sentence, if any.
+    pub error: Option<String>,
+    /// Cost in nano-dollars; `None` when the model has no price.
+    pub cost_nano_usd: Option<i64>,
+    /// Microseconds from the request's start to the attempt's.
+    pub started_us: u64,
+    /// Microseconds it took.
+    pub took_us: u64,
 }
 
 /// Which rows to list, newest first.

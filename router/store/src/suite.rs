@@ -2,7 +2,7 @@
 
 use crate::record::{
     BudgetRecord, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus, LedgerEntry, LogFilter, LogRow,
-    Origin, SettleRecord,
+    Origin, SettleRecord, SpendRecord,
 };
 use crate::{Period, SqliteStore, Store, StoreError};
 
@@ -75,6 +75,31 @@ fn a_settlement_spends_in_its_period_and_ends_the_hold(store: &mut dyn Store) {
     assert_eq!(store.logs(&LogFilter::default()).unwrap(), [row("r1", Some(30))]);
 }
 
+fn attempts_of_one_request_pay_from_their_own_budgets(store: &mut dyn Store) {
+    for id in ["b", "c"] {
+        store.put_budget(&budget(id)).unwrap();
+    }
+    let period = Period::Daily.start(0);
+    let hold =
+        |budget: &str, cost| HoldRecord { budgets: vec![(budget.into(), period, 50)], row: row("r1", cost) };
+    let spend =
+        SpendRecord { request: "r1".into(), budgets: vec![("b".into(), period)], held: true, nano_usd: 7 };
+    store
+        .commit(&[
+            LedgerEntry::Hold(Box::new(hold("b", None))),
+            LedgerEntry::Spend(Box::new(spend)),
+            LedgerEntry::Hold(Box::new(hold("c", Some(7)))),
+        ])
+        .unwrap();
+    assert_eq!(store.open_holds().unwrap().into_iter().collect::<Vec<_>>(), [("c".to_owned(), 50)]);
+    assert_eq!(store.budget("b", 0).unwrap().unwrap().1, 7);
+    // The process dies: the second hold is settled, the first attempt's cost is not spent again.
+    assert_eq!(store.recover().unwrap(), 1);
+    assert_eq!(store.budget("b", 0).unwrap().unwrap().1, 7);
+    assert_eq!(store.budget("c", 0).unwrap().unwrap().1, 50);
+    assert_eq!(store.logs(&LogFilter::default()).unwrap()[0].cost_nano_usd, Some(57));
+}
+
 fn old_log_rows_go_and_their_cost_stays(store: &mut dyn Store) {
     store.put_budget(&budget("b")).unwrap();
     let period = Period::Daily.start(0);
@@ -116,6 +141,10 @@ macro_rules! store_suite {
             #[test]
             fn a_settlement_spends_in_its_period_and_ends_the_hold() {
                 super::a_settlement_spends_in_its_period_and_ends_the_hold(&mut $open);
+            }
+            #[test]
+            fn attempts_of_one_request_pay_from_their_own_budgets() {
+                super::attempts_of_one_request_pay_from_their_own_budgets(&mut $open);
             }
             #[test]
             fn old_log_rows_go_and_their_cost_stays() {

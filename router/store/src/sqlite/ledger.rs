@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, SettleRecord};
+use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, SettleRecord, SpendRecord};
 use crate::store::StoreError;
 
 pub(super) fn commit(connection: &mut Connection, batch: &[LedgerEntry]) -> Result<(), StoreError> {
@@ -13,6 +13,7 @@ pub(super) fn commit(connection: &mut Connection, batch: &[LedgerEntry]) -> Resu
         match entry {
             LedgerEntry::Hold(hold) => put_hold(&transaction, hold)?,
             LedgerEntry::Extend { request, nano_usd } => extend_hold(&transaction, request, nano_usd)?,
+            LedgerEntry::Spend(paid) => put_spend(&transaction, paid)?,
             LedgerEntry::Settle(settle) => put_settlement(&transaction, settle)?,
         }
     }
@@ -81,6 +82,18 @@ fn spend(
     Ok(())
 }
 
+fn put_spend(transaction: &Transaction<'_>, paid: &SpendRecord) -> Result<(), StoreError> {
+    if paid.held {
+        transaction.prepare_cached("DELETE FROM hold WHERE request = ?1")?.execute([&paid.request])?;
+    }
+    if paid.nano_usd != 0 {
+        for (budget, period_start) in &paid.budgets {
+            spend(transaction, budget, *period_start, paid.nano_usd)?;
+        }
+    }
+    Ok(())
+}
+
 fn put_settlement(transaction: &Transaction<'_>, settle: &SettleRecord) -> Result<(), StoreError> {
     let row = &settle.row;
     if settle.held {
@@ -124,7 +137,8 @@ pub(super) fn recover(connection: &mut Connection) -> Result<usize, StoreError> 
     for (nano_usd, budgets, row) in &open {
         let mut row: LogRow = serde_json::from_str(row)
             .map_err(|error| StoreError::Record { id: "hold".to_owned(), reason: error.to_string() })?;
-        row.cost_nano_usd = Some(*nano_usd);
+        // What earlier attempts cost is spent already.
+        row.cost_nano_usd = Some(row.cost_nano_usd.unwrap_or(0) + nano_usd);
         row.estimated = true;
         row.outcome = "recovered".to_owned();
         // Each budget pays what it held itself; they may have afforded different amounts.
