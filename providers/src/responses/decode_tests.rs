@@ -210,10 +210,10 @@ fn thoughts_of_one_item_are_paragraphs() {
 fn only_a_thought_that_is_done_is_sealed_and_once() {
     let item =
         |sealed: &str| json!({"type": "reasoning", "id": "r", "summary": [], "encrypted_content": sealed});
-    let signature = Event::Signature { choice: 0, signature: "responses.encrypted:whole".into() };
+    let signature = [Event::Signature { choice: 0, signature: "responses.encrypted:whole".into() }];
     let frames = [added(0, item("half")), done(0, item("whole"))];
-    assert_eq!(between(&frames, json!([item("whole")])), [signature.clone()]);
-    assert_eq!(between(&frames[..1], json!([item("whole")])), [signature]);
+    assert_eq!(between(&frames, json!([item("whole")])), signature);
+    assert_eq!(between(&frames[..1], json!([item("whole")])), signature);
 }
 
 #[test]
