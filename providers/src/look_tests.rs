@@ -107,3 +107,24 @@ fn names_of_calls_are_text_on_every_wire() {
         assert_eq!(look(wire, data).1, "f", "{data}");
     }
 }
+
+#[test]
+fn a_text_beside_a_delta_counts_once() {
+    let data = r#"{"choices":[{"text":"a","delta":{"content":"a"}}]}"#;
+    assert_eq!(look(Wire::Chat, data).1, "a");
+    assert_eq!(look(Wire::Completions, data).1, "a");
+    assert_eq!(look(Wire::Completions, r#"{"choices":[{"text":null,"delta":{"content":"a"}}]}"#).1, "a");
+}
+
+#[test]
+fn errors_of_responses_are_seen_wherever_they_stand() {
+    for (data, status) in [
+        (r#"{"type":"error","code":"rate_limit_exceeded","message":"m","param":null}"#, 429),
+        (r#"{"error":{"message":"m","code":503}}"#, 503),
+        (r#"{"type":"response.completed","response":{"error":{"message":"m","code":"server_error"}}}"#, 500),
+    ] {
+        let (seen, _) = look(Wire::Responses, data);
+        let error = seen.error.map(|error| (error.status, error.message, error.kind));
+        assert_eq!(error, Some((status, "m".into(), None)), "{data}");
+    }
+}

@@ -82,7 +82,7 @@ impl Subject {
             self.bytes[around].contains(&b'\n')
         };
         let every = self.bytes.len() <= EVERY_BYTE;
-        (0..=self.bytes.len()).filter(move |at| every || at % 11 == 0 || near_end_of_line(*at))
+        (0..=self.bytes.len()).filter(move |at| every || at % 53 == 0 || near_end_of_line(*at))
     }
 
     /// Returns the reads that cuts at these places make.

@@ -294,7 +294,8 @@ fn odd_answers_survive_every_client() {
     }
 }
 
-fn gathered(events: &[Event]) -> Answer {
+/// Makes the whole answer that says what the events say.
+pub(super) fn gathered(events: &[Event]) -> Answer {
     let told = Told::of_events(events);
     let mut answer =
         Answer { id: "a-1".into(), model: "m".into(), created: 5, usage: told.usage, ..Answer::default() };

@@ -36,6 +36,7 @@ mod tests {
     fn stop_after_tool_calls_waits_for_results() {
         assert_eq!(finish_from_word("stop", true).kind, FinishKind::ToolCalls);
         assert_eq!(finish_from_word("length", true).kind, FinishKind::Length);
+        assert_eq!(finish_from_word("max_output_tokens", true).kind, FinishKind::Length);
     }
 
     #[test]

@@ -3,11 +3,15 @@
 //! Closed on doubt: an event that can't be read, and a body that ends before the response did, are errors, never a
 //! silent end. Events and items that this code doesn't know are skipped.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::snapshot::{Piece, PieceKind, Response, Snapshot, error_of_event, error_of_response, piece};
+use super::snapshot::{
+    Piece, PieceKind, Response, Snapshot, error_of_event, error_of_response, piece, str_of,
+};
 use super::track::{Items, Place};
 use crate::codec::Decoder;
 use crate::error::UpstreamError;
@@ -90,7 +94,7 @@ impl Decoder for ResponseDecoder {
 
 impl ResponseDecoder {
     fn frame(&mut self, event: &str, data: &str, frame: Frame<'_>, out: &mut Vec<Event>) {
-        let named = frame.kind.as_ref().map_or("", |kind| &*kind.0);
+        let named = str_of(&frame.kind);
         let kind = if named.is_empty() { event } else { named };
         if kind == "error" || (!kind.starts_with("response.") && frame.error.is_some()) {
             let event = serde_json::from_str(data).unwrap_or(Value::Null);
@@ -118,13 +122,12 @@ impl ResponseDecoder {
     /// Reads an event about a piece of an item.
     fn piece(&mut self, kind: &str, frame: &Frame<'_>, out: &mut Vec<Event>) {
         let (what, step) = kind.rsplit_once('.').unwrap_or_default();
-        let (kind, index, said) = match what {
-            "output_text" => (PieceKind::Text, &frame.content_index, text_of(&frame.text)),
-            "refusal" => (PieceKind::Refusal, &frame.content_index, text_of(&frame.refusal)),
-            "reasoning_text" => (PieceKind::Thought, &frame.content_index, text_of(&frame.text)),
-            "reasoning_summary_text" => (PieceKind::Summary, &frame.summary_index, text_of(&frame.text)),
-            "function_call_arguments" => (PieceKind::Arguments, &Value::Null, json_text(&frame.arguments)),
-            "custom_tool_call_input" => (PieceKind::Arguments, &Value::Null, json_text(&frame.input)),
+        let (kind, index) = match what {
+            "output_text" => (PieceKind::Text, &frame.content_index),
+            "refusal" => (PieceKind::Refusal, &frame.content_index),
+            "reasoning_text" => (PieceKind::Thought, &frame.content_index),
+            "reasoning_summary_text" => (PieceKind::Summary, &frame.summary_index),
+            "function_call_arguments" | "custom_tool_call_input" => (PieceKind::Arguments, &Value::Null),
             "content_part" | "reasoning_summary_part" => return self.part(frame, out),
             _ => return,
         };
@@ -132,10 +135,18 @@ impl ResponseDecoder {
         let index = count(index).unwrap_or_default();
         match step {
             "delta" => {
-                let text = text_of(&frame.delta).into();
+                let text = Cow::Borrowed(str_of(&frame.delta));
                 self.items.delta(frame.place(), &Piece { kind, index, text }, out);
             }
-            "done" => self.items.whole(frame.place(), &Piece { kind, index, text: said.into() }, out),
+            "done" => {
+                let text = match what {
+                    "refusal" => Cow::Borrowed(str_of(&frame.refusal)),
+                    "function_call_arguments" => Cow::Owned(json_text(&frame.arguments)),
+                    "custom_tool_call_input" => Cow::Owned(json_text(&frame.input)),
+                    _ => Cow::Borrowed(str_of(&frame.text)),
+                };
+                self.items.whole(frame.place(), &Piece { kind, index, text }, out);
+            }
             _ => {}
         }
     }
@@ -191,10 +202,6 @@ impl ResponseDecoder {
 
 impl Frame<'_> {
     fn place(&self) -> Place<'_> {
-        Place { index: count(&self.output_index), id: self.item_id.as_ref().map_or("", |id| &*id.0) }
+        Place { index: count(&self.output_index), id: str_of(&self.item_id) }
     }
-}
-
-fn text_of(text: &Option<Text<'_>>) -> String {
-    text.as_ref().map(|text| text.0.clone().into_owned()).unwrap_or_default()
 }

@@ -147,6 +147,8 @@ fn shown(events: &[Event]) -> Sum {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn what_was_written_is_read(events in answers()) {
         let again = decoded(encoded(&events).iter());

@@ -186,6 +186,14 @@ fn a_call_without_an_id_has_the_id_of_its_item_or_a_number() {
 }
 
 #[test]
+fn calls_that_share_an_id_stay_two_calls() {
+    let frames = [added(0, function_call("a", "c", "")), added(1, function_call("b", "c", ""))];
+    let output = json!([function_call("x", "c", "[1]"), function_call("y", "c", "[2]")]);
+    let wanted = [call(0, "c"), call(1, "c"), arguments(0, "[1]"), arguments(1, "[2]")];
+    assert_eq!(between(&frames, output), wanted);
+}
+
+#[test]
 fn thoughts_of_one_item_are_paragraphs() {
     let summary = |index: u64, step: &str, text: &str| {
         json!({"type": format!("response.reasoning_summary_text.{step}"), "item_id": "r", "output_index": 0,
@@ -210,10 +218,10 @@ fn thoughts_of_one_item_are_paragraphs() {
 fn only_a_thought_that_is_done_is_sealed_and_once() {
     let item =
         |sealed: &str| json!({"type": "reasoning", "id": "r", "summary": [], "encrypted_content": sealed});
-    let signature = Event::Signature { choice: 0, signature: "responses.encrypted:whole".into() };
+    let signature = [Event::Signature { choice: 0, signature: "responses.encrypted:whole".into() }];
     let frames = [added(0, item("half")), done(0, item("whole"))];
-    assert_eq!(between(&frames, json!([item("whole")])), [signature.clone()]);
-    assert_eq!(between(&frames[..1], json!([item("whole")])), [signature]);
+    assert_eq!(between(&frames, json!([item("whole")])), signature);
+    assert_eq!(between(&frames[..1], json!([item("whole")])), signature);
 }
 
 #[test]

@@ -256,6 +256,7 @@ pub(super) fn piece(part: &Value, index: u64, kind: PieceKind) -> Option<Piece<'
     Some(Piece { kind, index, text: Cow::Borrowed(text) })
 }
 
-fn str_of<'t>(text: &'t Option<Text<'_>>) -> &'t str {
+/// Returns a member's text; empty when there is none.
+pub(super) fn str_of<'t>(text: &'t Option<Text<'_>>) -> &'t str {
     text.as_ref().map_or("", |text| &text.0)
 }

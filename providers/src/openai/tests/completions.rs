@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{encode, options};
-use crate::Inbound;
 use crate::answer::{Answer, Choice};
 use crate::call::Part;
 use crate::event::{Event, FinishKind, FinishReason};
 use crate::openai::CompletionsCodec;
 use crate::usage::Usage;
+use crate::{Inbound, Outbound};
 
 #[test]
 fn the_prompt_is_a_user_message() {
@@ -77,4 +77,93 @@ fn a_stream_has_text_finish_usage_and_end() {
     );
     assert!(got[2].starts_with(&format!(r#"{head}],"usage":"#)), "{got:?}");
     assert_eq!(got[3..], ["[DONE]"]);
+}
+
+/// Decodes the payloads of a stream.
+fn decode(payloads: &[Value]) -> Vec<Event> {
+    let (mut decoder, mut events) = (CompletionsCodec.decoder(), Vec::new());
+    for payload in payloads {
+        let payload = payload.as_str().map_or_else(|| payload.to_string(), str::to_owned);
+        decoder.decode("", &payload, &mut events);
+    }
+    decoder.finish(&mut events);
+    events
+}
+
+fn chunk(index: u32, text: &str, finish: Option<&str>) -> Value {
+    json!({"id": "a", "created": 9, "model": "m", "choices": [{"text": text, "index": index, "finish_reason": finish}]})
+}
+
+fn text(choice: u32, text: &str) -> Event {
+    Event::Text { choice, text: text.into() }
+}
+
+fn finish(choice: u32, kind: FinishKind, raw: &str) -> Event {
+    Event::Finish { choice, reason: FinishReason::new(kind, raw) }
+}
+
+#[test]
+fn a_vendors_stream_is_read_choice_by_choice() {
+    let got = decode(&[
+        chunk(0, "Hi", None),
+        chunk(1, "Ho", Some("length")),
+        chunk(0, "", Some("stop")),
+        json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}),
+        json!("[DONE]"),
+    ]);
+    let wanted = [
+        Event::Start { id: "a".into(), model: "m".into(), created: 9 },
+        text(0, "Hi"),
+        text(1, "Ho"),
+        finish(1, FinishKind::Length, "length"),
+        finish(0, FinishKind::Stop, "stop"),
+        Event::Usage(Usage { input: 1, output: 2, ..Usage::default() }),
+        Event::End,
+    ];
+    assert_eq!(got, wanted);
+}
+
+#[test]
+fn a_text_beside_a_delta_is_told_once() {
+    let both = json!({"choices": [{"index": 0, "text": "Hi", "delta": {"content": "Hi"}}]});
+    assert_eq!(decode(std::slice::from_ref(&both))[1], text(0, "Hi"));
+    assert_eq!(super::decode(&[&both.to_string()])[1..2], [text(0, "Hi")]);
+    let chat_shaped = json!({"choices": [{"index": 0, "delta": {"content": "Hi"}}]});
+    assert_eq!(decode(&[chat_shaped])[1], text(0, "Hi"));
+}
+
+#[test]
+fn a_vendors_stream_that_is_cut_is_an_error() {
+    for payloads in
+        [vec![], vec![chunk(0, "Hi", None)], vec![chunk(0, "Hi", Some("stop")), chunk(1, "Ho", None)]]
+    {
+        let got = decode(&payloads);
+        assert!(matches!(got.last(), Some(Event::Error(error)) if error.status == 502), "{got:?}");
+    }
+    let error = decode(&[json!({"error": {"message": "slow down", "code": 429}})]);
+    assert!(matches!(&error[..], [Event::Error(error)] if error.status == 429), "{error:?}");
+}
+
+#[test]
+fn a_vendors_whole_answer_is_read() {
+    let read = |body: Value| CompletionsCodec.read_answer(body.to_string().as_bytes());
+    let answer = read(json!({"id": "a", "choices": [
+        {"text": "Hi", "index": 0, "logprobs": {"tokens": ["Hi"]}, "finish_reason": "length"},
+        {"text": "", "index": 1, "finish_reason": "stop"},
+        {"message": {"content": "Ho"}, "index": 2, "finish_reason": null},
+    ]}))
+    .unwrap();
+    let choice = |parts: Vec<Part>, finish: Option<(FinishKind, &str)>| Choice {
+        parts,
+        finish: finish.map(|(kind, raw)| FinishReason::new(kind, raw)),
+        logprobs: None,
+    };
+    let wanted = [
+        choice(vec![Part::text("Hi")], Some((FinishKind::Length, "length"))),
+        choice(Vec::new(), Some((FinishKind::Stop, "stop"))),
+        choice(vec![Part::text("Ho")], None),
+    ];
+    assert_eq!(answer.choices, wanted);
+    assert_eq!(read(json!({"error": {"message": "m", "code": 429}})).unwrap_err().status, 429);
+    assert_eq!(read(json!({"output": []})).unwrap_err().status, 502);
 }
