@@ -2,9 +2,13 @@
 //! limit, and the next call works.
 
 mod answers;
+mod cache;
 mod guest;
 mod hostile;
 mod loading;
+mod neighbours;
+mod pool;
+mod powers;
 
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
