@@ -23,7 +23,7 @@ const KEY: usize = 512;
 
 /// What all instances of a plugin share: read-only, apart from counters.
 pub(crate) struct Lent {
-    /// The plugin's id; empty while it is asked for it.
+    /// The plugin's id, or the start of its digest while it is asked for it.
     pub(crate) plugin: String,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) powers: Arc<dyn Powers>,
@@ -58,6 +58,9 @@ impl Guest {
 
     pub(crate) fn log(&mut self, level: Level, message: &str) -> Result<(), Stop> {
         self.meter.host_call()?;
+        if !self.meter.log_line() {
+            return Ok(());
+        }
         let end = message.floor_char_boundary(LOG_LINE);
         let line = message.get(..end).unwrap_or_default();
         self.lent.powers.log(&self.lent.plugin, level, line);

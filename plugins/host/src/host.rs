@@ -95,7 +95,7 @@ impl Host {
             setup.limits.memory.min(engine::MAX_MEMORY),
         )?;
         let slots = Slots::new(&self.places, self.instances, setup.limits.concurrency);
-        let (described, start) = self.describe(&code, &slots, &setup)?;
+        let (described, start) = self.describe(&code, &slots, &digest, &setup)?;
         manifest::validate(&described, found.exports)?;
         inspect::check_wants(&found, &described.wants)?;
         let parts = Parts {
@@ -115,11 +115,18 @@ impl Host {
     }
 
     /// Asks a plugin what it is, without lending it anything, and measures how long it takes to start.
-    fn describe(&self, code: &Code, slots: &Slots, setup: &Setup) -> Result<(Manifest, Duration), LoadError> {
+    fn describe(
+        &self,
+        code: &Code,
+        slots: &Slots,
+        digest: &str,
+        setup: &Setup,
+    ) -> Result<(Manifest, Duration), LoadError> {
         let limits =
             Limits { deadline_ms: setup.limits.deadline_ms.max(DESCRIBE_MS), ..setup.limits.clone() };
         let lent = Arc::new(Lent {
-            plugin: String::new(),
+            // The id is not known yet; log lines need some name.
+            plugin: digest.get(..12).unwrap_or_default().to_owned(),
             config: setup.config.clone(),
             powers: Arc::clone(&setup.powers),
             grants: Grants::none(),

@@ -263,7 +263,8 @@ impl Plugin {
         take: impl FnOnce(Answer) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
         let limits = limits.unwrap_or(&self.limits);
-        if answer::input_size(&ask) > limits.input {
+        let input = answer::input_size(&ask);
+        if input > limits.input {
             return Err(CallError::Input);
         }
         let now = Instant::now();
@@ -273,6 +274,7 @@ impl Plugin {
             lent: Arc::clone(&self.lent),
             tenant: Arc::from(tenant),
             ask,
+            input,
             limits: limits.clone(),
             shelf: self.shelf.clone(),
             starts_slowly: self.starts_slowly,

@@ -23,12 +23,17 @@ use crate::host::Threads;
 use crate::ticker::Running;
 use crate::{CallError, Limits};
 
+/// Bytes that are handed over on the caller's thread: no tick interrupts the copying.
+const INLINE_INPUT: usize = 256 << 10;
+
 /// Everything a call needs, owned: it may outlive the borrow of whoever made it.
 pub(crate) struct Job {
     pub(crate) code: Code,
     pub(crate) lent: Arc<Lent>,
     pub(crate) tenant: Arc<str>,
     pub(crate) ask: Ask,
+    /// Bytes of what is asked.
+    pub(crate) input: usize,
     pub(crate) limits: Limits,
     pub(crate) shelf: Option<Arc<Shelf>>,
     /// Starting an instance takes so long that it is not tried on the caller's thread.
@@ -52,7 +57,7 @@ impl Done {
 pub(crate) async fn call(threads: &Threads, slots: &Slots, job: Job, now: Instant) -> Done {
     let running = threads.ticker.run();
     let warm = !job.starts_slowly || job.shelf.as_ref().is_some_and(|shelf| shelf.has(&job.tenant));
-    let slot = if warm { slots.try_take() } else { None };
+    let slot = if warm && job.input <= INLINE_INPUT { slots.try_take() } else { None };
     let Some(slot) = slot else {
         return queue(threads, slots, job, running, now).await;
     };

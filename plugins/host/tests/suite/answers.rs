@@ -39,10 +39,14 @@ fn every_verdict_arrives() {
         }
         assert_eq!(judgements[0].verdict, Verdict::Pass);
         assert_eq!(judgements[0].data_json.as_deref(), Some("{\"score\":1}"));
-        assert!(matches!(&judgements[1].verdict, Verdict::Mask(masks) if masks[0].spans[1].replacement == "*"));
+        assert!(
+            matches!(&judgements[1].verdict, Verdict::Mask(masks) if masks[0].spans[1].replacement == "*")
+        );
         assert_eq!(judgements[2].verdict, Verdict::Rewrite("{\"messages\":[]}".to_owned()));
         assert!(matches!(&judgements[3].verdict, Verdict::Fail(reason) if reason.code == "found"));
-        assert!(matches!(&judgements[4].verdict, Verdict::Block(reason) if reason.message == "Something was found."));
+        assert!(
+            matches!(&judgements[4].verdict, Verdict::Block(reason) if reason.message == "Something was found.")
+        );
     });
     let verdicts = plugin.statistics().verdicts;
     assert_eq!(verdicts, ["block", "fail", "mask", "pass", "rewrite"].map(|kind| (kind, 1)).into());
@@ -150,9 +154,8 @@ fn spans_of_windows_are_checked_against_the_windows_text() {
 #[test]
 fn conditions_decide() {
     // True for streams: the flag is at 16 + 68 of the arguments.
-    let guest = Guest::passes().with_condition(
-        "(i32.store8 (i32.const 4) (i32.load8_u offset=84 (local.get $args))) (i32.const 0)",
-    );
+    let guest = Guest::passes()
+        .with_condition("(i32.store8 (i32.const 4) (i32.load8_u offset=84 (local.get $args))) (i32.const 0)");
     let plugin = load(guest);
     run(async {
         for stream in [true, false] {

@@ -27,6 +27,8 @@ pub(crate) struct Guest {
     /// More items of the module: functions, globals, imports first.
     pub(crate) imports: String,
     pub(crate) items: String,
+    /// Instructions that the allocator runs first; it knows `$align` and `$size`.
+    pub(crate) in_alloc: String,
     /// Imports of the world, like `tidegate:plugin/http@0.1.0`.
     pub(crate) world_imports: Vec<String>,
     /// Pages of memory at the start.
@@ -66,6 +68,7 @@ impl Guest {
             describe: None,
             imports: String::new(),
             items: String::new(),
+            in_alloc: String::new(),
             world_imports: vec!["tidegate:plugin/host@0.1.0".to_owned()],
             pages: 2,
             change_wit: |_, text| text,
@@ -80,11 +83,8 @@ impl Guest {
 
     /// Adds a condition `when` that does this.
     pub(crate) fn with_condition(mut self, matches: &str) -> Self {
-        let info = ConditionInfo {
-            name: "when".to_owned(),
-            params_schema_json: "{}".to_owned(),
-            extra: Vec::new(),
-        };
+        let info =
+            ConditionInfo { name: "when".to_owned(), params_schema_json: "{}".to_owned(), extra: Vec::new() };
         self.manifest.conditions.push(info);
         self.matches = Some(matches.to_owned());
         self
@@ -109,7 +109,7 @@ impl Guest {
 
     /// Adds bytes to the module's data, aligned, and returns their address.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> u32 {
-        while self.data.len() % 8 != 0 {
+        while !self.data.len().is_multiple_of(8) {
             self.data.push(0);
         }
         let at = DATA + self.data.len() as u32;
@@ -210,11 +210,7 @@ impl Guest {
     fn module(&self, manifest: u32) -> String {
         let plain = format!("(i32.const {manifest})");
         let describe = self.describe.as_deref().unwrap_or(&plain);
-        let version = if (self.change_wit)("", "0.1.0".to_owned()) == "0.1.0" {
-            "0.1.0".to_owned()
-        } else {
-            (self.change_wit)("", "0.1.0".to_owned())
-        };
+        let version = (self.change_wit)("", "0.1.0".to_owned());
         let mut exports = String::new();
         let mut export = |function: &str, signature: &str, body: &str| {
             let _ = writeln!(
@@ -240,7 +236,7 @@ impl Guest {
             let _ = write!(text, "\\{byte:02x}");
             text
         });
-        let Self { imports, items, pages, .. } = self;
+        let Self { imports, items, in_alloc, pages, .. } = self;
         let heap = (DATA as usize + self.data.len()).next_multiple_of(4096);
         format!(
             r#"(module
@@ -250,6 +246,7 @@ impl Guest {
             (global $heap (mut i32) (i32.const {heap}))
             (func $alloc (export "cabi_realloc") (param i32 i32) (param $align i32) (param $size i32) (result i32)
               (local $at i32)
+              {in_alloc}
               (local.set $at (i32.and
                 (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))
                 (i32.sub (i32.const 0) (local.get $align))))

@@ -99,6 +99,14 @@ fn a_trap_is_a_trap() {
 }
 
 #[test]
+fn a_trap_names_the_functions_that_led_to_it() {
+    let mut guest = misbehaves("(call $inner) (unreachable)");
+    guest.items.push_str("(func $inner (unreachable))");
+    let error = ends_in(guest, Setup::default());
+    assert!(matches!(&error, CallError::Trap { message } if message.contains(", in inner")), "{error:?}");
+}
+
+#[test]
 fn a_result_beyond_the_guests_memory_is_a_trap() {
     let mut guest = misbehaves("");
     let gigabyte = guest.judgement(2, &crate::guest::words(&[0, 1 << 30]), None);
@@ -155,10 +163,9 @@ fn a_flood_of_host_calls_ends_at_their_number() {
 
 #[test]
 fn a_huge_log_line_is_bounded_before_it_is_copied() {
-    let mut guest = misbehaves(
-        "(call $log (i32.const 3) (i32.const 65536) (i32.const 9437184)) (i32.const 0)",
-    )
-    .importing("host", "log", "(param i32 i32 i32)");
+    let mut guest =
+        misbehaves("(call $log (i32.const 3) (i32.const 65536) (i32.const 9437184)) (i32.const 0)")
+            .importing("host", "log", "(param i32 i32 i32)");
     guest.pages = 200;
     assert_eq!(ends_in(guest, Setup::default()), CallError::Output);
 }
@@ -173,11 +180,36 @@ fn input_above_the_limit_is_not_given() {
 }
 
 #[test]
-fn a_loop_while_arguments_are_handed_over_ends_at_the_deadline() {
+fn a_loop_while_arguments_are_handed_over_ends_at_its_deadline() {
     let mut guest = Guest::passes();
-    // Grows by whole pages, so that a large text makes the allocator run this.
+    guest.in_alloc =
+        "(if (i32.gt_u (local.get $size) (i32.const 1000)) (then (loop $again (br $again))))".to_owned();
+    let plugin = load_with(guest, limits(|limits| limits.deadline_ms = 10));
+    run(async {
+        assert_eq!(check(&plugin, &"a".repeat(1_001)).await, Err(CallError::Deadline));
+        assert!(check(&plugin, "short").await.is_ok());
+    });
+}
+
+#[test]
+fn an_allocator_that_answers_nonsense_is_a_trap() {
+    for address in [-1, i32::MAX] {
+        let mut guest = Guest::passes();
+        guest.in_alloc = format!(
+            "(if (i32.gt_u (local.get $size) (i32.const 1000)) (then (return (i32.const {address}))))"
+        );
+        let plugin = load_with(guest, Setup::default());
+        let error = run(check(&plugin, &"a".repeat(1_001))).unwrap_err();
+        assert!(matches!(error, CallError::Trap { .. }), "{error:?}");
+        assert!(run(check(&plugin, "short")).is_ok());
+    }
+}
+
+#[test]
+fn a_loop_before_anything_is_asked_ends_too() {
+    let mut guest = Guest::passes();
     guest.items.push_str("(func $start (loop $again (br $again))) (start $start)");
-    let error = crate::refusal(guest, limits(|limits| limits.total_ms = 300));
+    let error = crate::refusal(guest, limits(|limits| limits.total_ms = 100));
     assert!(matches!(error, tidegate_plugin_host::LoadError::Describe(CallError::Deadline)), "{error:?}");
 }
 
@@ -207,6 +239,16 @@ fn errors_that_the_guest_returns_do_not_end_it() {
         for _ in 0..20 {
             let Err(CallError::Check(error)) = check(&plugin, "text").await else { panic!("no error") };
             assert_eq!((error.name.as_str(), error.message.as_str()), ("SyntaxError", "no such pattern"));
+        }
+    });
+}
+
+#[test]
+fn large_input_is_judged_too() {
+    let plugin = load_with(Guest::passes(), Setup::default());
+    run(async {
+        for bytes in [300 << 10, 4 << 20] {
+            assert!(check(&plugin, &"a".repeat(bytes)).await.is_ok(), "{bytes}");
         }
     });
 }

@@ -1,10 +1,15 @@
 //! The host against guests that misbehave in one way each. Whatever they do, it ends in the right error within its
 //! limit, and the next call works.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 mod answers;
+mod cache;
 mod guest;
 mod hostile;
 mod loading;
+mod neighbours;
+mod pool;
+mod powers;
 
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
