@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use crate::plugin::Plugin;
 
-#[expect(missing_docs, unreachable_pub, reason = "generated")]
+#[expect(missing_docs, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit/since_v0_1",
@@ -73,11 +73,7 @@ impl<P: Plugin> exports::guardrail_stream::Guest for Exports<P> {
 }
 
 impl<P: Plugin> exports::condition::Guest for Exports<P> {
-    fn matches(
-        condition: String,
-        params_json: String,
-        call: wit::CallView,
-    ) -> Result<bool, wit::CheckError> {
+    fn matches(condition: String, params_json: String, call: wit::CallView) -> Result<bool, wit::CheckError> {
         log_panics();
         Ok(P::matches(&condition, &crate::Params::parse(&params_json)?, &call.into())?)
     }

@@ -82,7 +82,11 @@ mod tests {
     #[test]
     fn other_json_is_refused_with_a_sentence() {
         assert_eq!(Params::parse("[1]").unwrap_err().message, "parameters: must be a JSON object");
-        assert!(Params::parse("{").unwrap_err().message.starts_with("parameters: EOF"), "{:?}", Params::parse("{"));
+        assert!(
+            Params::parse("{").unwrap_err().message.starts_with("parameters: EOF"),
+            "{:?}",
+            Params::parse("{")
+        );
     }
 
     #[test]

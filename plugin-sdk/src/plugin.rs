@@ -73,7 +73,7 @@ macro_rules! register {
         #[cfg(target_family = "wasm")]
         const _: () = {
             type TidegatePlugin = $crate::guest::Exports<$plugin>;
-            $crate::guest::export!(TidegatePlugin with_types_in $crate::guest::bindings);
+    $crate::guest::export!(TidegatePlugin with_types_in $crate::guest::bindings);
         };
     };
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use wit_parser::{InterfaceId, PackageId, Resolve, TypeDefKind, UnresolvedPackageGroup, WorldItem};
 
+use crate::host::Level;
+use crate::http::{HttpRequest, HttpResponse};
 use crate::{
     CallView, CheckError, CheckInfo, ConditionInfo, Hook, Judgement, Manifest, Mask, Message, Piece, Reason,
     Span, StreamWindow, Subject, ToolCall, Verdict, WindowAnswer, WindowNeeds, WindowVerdict,
 };
-use crate::host::Level;
-use crate::http::{HttpRequest, HttpResponse};
 
 fn package() -> (Resolve, PackageId) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("wit/since_v0_1");
@@ -80,7 +80,11 @@ fn types_are_the_same_in_wit_and_rust() {
     );
     same("types", "condition-info", fields!(ConditionInfo { name, params_schema_json, extra }));
     same("types", "manifest", fields!(Manifest { id, version, checks, conditions, wants, extra }));
-    same("guardrail-stream", "stream-window", fields!(StreamWindow { text, overlap, last, kind, index, state }));
+    same(
+        "guardrail-stream",
+        "stream-window",
+        fields!(StreamWindow { text, overlap, last, kind, index, state }),
+    );
     same("guardrail-stream", "window-answer", fields!(WindowAnswer { verdict, state, data_json }));
     same("host", "level", cases!(Level { Debug, Info, Warn, Error }));
     same("http", "http-request", fields!(HttpRequest { method, url, headers, body, timeout_ms }));

@@ -157,7 +157,11 @@ impl From<sdk::CheckInfo> for wit::CheckInfo {
 
 impl From<sdk::ConditionInfo> for wit::ConditionInfo {
     fn from(condition: sdk::ConditionInfo) -> Self {
-        Self { name: condition.name, params_schema_json: condition.params_schema_json, extra: condition.extra }
+        Self {
+            name: condition.name,
+            params_schema_json: condition.params_schema_json,
+            extra: condition.extra,
+        }
     }
 }
 

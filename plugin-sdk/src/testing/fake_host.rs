@@ -160,13 +160,16 @@ pub(crate) mod models {
 
     pub(crate) fn complete(request_json: &str) -> Result<String, String> {
         let request = serde_json::from_str(request_json).map_err(|error| error.to_string())?;
-        STATE.with_borrow(|state| {
-            state.on_complete.as_ref().map_or_else(not_granted, |answer| answer(&request))
-        })
-        .map(|answer| answer.to_string())
+        STATE
+            .with_borrow(|state| {
+                state.on_complete.as_ref().map_or_else(not_granted, |answer| answer(&request))
+            })
+            .map(|answer| answer.to_string())
     }
 
     pub(crate) fn embed(model: &str, texts: &[String]) -> Result<Vec<Vec<f32>>, String> {
-        STATE.with_borrow(|state| state.on_embed.as_ref().map_or_else(not_granted, |answer| answer(model, texts)))
+        STATE.with_borrow(|state| {
+            state.on_embed.as_ref().map_or_else(not_granted, |answer| answer(model, texts))
+        })
     }
 }

@@ -24,8 +24,8 @@
 mod fake_host;
 mod streams;
 
-pub(crate) use fake_host::{host, http, kv, models};
 pub use fake_host::FakeHost;
+pub(crate) use fake_host::{host, http, kv, models};
 pub use streams::{Streamed, assert_streams_like_whole, stream, stream_holding};
 
 use crate::call::{CallView, Subject};

@@ -90,7 +90,8 @@ pub fn stream_holding<P: Plugin>(
             span.end -= u32::try_from(overlap).unwrap_or(u32::MAX);
         }
         let leaving = text.get(overlap..release).unwrap_or_default();
-        out.text += &masked(leaving, &spans).map_err(|error| CheckError::new("SpanError", error.to_string()))?;
+        out.text +=
+            &masked(leaving, &spans).map_err(|error| CheckError::new("SpanError", error.to_string()))?;
         released = from + release;
     }
     Ok(out)
@@ -110,7 +111,8 @@ fn floor(text: &str, mut at: usize) -> usize {
 /// Where they differ.
 #[expect(clippy::panic, reason = "an assertion for tests")]
 pub fn assert_streams_like_whole<P: Plugin>(check: &str, params_json: &str, text: &str) {
-    let fail = |how: &str, problem: String| -> ! { panic!("{check} {params_json} on {text:?}, {how}: {problem}") };
+    let fail =
+        |how: &str, problem: String| -> ! { panic!("{check} {params_json} on {text:?}, {how}: {problem}") };
     let judgement = match super::check::<P>(check, params_json, &Subject::output(text)) {
         Ok(judgement) => judgement,
         Err(error) => fail("whole", error.to_string()),
@@ -144,7 +146,8 @@ pub fn assert_streams_like_whole<P: Plugin>(check: &str, params_json: &str, text
         };
         let same = streamed.failed == whole.failed
             && streamed.blocked == whole.blocked
-            && (whole.blocked.is_some() || streamed.text == whole.text && streamed.data_json == whole.data_json);
+            && (whole.blocked.is_some()
+                || streamed.text == whole.text && streamed.data_json == whole.data_json);
         if !same {
             fail(&how, format!("{streamed:?} is not {whole:?}"));
         }
