@@ -21,14 +21,17 @@ impl Rule {
     pub(crate) fn literal(rule: &str) -> Result<Self, CheckError> {
         let inner = rule.strip_prefix('/').and_then(|rest| rest.rsplit_once('/'));
         let inner = inner.filter(|(pattern, flags)| {
-            !pattern.is_empty() && !pattern.contains('\n') && flags.chars().all(|flag| "gimsuyd".contains(flag))
+            !pattern.is_empty()
+                && !pattern.contains('\n')
+                && flags.chars().all(|flag| "gimsuyd".contains(flag))
         });
         let (pattern, flags) = inner.unwrap_or((rule, ""));
         Self::with_flags(pattern, flags)
     }
 
     fn with_flags(pattern: &str, flags: &str) -> Result<Self, CheckError> {
-        let twice = (1..).zip(flags.chars()).any(|(next, flag)| flags.chars().skip(next).any(|other| other == flag));
+        let twice =
+            (1..).zip(flags.chars()).any(|(next, flag)| flags.chars().skip(next).any(|other| other == flag));
         if twice {
             let message = format!("Invalid flags supplied to RegExp constructor '{flags}'");
             return Err(CheckError::new("SyntaxError", message));
@@ -53,13 +56,17 @@ impl Rule {
 fn as_v8_says(problem: &str, pattern: &str) -> String {
     let lower = problem.to_lowercase();
     let known = [
-        ("unbalanced parenthesis", if pattern.matches('(').count() > pattern.matches(')').count() {
-            "Unterminated group"
-        } else {
-            "Unmatched ')'"
-        }),
+        (
+            "unbalanced parenthesis",
+            if pattern.matches('(').count() > pattern.matches(')').count() {
+                "Unterminated group"
+            } else {
+                "Unmatched ')'"
+            },
+        ),
         ("unbalanced bracket", "Unterminated character class"),
         ("invalid character range", "Range out of order in character class"),
+        ("range values reversed", "Range out of order in character class"),
         ("invalid quantifier", "numbers out of order in {} quantifier"),
         ("quantifier not allowed", "Nothing to repeat"),
         ("invalid atom", "Nothing to repeat"),
@@ -133,8 +140,14 @@ mod tests {
         assert_eq!(message("(a"), "Invalid regular expression: /(a/: Unterminated group");
         assert_eq!(message("a)"), "Invalid regular expression: /a)/: Unmatched ')'");
         assert_eq!(message("[a"), "Invalid regular expression: /[a/: Unterminated character class");
-        assert_eq!(message("[z-a]"), "Invalid regular expression: /[z-a]/: Range out of order in character class");
-        assert_eq!(message("a{2,1}"), "Invalid regular expression: /a{2,1}/: numbers out of order in {} quantifier");
+        assert_eq!(
+            message("[z-a]"),
+            "Invalid regular expression: /[z-a]/: Range out of order in character class"
+        );
+        assert_eq!(
+            message("a{2,1}"),
+            "Invalid regular expression: /a{2,1}/: numbers out of order in {} quantifier"
+        );
         assert_eq!(message("a\\"), "Invalid regular expression: /a\\/: \\ at end of pattern");
         assert_eq!(message("/(/gi"), "Invalid regular expression: /(/gi: Unterminated group");
         assert_eq!(message("/a/gg"), "Invalid flags supplied to RegExp constructor 'gg'");
@@ -145,7 +158,12 @@ mod tests {
         assert!(Rule::literal("/HELLO/i").unwrap().find("hello", 0).is_some());
         assert!(Rule::literal("/a/x").unwrap().find("/a/x", 0).is_some());
         assert!(Rule::literal("//").unwrap().find("//", 0).is_some());
-        assert!(Rule::bare(r"(?<!no )go(?=!)").unwrap().find("no go! go!", 0).is_some_and(|found| found.start() == 7));
+        assert!(
+            Rule::bare(r"(?<!no )go(?=!)")
+                .unwrap()
+                .find("no go! go!", 0)
+                .is_some_and(|found| found.start() == 7)
+        );
     }
 
     #[test]

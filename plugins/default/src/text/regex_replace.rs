@@ -36,6 +36,12 @@ impl Replacer {
         Ok(Self { rule, redact: redact.to_owned(), lookahead: lookahead(params) })
     }
 
+    /// Returns whether all of a text must be known: to find the first match, or to repeat what stands around one.
+    fn is_whole(&self, params: &Params) -> bool {
+        let repeats = self.redact.contains("$`") || self.redact.contains("$'");
+        (repeats || !self.rule.global) && !params.flag("failOnDetection")
+    }
+
     fn first(&self, text: &str) -> Vec<Span> {
         let hit = self.next(text, 0);
         hit.and_then(|hit| Span::new(hit.start, hit.end - hit.start, hit.replacement)).into_iter().collect()
@@ -104,7 +110,7 @@ pub(crate) fn check(params: &Params, subject: &Subject) -> Judged {
 
 pub(crate) fn needs(params: &Params) -> Result<WindowNeeds, CheckError> {
     let replacer = Replacer::of(params)?;
-    if !replacer.rule.global && !params.flag("failOnDetection") {
+    if replacer.is_whole(params) {
         return Ok(WindowNeeds::WHOLE);
     }
     Ok(PatternGuard::new(replacer, Action::Mask).needs())
@@ -113,12 +119,12 @@ pub(crate) fn needs(params: &Params) -> Result<WindowNeeds, CheckError> {
 pub(crate) fn window(params: &Params, window: &StreamWindow) -> Result<WindowAnswer, CheckError> {
     let replacer = Replacer::of(params)?;
     let fails = params.flag("failOnDetection");
-    let whole = !replacer.rule.global && !fails;
+    let whole = replacer.is_whole(params);
     if !Seen::of(params).counts_window(window) || whole && !window.last {
         return Ok(WindowAnswer::default());
     }
     let redact = replacer.redact.clone();
-    let mut answer = if whole {
+    let mut answer = if whole && !replacer.rule.global {
         let spans = replacer.first(&window.text);
         let verdict = if spans.is_empty() { WindowVerdict::Pass } else { WindowVerdict::Mask(spans) };
         WindowAnswer { verdict, ..WindowAnswer::default() }

@@ -51,7 +51,8 @@ impl Seen {
 }
 
 fn has_messages(endpoint: &str) -> bool {
-    !endpoint.ends_with("/embeddings") && (endpoint.ends_with("/chat/completions") || !endpoint.ends_with("/completions"))
+    !endpoint.ends_with("/embeddings")
+        && (endpoint.ends_with("/chat/completions") || !endpoint.ends_with("/completions"))
 }
 
 /// Returns the beginning of a text for results: 100 UTF-16 units, as JavaScript counts.
