@@ -1,0 +1,4 @@
+//! Portkey's results, and streams.
+
+mod observed;
+mod streams;
