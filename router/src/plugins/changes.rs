@@ -208,7 +208,7 @@ impl Plugins {
             if old.get(id) == declared.get(id) {
                 continue;
             }
-            if let Some((file, plugin)) = entry.from_folder() {
+            if let Some((file, plugin)) = entry.folder_version() {
                 let digest = plugin.digest().to_owned();
                 steps.push(self.again(id, Source::Folder, Some(file.clone()), digest).await);
             } else if let Some(refusal) = entry.refused.iter().find(|it| it.source == Source::Folder) {
@@ -279,7 +279,7 @@ impl Plugins {
             let mut index: Index = vault.index();
             index.files.clear();
             for (_, entry) in shelf.entries() {
-                if let Some((file, plugin)) = entry.from_folder() {
+                if let Some((file, plugin)) = entry.folder_version() {
                     index.files.insert(file.clone(), plugin.digest().to_owned());
                 }
             }

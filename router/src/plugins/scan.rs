@@ -74,7 +74,7 @@ impl Plugins {
             if !gone {
                 let in_force = shelf
                     .entries()
-                    .find_map(|(_, entry)| entry.from_folder().filter(|(holder, _)| **holder == file));
+                    .find_map(|(_, entry)| entry.folder_version().filter(|(holder, _)| **holder == file));
                 let digest = in_force.map(|(_, plugin)| plugin.digest().to_owned());
                 steps.extend(self.file_changed(file, digest).await);
             }

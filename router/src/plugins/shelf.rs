@@ -163,7 +163,7 @@ impl<P> Entry<P> {
     }
 
     /// Returns the file of the folder that is in force and what it became.
-    pub(crate) fn from_folder(&self) -> Option<(&PathBuf, &Arc<P>)> {
+    pub(crate) fn folder_version(&self) -> Option<(&PathBuf, &Arc<P>)> {
         self.folder.as_ref().map(|(file, plugin)| (file, plugin))
     }
 
