@@ -8,16 +8,30 @@
 //! lent to it by [`Powers`]. It decides nothing about failure either: whether an error lets a request pass is the
 //! business of whoever attached the plugin.
 
+mod answer;
+mod background;
 mod bindings;
+mod cache;
 mod capability;
+mod clock;
+mod engine;
 mod error;
+mod guest;
 mod host;
+mod http;
+mod inspect;
 mod limits;
+mod loader;
+mod manifest;
 mod plugin;
+mod pool;
 mod powers;
+mod quarantine;
 mod set;
 mod setup;
+mod spans;
 mod stats;
+mod ticker;
 
 pub use bindings::since_v0_1::exports::tidegate::plugin::guardrail_stream::{StreamWindow, WindowAnswer};
 pub use bindings::since_v0_1::tidegate::plugin::host::Level;

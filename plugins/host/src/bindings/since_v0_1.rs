@@ -1,5 +1,13 @@
-//! `tidegate:plugin@0.1`: generated from the WIT folder of the SDK.
-#![allow(missing_docs, unreachable_pub, reason = "generated code")]
+//! `tidegate:plugin@0.1`: generated from the SDK's WIT folder, and how the host serves and calls it.
+#![allow(missing_docs, unreachable_pub, reason = "the docs of generated items are in the WIT files")]
+
+use wasmtime::Store;
+use wasmtime::component::{HasSelf, Instance, InstancePre, Linker};
+
+use self::exports::tidegate::plugin::{about, condition, guardrail, guardrail_stream};
+use self::tidegate::plugin::{host, http, kv, models, types};
+use super::{Answer, Ask, Exports};
+use crate::guest::Guest;
 
 wasmtime::component::bindgen!({
     path: "../../plugin-sdk/wit/since_v0_1",
@@ -13,3 +21,157 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     additional_derives: [PartialEq],
 });
+
+/// The versions that this module serves.
+pub(crate) const MAJOR_MINOR: &str = "0.1.";
+
+/// Everything a plugin of this version may import, as interface and function.
+pub(crate) const FUNCTIONS: [(&str, &str); 11] = [
+    ("host", "log"),
+    ("host", "config"),
+    ("host", "count"),
+    ("host", "now-ms"),
+    ("host", "random"),
+    ("http", "send"),
+    ("kv", "get"),
+    ("kv", "set"),
+    ("kv", "delete"),
+    ("models", "complete"),
+    ("models", "embed"),
+];
+
+/// Offers everything a plugin of this version may import. Whether it may use it is checked before.
+pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    FullPlugin::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)
+}
+
+/// Where a component's exports are.
+#[derive(Clone)]
+pub(crate) struct Indices {
+    about: about::GuestIndices,
+    guardrail: Option<guardrail::GuestIndices>,
+    stream: Option<guardrail_stream::GuestIndices>,
+    condition: Option<condition::GuestIndices>,
+}
+
+impl Indices {
+    /// Looks the exports up.
+    pub(crate) fn new(pre: &InstancePre<Guest>, exports: Exports) -> wasmtime::Result<Self> {
+        Ok(Self {
+            about: about::GuestIndices::new(pre)?,
+            guardrail: exports.guardrail.then(|| guardrail::GuestIndices::new(pre)).transpose()?,
+            stream: exports.stream.then(|| guardrail_stream::GuestIndices::new(pre)).transpose()?,
+            condition: exports.condition.then(|| condition::GuestIndices::new(pre)).transpose()?,
+        })
+    }
+
+    /// Binds an instance, and checks the types of its functions on the way.
+    pub(crate) fn bind(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Bound> {
+        Ok(Bound {
+            about: self.about.load(&mut *store, instance)?,
+            guardrail: self.guardrail.as_ref().map(|part| part.load(&mut *store, instance)).transpose()?,
+            stream: self.stream.as_ref().map(|part| part.load(&mut *store, instance)).transpose()?,
+            condition: self.condition.as_ref().map(|part| part.load(&mut *store, instance)).transpose()?,
+        })
+    }
+}
+
+/// The functions of an instance.
+pub(crate) struct Bound {
+    about: about::Guest,
+    guardrail: Option<guardrail::Guest>,
+    stream: Option<guardrail_stream::Guest>,
+    condition: Option<condition::Guest>,
+}
+
+impl Bound {
+    /// Calls the instance. The exports were checked against the manifest when the plugin was loaded.
+    pub(crate) async fn call(&self, store: &mut Store<Guest>, ask: &Ask) -> wasmtime::Result<Answer> {
+        let missing = || wasmtime::Error::msg("the export is missing");
+        match ask {
+            Ask::Describe => Ok(Answer::Manifest(self.about.call_describe(store).await?)),
+            Ask::Check { check, params, subject } => {
+                let guest = self.guardrail.as_ref().ok_or_else(missing)?;
+                Ok(Answer::Judgement(guest.call_check(store, check, params, subject).await?))
+            }
+            Ask::Needs { check, params } => {
+                let guest = self.stream.as_ref().ok_or_else(missing)?;
+                Ok(Answer::Needs(guest.call_needs(store, check, params).await?))
+            }
+            Ask::Window { check, params, window } => {
+                let guest = self.stream.as_ref().ok_or_else(missing)?;
+                Ok(Answer::Window(guest.call_window(store, check, params, window).await?))
+            }
+            Ask::Matches { condition, params, call } => {
+                let guest = self.condition.as_ref().ok_or_else(missing)?;
+                Ok(Answer::Matches(guest.call_matches(store, condition, params, call).await?))
+            }
+        }
+    }
+}
+
+impl types::Host for Guest {}
+
+impl host::Host for Guest {
+    fn log(&mut self, level: host::Level, message: String) -> wasmtime::Result<()> {
+        Ok(self.log(level, &message)?)
+    }
+
+    fn config(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.config(&name)?)
+    }
+
+    fn count(&mut self, counter: String, by: u64) -> wasmtime::Result<()> {
+        Ok(self.count(counter, by)?)
+    }
+
+    fn now_ms(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.now_ms()?)
+    }
+
+    fn random(&mut self, length: u32) -> wasmtime::Result<Vec<u8>> {
+        self.random(length)
+    }
+}
+
+impl http::Host for Guest {
+    async fn send(
+        &mut self,
+        request: http::HttpRequest,
+    ) -> wasmtime::Result<Result<http::HttpResponse, String>> {
+        Ok(self.http(request).await?)
+    }
+}
+
+impl kv::Host for Guest {
+    async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, String>> {
+        Ok(self.kv_get(key).await?)
+    }
+
+    async fn set(
+        &mut self,
+        key: String,
+        value: Vec<u8>,
+        ttl_ms: u64,
+    ) -> wasmtime::Result<Result<(), String>> {
+        Ok(self.kv_set(key, value, ttl_ms).await?)
+    }
+
+    async fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), String>> {
+        Ok(self.kv_delete(key).await?)
+    }
+}
+
+impl models::Host for Guest {
+    async fn complete(&mut self, request_json: String) -> wasmtime::Result<Result<String, String>> {
+        Ok(Guest::complete(self, request_json).await?)
+    }
+
+    async fn embed(
+        &mut self,
+        model: String,
+        texts: Vec<String>,
+    ) -> wasmtime::Result<Result<Vec<Vec<f32>>, String>> {
+        Ok(Guest::embed(self, model, texts).await?)
+    }
+}
