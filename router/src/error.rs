@@ -20,6 +20,8 @@ pub enum ErrorKind {
     NotFound,
     /// The path exists, not with this method.
     Method,
+    /// Something else stands against it.
+    Conflict,
     /// No key was sent, or nobody knows it.
     Key,
     /// The key's time is over.
@@ -68,6 +70,7 @@ impl ErrorKind {
             ErrorKind::Unsupported => face(400, "invalid_request_error", Some("unsupported_endpoint"), true),
             ErrorKind::NotFound => face(404, "invalid_request_error", Some("not_found"), true),
             ErrorKind::Method => face(405, "invalid_request_error", Some("method_not_allowed"), true),
+            ErrorKind::Conflict => face(409, "invalid_request_error", Some("conflict"), true),
             ErrorKind::Key => face(401, "authentication_error", Some("03"), true),
             ErrorKind::KeyExpired => face(401, "authentication_error", Some("01"), true),
             ErrorKind::Scope => face(403, "permission_error", Some("033"), true),

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -143,14 +144,14 @@ impl Gateway {
             &shards.of("ledger"),
         )?;
         let prices = PriceDesk::new(load_prices(&settings.data));
+        let lender = plugins::Lender::new(Duration::from_millis(settings.timeouts.connect_ms));
         let options = plugins::Options {
             data: settings.data.join("plugins"),
-            powers: Arc::new(tidegate_plugin_host::NoPowers),
+            powers: lender.clone(),
             declared: settings.declared_plugins.clone(),
             bundled: &plugins::BUNDLED,
         };
         let plugins = Plugins::start(options, &shards);
-        plugins.note_scanned();
         let gateway = Arc::new(Self {
             plugins,
             book: AddressBook::new(Box::new(store), shards.clone()),
@@ -164,6 +165,7 @@ impl Gateway {
             master,
             _lock: lock,
         });
+        lender.serve(&gateway);
         gateway.set_providers(from_store);
         Ok((gateway, printed))
     }
@@ -191,7 +193,9 @@ impl Gateway {
             })
             .await?;
         printed.print();
+        let declared = settings.declared_plugins.clone();
         self.settings.store(Arc::new(settings));
+        self.plugins.declare(&declared).await;
         self.reload_providers().await?;
         Ok(())
     }

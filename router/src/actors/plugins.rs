@@ -57,6 +57,11 @@ impl PluginsHandle {
         self.published.set.load_full()
     }
 
+    /// Returns what the actor published last. Changes come one at a time: who makes one sees no older state.
+    pub(crate) fn shelf(&self) -> Arc<Shelf<Plugin>> {
+        self.published.shelf.load_full()
+    }
+
     /// Makes changes together and returns the ids that have another version in force now.
     pub(crate) async fn change(&self, steps: Vec<Step<Plugin>>) -> Result<Vec<String>, Unavailable> {
         self.owner.ask(Change(steps)).await

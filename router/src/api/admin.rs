@@ -17,17 +17,25 @@ pub(super) async fn state(request: HttpRequest, worker: web::Data<Worker>) -> Ht
     }
 }
 
-async fn observed(request: &HttpRequest, worker: &Worker) -> Result<serde_json::Value, GatewayError> {
-    let gateway = &worker.gateway;
-    let key = authenticate(gateway, head::credentials(request).key).await?;
+/// Refuses whoever lacks the admin scope.
+///
+/// # Errors
+/// 401 without a key that works, 403 without the scope.
+pub(super) async fn authorize(request: &HttpRequest, worker: &Worker) -> Result<(), GatewayError> {
+    let key = authenticate(&worker.gateway, head::credentials(request).key).await?;
     let wish = Wish { scope: ADMIN_SCOPE, model: None, tokens: 0 };
     match key.admit(wish).await? {
-        Ok(_given_back) => {}
+        Ok(_given_back) => Ok(()),
         Err(KeyRefusal::Scope(scope)) => {
-            return Err(GatewayError::new(ErrorKind::Scope, format!("This API key lacks the scope {scope}")));
+            Err(GatewayError::new(ErrorKind::Scope, format!("This API key lacks the scope {scope}")))
         }
-        Err(_) => return Err(GatewayError::new(ErrorKind::Key, "Invalid API Key")),
+        Err(_) => Err(GatewayError::new(ErrorKind::Key, "Invalid API Key")),
     }
+}
+
+async fn observed(request: &HttpRequest, worker: &Worker) -> Result<serde_json::Value, GatewayError> {
+    authorize(request, worker).await?;
+    let gateway = &worker.gateway;
     let (keys, awake) = gateway.book.awake();
     let mut key_views = Vec::with_capacity(keys.len());
     for key in keys {

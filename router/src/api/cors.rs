@@ -12,7 +12,8 @@ const ANY: HeaderValue = HeaderValue::from_static("*");
 fn allowed(request: &HttpRequest, origins: &[String]) -> Option<HeaderValue> {
     let origin = request.headers().get(header::ORIGIN)?;
     // The pattern that matched, not the path as written: `/v1/%61dmin` is an admin route too.
-    if request.match_pattern().is_some_and(|pattern| pattern.starts_with("/v1/admin")) {
+    let is_admin = |pattern: &str| pattern.starts_with("/v1/admin") || pattern.starts_with("/v1/plugins");
+    if request.match_pattern().is_some_and(|pattern| is_admin(&pattern)) {
         return None;
     }
     if origins.iter().any(|allowed| allowed == "*") {

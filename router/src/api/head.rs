@@ -11,7 +11,8 @@ const LONGEST_VALUE: usize = 128;
 /// What Portkey's Python SDK sends as Authorization when it has nothing to say.
 const NOT_A_KEY: &str = "OPENAI_API_KEY";
 /// Headers that only the gateway itself may set.
-const INTERNAL: [&str; 4] = [
+const INTERNAL: [&str; 5] = [
+    crate::plugins::PLUGIN_CALL,
     "x-portkey-default-input-guardrails",
     "x-portkey-default-output-guardrails",
     "x-portkey-organisation-details",
@@ -143,6 +144,7 @@ mod tests {
         let request = TestRequest::default()
             .insert_header(("x-tidegate-config", "{}"))
             .insert_header(("x-portkey-config-version", "1"))
+            .insert_header(("x-tidegate-plugin-call", "pii"))
             .insert_header(("cookie", "a"))
             .to_http_request();
         let headers = routing(&request);

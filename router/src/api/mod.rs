@@ -7,6 +7,7 @@ mod head;
 mod health;
 mod inference;
 mod list_models;
+mod plugins;
 mod render;
 
 use actix_web::web::{self, ServiceConfig};
@@ -42,13 +43,21 @@ pub fn routes(config: &mut ServiceConfig) {
                 .default_service(web::to(render::wrong_method)),
         );
     }
-    let get = |path: &str| web::resource(path.to_owned()).default_service(web::to(render::wrong_method));
+    let at = |path: &str| web::resource(path.to_owned()).default_service(web::to(render::wrong_method));
     config
-        .service(get("/v1/models").route(web::get().to(list_models::all)))
-        .service(get("/v1/models/{id:.+}").route(web::get().to(list_models::one)))
-        .service(get("/").route(web::get().to(health::hello)))
-        .service(get("/v1/health").route(web::get().to(health::health)))
-        .service(get("/v1/ready").route(web::get().to(health::ready)))
-        .service(get("/v1/admin/state").route(web::get().to(admin::state)))
+        .service(at("/v1/models").route(web::get().to(list_models::all)))
+        .service(at("/v1/models/{id:.+}").route(web::get().to(list_models::one)))
+        .service(at("/").route(web::get().to(health::hello)))
+        .service(at("/v1/health").route(web::get().to(health::health)))
+        .service(at("/v1/ready").route(web::get().to(health::ready)))
+        .service(at("/v1/admin/state").route(web::get().to(admin::state)))
+        .service(at("/v1/plugins").route(web::get().to(plugins::list)).route(web::post().to(plugins::upload)))
+        .service(
+            at("/v1/plugins/{id}")
+                .route(web::get().to(plugins::one))
+                .route(web::delete().to(plugins::remove)),
+        )
+        .service(at("/v1/plugins/{id}/activate").route(web::post().to(plugins::activate)))
+        .service(at("/v1/plugins/{id}/rollback").route(web::post().to(plugins::roll_back)))
         .default_service(web::to(render::not_found));
 }

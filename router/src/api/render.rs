@@ -197,18 +197,25 @@ pub(super) async fn wrong_method(request: HttpRequest, worker: web::Data<Worker>
     if request.method() == Method::OPTIONS {
         return preflight(&request, &worker);
     }
-    let allowed = if request.path().starts_with("/v1/models")
-        || super::ENDPOINTS.iter().all(|(endpoint, _)| request.path() != format!("/v1{}", endpoint.path()))
-    {
-        "GET"
-    } else {
-        "POST"
-    };
+    let allowed = methods_of(request.path());
     let message = format!("{} takes {allowed}, not {}", request.path(), request.method());
     let mut response =
         refusal(&request, &worker, dialect_of(&request), &GatewayError::new(ErrorKind::Method, message));
     response.headers_mut().insert(actix_web::http::header::ALLOW, HeaderValue::from_static(allowed));
     response
+}
+
+/// Returns the methods of a route.
+fn methods_of(path: &str) -> &'static str {
+    if super::ENDPOINTS.iter().any(|(endpoint, _)| path == format!("/v1{}", endpoint.path())) {
+        return "POST";
+    }
+    match path.strip_prefix("/v1/plugins") {
+        Some("") => "GET, POST",
+        Some(rest) if rest.ends_with("/activate") || rest.ends_with("/rollback") => "POST",
+        Some(_) => "GET, DELETE",
+        None => "GET",
+    }
 }
 
 fn preflight(request: &HttpRequest, worker: &Worker) -> HttpResponse {

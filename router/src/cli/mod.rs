@@ -4,6 +4,7 @@ mod budget;
 mod check;
 mod key;
 mod logs;
+mod plugin;
 mod prices;
 mod provider;
 mod serve;
@@ -50,6 +51,8 @@ enum Command {
     /// Look prices up, refresh them from a file or address.
     #[command(subcommand)]
     Prices(prices::Prices),
+    /// Upload, list, activate and remove plugins of a running gateway.
+    Plugin(plugin::Plugin),
     /// Show the request log, newest first.
     Logs(logs::Logs),
     /// Print the version.
@@ -93,6 +96,7 @@ pub fn run() -> i32 {
         Command::Provider(command) => provider::run(&context, command),
         Command::Budget(command) => budget::run(&context, command),
         Command::Prices(command) => prices::run(&context, command),
+        Command::Plugin(command) => plugin::run(&context, command),
         Command::Logs(command) => logs::run(&context, command),
         Command::Version => {
             show::line(&format!("tidegate {}", env!("CARGO_PKG_VERSION")));

@@ -10,7 +10,7 @@ use super::{Context, Failure, show};
 use crate::gateway::Gateway;
 use crate::provision::Printed;
 use crate::server::{bind, drain_on_signal};
-use crate::{telemetry, watch};
+use crate::{plugins, telemetry, watch};
 
 /// Longest wait at the end for the store, on a full disk say.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
@@ -43,6 +43,7 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
         let tasks = [
             actix_web::rt::spawn(watch::store(gateway.clone())),
             actix_web::rt::spawn(watch::find_ollama(gateway.clone())),
+            actix_web::rt::spawn(plugins::watch(gateway.clone())),
             actix_web::rt::spawn(drain_on_signal(handle, bound.readiness)),
         ];
         let file = context

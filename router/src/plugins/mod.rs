@@ -4,17 +4,28 @@
 //! `powers`. The package `tidegate-plugin-host` runs them.
 
 mod bundled;
+mod changes;
 mod error;
+mod folder;
 mod loader;
+mod powers;
+mod scan;
 mod service;
 mod shelf;
+mod vault;
+mod view;
 
 pub use bundled::{BUNDLED, Bundled};
+pub use changes::Uploaded;
 pub use error::PluginError;
+pub(crate) use powers::Lender;
+pub use powers::PLUGIN_CALL;
+pub use scan::{LARGEST, watch};
 pub(crate) use service::Options;
 pub use service::Plugins;
+pub(crate) use shelf::{Entry, Shelf, Step, Version};
 pub use shelf::{Refusal, Source, Upload};
-pub(crate) use shelf::{Shelf, Step, Version};
+pub use view::{PluginView, PluginsView};
 
 /// Returns the SHA-256 of bytes in hexadecimal.
 pub(crate) fn digest_of(bytes: &[u8]) -> String {

@@ -2,19 +2,19 @@
 //!
 //! Failure behaviour: a version that can't be loaded changes nothing but the list, where it stands with its reason.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tidegate_plugin_host::{PluginSet, Powers};
+use tidegate_plugin_host::{Plugin, PluginSet, Powers};
 use tokio::sync::watch;
 
 use super::bundled::Bundled;
 use super::error::PluginError;
 use super::loader::{Declared, Loader};
-use super::shelf::Step;
+use super::vault::Vault;
+use super::{Source, Step};
 use crate::actors::plugins::PluginsHandle;
 use crate::actors::shards::Shards;
 
@@ -35,12 +35,13 @@ pub(crate) struct Options {
 
 /// All plugins of a gateway.
 pub struct Plugins {
-    handle: PluginsHandle,
-    loader: Arc<Loader>,
+    pub(super) handle: PluginsHandle,
+    pub(super) loader: Arc<Loader>,
+    pub(super) vault: Arc<Vault>,
+    /// Held by whoever makes a change.
+    pub(super) changing: tokio::sync::Mutex<()>,
     declared: ArcSwap<Declared>,
     bundled: &'static [Bundled],
-    /// Bundled plugins that can't be loaded with what is declared about them.
-    broken: Mutex<BTreeSet<&'static str>>,
     loading_bundled: tokio::sync::Mutex<()>,
     scanned: watch::Sender<bool>,
 }
@@ -51,9 +52,10 @@ impl Plugins {
         Self {
             handle: PluginsHandle::start(shards),
             loader: Arc::new(Loader::new(options.data.join("compiled"), options.powers)),
+            vault: Arc::new(Vault::open(options.data)),
+            changing: tokio::sync::Mutex::new(()),
             declared: ArcSwap::from_pointee(options.declared),
             bundled: options.bundled,
-            broken: Mutex::default(),
             loading_bundled: tokio::sync::Mutex::new(()),
             scanned: watch::Sender::new(false),
         }
@@ -76,9 +78,12 @@ impl Plugins {
             }
         }
         let set = self.set();
-        let mut wanted = ids.iter().filter(|id| set.get(id).is_none()).filter_map(|id| self.bundled(id));
-        let Some(first) = wanted.next() else { return set };
-        for bundled in std::iter::once(first).chain(wanted) {
+        let mut wanted =
+            ids.iter().filter_map(|id| self.bundled(id)).filter(|it| self.is_missing(&set, it.id)).peekable();
+        if wanted.peek().is_none() {
+            return set;
+        }
+        for bundled in wanted {
             self.load_bundled(bundled).await;
         }
         self.set()
@@ -89,41 +94,52 @@ impl Plugins {
         self.scanned.send_replace(true);
     }
 
-    fn bundled(&self, id: &str) -> Option<&'static Bundled> {
+    /// Returns what is declared about plugins.
+    pub(super) fn declared(&self) -> Arc<Declared> {
+        self.declared.load_full()
+    }
+
+    pub(super) fn set_declared(&self, declared: Declared) {
+        self.declared.store(Arc::new(declared));
+    }
+
+    pub(super) fn all_bundled(&self) -> &'static [Bundled] {
+        self.bundled
+    }
+
+    pub(super) fn bundled(&self, id: &str) -> Option<&'static Bundled> {
         self.bundled.iter().find(|bundled| bundled.id == id)
     }
 
-    fn broken(&self) -> std::sync::MutexGuard<'_, BTreeSet<&'static str>> {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether a bundled plugin is worth loading: not there, and not refused with what is declared.
+    fn is_missing(&self, set: &PluginSet, id: &str) -> bool {
+        let refused = || self.handle.shelf().entry(id).is_some_and(|entry| entry.refuses(Source::Bundled));
+        set.get(id).is_none() && !refused()
     }
 
     async fn load_bundled(&self, bundled: &'static Bundled) {
         let _one_at_a_time = self.loading_bundled.lock().await;
-        while self.set().get(bundled.id).is_none() && !self.broken().contains(bundled.id) {
-            let declared = self.declared.load_full();
-            let (loader, with) = (self.loader.clone(), declared.clone());
-            let loaded = off_thread(move || loader.load_as(bundled.id, bundled.bytes, &with)).await;
-            if !Arc::ptr_eq(&declared, &self.declared.load()) {
-                // The settings changed meanwhile: with what is declared now.
-                continue;
-            }
-            let id = bundled.id.to_owned();
-            let step = match loaded {
-                Ok(plugin) => Step::Bundled { id, plugin: Some(plugin) },
-                Err(PluginError::Unavailable) => return,
-                Err(error) => {
-                    tracing::error!(plugin = id, %error, "bundled plugin refused");
-                    self.broken().insert(bundled.id);
-                    Step::Withdrawn {
-                        id,
-                        source: super::Source::Bundled,
-                        digest: bundled.digest().to_owned(),
-                        reason: error.to_string(),
-                    }
-                }
-            };
-            if self.handle.change(vec![step]).await.is_err() {
+        while self.is_missing(&self.set(), bundled.id) {
+            let declared = self.declared();
+            let step = self.bundled_again(bundled).await;
+            // When the settings changed meanwhile: with what is declared now.
+            if Arc::ptr_eq(&declared, &self.declared()) && self.handle.change(vec![step]).await.is_err() {
                 return;
+            }
+        }
+    }
+
+    /// Loads a bundled plugin with what is declared now.
+    pub(super) async fn bundled_again(&self, bundled: &'static Bundled) -> Step<Plugin> {
+        let (loader, declared) = (self.loader.clone(), self.declared());
+        let loaded = off_thread(move || loader.load_as(bundled.id, bundled.bytes, &declared)).await;
+        let id = bundled.id.to_owned();
+        match loaded {
+            Ok(plugin) => Step::Bundled { id, plugin: Some(plugin) },
+            Err(error) => {
+                tracing::error!(plugin = id, %error, "bundled plugin refused");
+                let (digest, reason) = (bundled.digest().to_owned(), error.to_string());
+                Step::Withdrawn { id, source: Source::Bundled, digest, reason }
             }
         }
     }

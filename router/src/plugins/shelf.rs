@@ -162,6 +162,21 @@ impl<P> Entry<P> {
         self.folder.as_ref().map(|(file, _)| file.as_path())
     }
 
+    /// Returns the file of the folder that is in force and what it became.
+    pub(crate) fn folder_version(&self) -> Option<(&PathBuf, &Arc<P>)> {
+        self.folder.as_ref().map(|(file, plugin)| (file, plugin))
+    }
+
+    /// Whether the newest version of a source is refused.
+    pub(crate) fn refuses(&self, source: Source) -> bool {
+        self.refused.iter().any(|refusal| refusal.source == source)
+    }
+
+    /// Whether the bundled plugin of this id was needed.
+    pub(crate) fn uses_bundled(&self) -> bool {
+        self.bundled.is_some() || self.refuses(Source::Bundled)
+    }
+
     fn is_empty(&self) -> bool {
         self.in_force().is_none() && self.uploads.is_empty() && self.refused.is_empty()
     }
@@ -188,6 +203,11 @@ pub(crate) enum Step<P> {
         digest: String,
         /// Why.
         reason: String,
+    },
+    /// A file of the folder is again what it was when it was last good.
+    FileForgiven {
+        /// Which file.
+        file: PathBuf,
     },
     /// A file of the folder is gone.
     FileGone {
@@ -237,6 +257,7 @@ impl<P> Clone for Step<P> {
             Self::FileRefused { file, digest, reason } => {
                 Self::FileRefused { file: file.clone(), digest: digest.clone(), reason: reason.clone() }
             }
+            Self::FileForgiven { file } => Self::FileForgiven { file: file.clone() },
             Self::FileGone { file } => Self::FileGone { file: file.clone() },
             Self::Stored { id, uploads } => Self::Stored { id: id.clone(), uploads: uploads.clone() },
             Self::Uploaded { id, plugin } => Self::Uploaded { id: id.clone(), plugin: plugin.clone() },
@@ -333,6 +354,9 @@ impl<P: Version> Shelf<P> {
         match step {
             Step::FileLoaded { file, plugin } => self.file_loaded(file, plugin, now_ms),
             Step::FileRefused { file, digest, reason } => self.refuse(file, digest, reason, now_ms),
+            Step::FileForgiven { file } => {
+                self.refused.remove(&file);
+            }
             Step::FileGone { file } => {
                 self.refused.remove(&file);
                 self.take_from(&file, None);

@@ -12,5 +12,6 @@ pub use file::{
 };
 pub(crate) use load::check_slug;
 pub use load::{Durability, Settings, SettingsError};
+pub(crate) use plugins::HTTP_BODY;
 pub use plugins::{DeclaredPlugin, GuardrailSettings, GuardrailsSettings, PluginLimits, PluginSettings};
 pub use values::{Secret, resolve_secret};

@@ -15,6 +15,8 @@ const DATA_WORDS: usize = 5;
 const REUSED_FOR: u32 = 1_000;
 /// So many reused instances of a tenant wait for calls.
 const REUSED_IDLE: u32 = 2;
+/// The host's pool has no room for larger guests.
+const MOST_MEMORY_MB: usize = 512;
 /// Answers of the `http` power are read so far.
 pub(crate) const HTTP_BODY: usize = 1 << 20;
 
@@ -223,7 +225,7 @@ fn limits(settings: &PluginLimits) -> Result<Limits, String> {
     Ok(Limits {
         deadline_ms: time("deadline_ms", settings.deadline_ms)?.unwrap_or(normal.deadline_ms),
         total_ms: time("total_ms", settings.total_ms)?.unwrap_or(normal.total_ms),
-        memory: within("memory_mb", settings.memory_mb, 4_096)?.map_or(normal.memory, bytes),
+        memory: within("memory_mb", settings.memory_mb, MOST_MEMORY_MB)?.map_or(normal.memory, bytes),
         input: within("input_mb", settings.input_mb, 1_024)?.map_or(normal.input, bytes),
         output: within("output_mb", settings.output_mb, 1_024)?.map_or(normal.output, bytes),
         host_calls: settings.host_calls.unwrap_or(normal.host_calls),

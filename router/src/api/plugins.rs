@@ -1,0 +1,164 @@
+//! `/v1/plugins`: upload, list, activate, roll back and remove plugins. Needs the admin scope.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{admin, body, head, render};
+use crate::error::{ErrorKind, GatewayError};
+use crate::pipeline::Dialect;
+use crate::plugins::{LARGEST, PluginError};
+use crate::server::Worker;
+
+/// Bytes of an order like `{"digest": "…"}`.
+const LARGEST_ORDER: usize = 64 << 10;
+
+fn answer(request: &HttpRequest, worker: &Worker, done: Result<Value, GatewayError>) -> HttpResponse {
+    match done {
+        Ok(document) => render::document(request, worker, &document),
+        Err(error) => render::refusal(request, worker, Dialect::OpenAi, &error),
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Result<Value, GatewayError> {
+    serde_json::to_value(value)
+        .map_err(|error| GatewayError::new(ErrorKind::Bug, format!("the answer can't be written: {error}")))
+}
+
+fn deleted(id: &str) -> Value {
+    json!({"id": id, "object": "plugin", "deleted": true})
+}
+
+/// `GET /v1/plugins`
+pub(super) async fn list(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
+    let listed = async {
+        admin::authorize(&request, &worker).await?;
+        let view = worker.gateway.plugins.observe().await?;
+        Ok(json!({"object": "list", "data": to_json(&view.plugins)?, "refused": to_json(&view.refused)?}))
+    };
+    answer(&request, &worker, listed.await)
+}
+
+/// `GET /v1/plugins/{id}`. A bundled plugin is loaded for it, so that its checks can be shown.
+pub(super) async fn one(
+    request: HttpRequest,
+    worker: web::Data<Worker>,
+    id: web::Path<String>,
+) -> HttpResponse {
+    let found = async {
+        admin::authorize(&request, &worker).await?;
+        worker.gateway.plugins.ready(&[id.as_str()]).await;
+        to_json(&worker.gateway.plugins.observe_one(&id).await?)
+    };
+    answer(&request, &worker, found.await)
+}
+
+/// What an upload may say in its query.
+#[derive(Debug, Deserialize)]
+pub(super) struct UploadQuery {
+    #[serde(default = "yes")]
+    activate: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `POST /v1/plugins`: the body is the component.
+pub(super) async fn upload(
+    request: HttpRequest,
+    payload: web::Payload,
+    worker: web::Data<Worker>,
+) -> HttpResponse {
+    let uploaded = async {
+        admin::authorize(&request, &worker).await?;
+        let query = web::Query::<UploadQuery>::from_query(request.query_string()).map_err(|error| {
+            GatewayError::new(ErrorKind::Invalid, format!("activate is true or false: {error}"))
+                .at("activate")
+        })?;
+        let kind = head::text(&request, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+        if kind.to_ascii_lowercase().starts_with("multipart/") {
+            let message = "send the component itself as the body, with content-type application/wasm";
+            return Err(GatewayError::new(ErrorKind::Invalid, message).at("content-type"));
+        }
+        let within = Duration::from_millis(worker.gateway.settings().timeouts.body_ms);
+        let bytes = body::read(&request, payload, LARGEST, within).await?;
+        let uploaded = worker.gateway.plugins.upload(bytes.to_vec(), query.activate).await?;
+        to_json(&uploaded)
+    };
+    answer(&request, &worker, uploaded.await)
+}
+
+/// What is to be activated.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Activate {
+    digest: String,
+}
+
+/// `POST /v1/plugins/{id}/activate`
+pub(super) async fn activate(
+    request: HttpRequest,
+    payload: web::Payload,
+    worker: web::Data<Worker>,
+    id: web::Path<String>,
+) -> HttpResponse {
+    let activated = async {
+        admin::authorize(&request, &worker).await?;
+        let within = Duration::from_millis(worker.gateway.settings().timeouts.body_ms);
+        let bytes = body::read(&request, payload, LARGEST_ORDER, within).await?;
+        let order: Activate = serde_json::from_slice(&bytes).map_err(|error| {
+            GatewayError::new(ErrorKind::Invalid, format!("{{\"digest\": \"…\"}} is expected: {error}"))
+                .at("digest")
+        })?;
+        to_json(&worker.gateway.plugins.activate(&id, &order.digest).await?)
+    };
+    answer(&request, &worker, activated.await)
+}
+
+/// `POST /v1/plugins/{id}/rollback`
+pub(super) async fn roll_back(
+    request: HttpRequest,
+    worker: web::Data<Worker>,
+    id: web::Path<String>,
+) -> HttpResponse {
+    let rolled_back = async {
+        admin::authorize(&request, &worker).await?;
+        to_json(&worker.gateway.plugins.roll_back(&id).await?)
+    };
+    answer(&request, &worker, rolled_back.await)
+}
+
+/// `DELETE /v1/plugins/{id}`
+pub(super) async fn remove(
+    request: HttpRequest,
+    worker: web::Data<Worker>,
+    id: web::Path<String>,
+) -> HttpResponse {
+    let removed = async {
+        admin::authorize(&request, &worker).await?;
+        worker.gateway.plugins.remove(&id).await?;
+        Ok(deleted(&id))
+    };
+    answer(&request, &worker, removed.await)
+}
+
+impl From<PluginError> for GatewayError {
+    fn from(error: PluginError) -> Self {
+        let kind = match &error {
+            PluginError::Load(_) | PluginError::Misnamed { .. } | PluginError::Ambiguous { .. } => {
+                ErrorKind::Invalid
+            }
+            PluginError::Unknown { .. } | PluginError::UnknownVersion { .. } => ErrorKind::NotFound,
+            PluginError::Conflict(_) => ErrorKind::Conflict,
+            PluginError::Host(_) | PluginError::Disk { .. } | PluginError::Unavailable => {
+                tracing::error!(%error, "a change of plugins failed");
+                ErrorKind::Unavailable
+            }
+        };
+        GatewayError::new(kind, error.to_string())
+    }
+}
