@@ -5,6 +5,7 @@
 mod admit;
 mod attempt;
 mod authenticate;
+mod conditions;
 mod decoded;
 mod docket;
 mod encode;
@@ -47,7 +48,7 @@ use guard::{Guards, HookResults, StreamGuard};
 use meter::Meter;
 use passthrough::Passthrough;
 use resolve::Route;
-use route::{Asked, Failure, NoPlugins, Trip};
+use route::{Asked, Failure, Trip};
 use settle::{Ending, Settlement};
 use shape::Shape;
 use stream::{Lane as StreamLane, Patience};
@@ -91,7 +92,7 @@ pub async fn serve(
     let docket = Docket::new(gateway.clone(), row, request.started);
     let pathname = format!("/v1{}", request.endpoint.path());
     let trip =
-        Trip { gateway, client, caller, request: &request, asked: &asked, pathname, judge: &NoPlugins };
+        Trip { gateway, client, caller, request: &request, asked: &asked, pathname };
     trip.walk(&plan, docket).await
 }
 

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use tidegate_config::{Condition, Facts, Plan, PluginCondition, Target};
 use tidegate_providers::Fields;
@@ -19,42 +18,16 @@ use super::guard::{Guards, HookResults, Scene};
 use super::request::{Answer, Body, Caller, Request};
 use super::resolve::{Route, resolve};
 use super::shape::{self, Shape};
-use super::params;
+use super::{conditions, params};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError, Walked};
 use crate::gateway::Gateway;
+use crate::plugins::PLUGIN_CALL;
 use crate::routing::conditional::{self, Choice};
 use crate::routing::fallback::Reach;
 use crate::routing::retry::{Next, Retries};
 use crate::routing::{Step, Verdict, Walk, retry_after};
 use crate::upstream::Client;
-
-/// Answers the conditions that plugins decide.
-pub(super) trait Judge {
-    /// Returns whether a condition holds.
-    ///
-    /// # Errors
-    /// What the caller is told when it can't be decided.
-    fn matches<'a>(
-        &'a self,
-        condition: &'a PluginCondition,
-    ) -> LocalBoxFuture<'a, Result<bool, GatewayError>>;
-}
-
-/// A gateway without plugins: what only they can decide is refused, never guessed.
-pub(super) struct NoPlugins;
-
-impl Judge for NoPlugins {
-    fn matches<'a>(
-        &'a self,
-        condition: &'a PluginCondition,
-    ) -> LocalBoxFuture<'a, Result<bool, GatewayError>> {
-        let message =
-            format!("Plugins are not available, so the condition {} can't be decided", condition.id);
-        let error = GatewayError::new(ErrorKind::Invalid, message).at(condition.path.clone());
-        Box::pin(std::future::ready(Err(error)))
-    }
-}
 
 /// What was asked, before any target changed it.
 pub(super) enum Asked<'a> {
@@ -104,8 +77,6 @@ pub(super) struct Trip<'a> {
     pub asked: &'a Asked<'a>,
     /// Path asked for, like `/v1/chat/completions`.
     pub pathname: String,
-    /// Who answers plugin conditions.
-    pub judge: &'a dyn Judge,
 }
 
 /// What a target came to.
@@ -168,12 +139,38 @@ impl Trip<'_> {
             let Some(condition) = conditions.get(at) else { continue };
             let mut answers = Vec::new();
             for plugin in condition.query.plugin_conditions() {
-                answers.push(self.judge.matches(plugin).await?);
+                answers.push(self.plugin_decides(plugin).await?);
             }
             if condition.query.evaluate(self, &answers) {
                 return Ok(condition.then);
             }
             from = at + 1;
+        }
+    }
+
+    async fn plugin_decides(&self, condition: &PluginCondition) -> Result<bool, GatewayError> {
+        let (body, shape) = match self.asked {
+            Asked::Json(fields) => {
+                let shape = shape::of_json(self.request.endpoint, fields)?;
+                (serde_json::from_slice::<Value>(&fields.to_vec()).ok(), shape)
+            }
+            Asked::Form(form) => (None, shape::of_form(self.request.endpoint, form)?),
+        };
+        let model = shape.model.clone().unwrap_or_default();
+        let scene = self.scene(&shape, model, None);
+        conditions::matches(self.gateway, condition, &scene, body.as_ref()).await
+    }
+
+    /// Returns what plugins may be shown.
+    fn scene(&self, shape: &Shape, model: String, provider: Option<String>) -> Scene {
+        Scene {
+            endpoint: self.request.endpoint,
+            model,
+            provider,
+            metadata: self.caller.metadata.clone(),
+            user: shape.user.clone(),
+            stream: shape.stream,
+            headers: self.request.plain_headers.clone(),
         }
     }
 
@@ -264,18 +261,11 @@ impl Trip<'_> {
         shape: &Shape,
         payload: &Payload<'_>,
     ) -> Result<(Option<Guards>, HookResults, Option<Changed>), GatewayError> {
-        if target.hooks.is_empty() {
+        // A guard's own calls of models are not judged by guards: that would never end.
+        if target.hooks.is_empty() || self.request.headers.contains_key(PLUGIN_CALL) {
             return Ok((None, HookResults::default(), None));
         }
-        let scene = Scene {
-            endpoint: self.request.endpoint,
-            model: route.model.clone(),
-            provider: route.provider.record().slug.clone(),
-            metadata: self.caller.metadata.clone(),
-            user: shape.user.clone(),
-            stream: shape.stream,
-            headers: self.request.plain_headers.clone(),
-        };
+        let scene = self.scene(shape, route.model.clone(), Some(route.provider.record().slug.clone()));
         let guards = Guards::bind(self.gateway, &target.hooks, scene).await?;
         let (results, changed) = match payload {
             Payload::Json(fields) => {

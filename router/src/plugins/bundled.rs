@@ -27,4 +27,10 @@ impl Bundled {
 }
 
 /// All of them.
-pub static BUNDLED: [Bundled; 0] = [];
+pub static BUNDLED: [Bundled; 5] = [
+    Bundled::new("default", include_bytes!("../../../plugins/default/default.wasm")),
+    Bundled::new("pii", include_bytes!("../../../plugins/pii/pii.wasm")),
+    Bundled::new("prompt", include_bytes!("../../../plugins/prompt/prompt.wasm")),
+    Bundled::new("secrets", include_bytes!("../../../plugins/secrets/secrets.wasm")),
+    Bundled::new("topics", include_bytes!("../../../plugins/topics/topics.wasm")),
+];

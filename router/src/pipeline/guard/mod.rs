@@ -59,7 +59,7 @@ impl Guards {
             .filter_map(|check| check.id.split_once('.').map(|(plugin, _)| plugin))
             .collect();
         let set = gateway.plugins.ready(&wanted).await;
-        let tenant: Arc<str> = "default".into();
+        let tenant = tenant();
         let by_default = settings.fail_on_error;
         let mut before = Side::bind(before, &set, &tenant, by_default);
         let mut after = Side::bind(after, &set, &tenant, by_default);
@@ -86,6 +86,11 @@ impl Guards {
     pub(super) async fn stream(&self, in_order: bool, before: HookResults) -> StreamGuard {
         StreamGuard::new(self.after.clone(), self.informing.1.clone(), self.scene.clone(), in_order, before).await
     }
+}
+
+/// Returns whose state plugins keep apart. All keys of a gateway are one workspace's.
+pub(super) fn tenant() -> Arc<str> {
+    "default".into()
 }
 
 /// Puts saved guardrails before a side's own hooks.

@@ -15,8 +15,8 @@ pub(in crate::pipeline) struct Scene {
     pub(in crate::pipeline) endpoint: Endpoint,
     /// Vendor's model name.
     pub(in crate::pipeline) model: String,
-    /// Provider's slug.
-    pub(in crate::pipeline) provider: String,
+    /// Provider's slug, once it is chosen.
+    pub(in crate::pipeline) provider: Option<String>,
     /// Request's and key's metadata.
     pub(in crate::pipeline) metadata: BTreeMap<String, String>,
     /// End user.
@@ -35,7 +35,7 @@ impl Scene {
         CallView {
             endpoint: format!("/v1{}", self.endpoint.path()),
             model: self.model.clone(),
-            provider: Some(self.provider.clone()),
+            provider: self.provider.clone(),
             messages: body_if("messages").map(|body| messages(self.endpoint, body)).unwrap_or_default(),
             params_json: body_if("params").map(texts::params_json),
             metadata: self.metadata.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),

@@ -188,6 +188,7 @@ fn request(endpoint: Endpoint, plugin: &str, body: Bytes) -> Request {
         started: Instant::now(),
         started_at_ms: clock::unix_ms(),
         headers,
+        plain_headers: Vec::new(),
         vendor_key: None,
         body: Body::Json(body),
     }
