@@ -350,7 +350,10 @@ impl Facts for Trip<'_> {
         // Metadata is kept as text; a condition may ask for the number or the boolean that was sent.
         let sent = self.request.headers.get("x-portkey-metadata").and_then(|sent| sent.to_str().ok());
         let sent = sent.and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let typed = sent.and_then(|sent| sent.get(key).cloned()).filter(|typed| typed.to_string() == *value);
+        let typed = sent.and_then(|sent| sent.get(key).cloned()).filter(|typed| match typed {
+            Value::String(text) => text == value,
+            other => &other.to_string() == value,
+        });
         Some(typed.unwrap_or_else(|| Value::String(value.clone())))
     }
 
