@@ -10,10 +10,11 @@ use crate::members::{Members, join, refused, snake};
 use crate::plan::ConfigError;
 
 /// Members of a shorthand object that are not checks.
-const HOOK_FIELDS: [&str; 9] = [
+const HOOK_FIELDS: [&str; 10] = [
     "deny",
     "async",
     "sequential",
+    "speculative",
     "on_success",
     "on_fail",
     "type",
@@ -55,6 +56,8 @@ pub struct Hook {
     pub asynchronous: bool,
     /// Whether its checks run in order, each on what the one before made.
     pub sequential: bool,
+    /// Whether the vendor may be asked while it still judges; its answer waits for the verdict.
+    pub speculative: bool,
     /// Feedback attached when it passes.
     pub on_success: Option<Value>,
     /// Feedback attached when it fails.
@@ -241,6 +244,7 @@ fn finish(
         deny: members.flag("deny")?.unwrap_or(false),
         asynchronous: members.flag("async")?.unwrap_or(false),
         sequential: members.flag("sequential")?.unwrap_or(false),
+        speculative: members.flag("speculative")?.unwrap_or(false),
         on_success: feedback(members, "on_success")?,
         on_fail: feedback(members, "on_fail")?,
         checks,

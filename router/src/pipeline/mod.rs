@@ -25,9 +25,11 @@ mod stream;
 mod text;
 mod whole;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use http::Response;
 use hyper::body::Incoming;
 use tidegate_providers::{EncodeOptions, Endpoint, Fields, Lane, Wire, registry};
@@ -44,7 +46,7 @@ use decoded::Decoded;
 use docket::{Docket, Slot};
 use encode::{Payload, encode, unsupported};
 use form::Form;
-use guard::{Guards, HookResults, StreamGuard};
+use guard::{Early, Guards, HookResults, StreamGuard};
 use meter::Meter;
 use passthrough::Passthrough;
 use resolve::Route;
@@ -103,7 +105,7 @@ async fn run(
     payload: &Payload<'_>,
     shape: &Shape,
     (slot, retry): (&Slot, u32),
-    judged: (Option<&Guards>, HookResults),
+    (guards, early): (Option<&Guards>, Early<'_>),
 ) -> Result<Answer, Failure> {
     let Trip { gateway, client, caller, request, .. } = *trip;
     let Some(mut docket) = slot.take() else {
@@ -124,7 +126,7 @@ async fn run(
         return Err(refused(docket, error, Reach::Request));
     }
     if shape.stream
-        && judged.0.is_some_and(Guards::judge_answers)
+        && guards.is_some_and(Guards::judge_answers)
         && matches!(request.endpoint, Endpoint::Transcriptions | Endpoint::Translations)
     {
         let message = "the config's guardrails can't judge a streamed transcript; ask without stream";
@@ -186,14 +188,15 @@ async fn run(
     };
     let about =
         About { provider: Some(vendor.slug()), option_index: route.option_index.clone(), retries: 0, views };
-    let response = match started.await {
-        Ok(response) => response,
+    let (response, results) = match speculate(started, early).await {
+        Ok(answered) => answered,
         Err(mut error) => {
             settlement.finish(Ending {
                 outcome: error.outcome(),
                 status: error.status(),
                 error: Some(error.message.clone()),
-                unpaid: error.kind != ErrorKind::UpstreamTimeout,
+                // A vendor that was asked on speculation works and bills, whatever a guard says then.
+                unpaid: !matches!(error.kind, ErrorKind::UpstreamTimeout | ErrorKind::Guardrail),
                 unfinished: true,
                 fault: matches!(error.kind, ErrorKind::UpstreamTimeout | ErrorKind::UpstreamUnreachable),
                 ..Ending::default()
@@ -202,9 +205,27 @@ async fn run(
             return Err(Failure::upstream(error));
         }
     };
-    answer(gateway, request, payload, route, lane, shape, response, settlement, about, judged)
+    answer(gateway, request, payload, route, lane, shape, response, settlement, about, (guards, results))
         .await
         .map_err(Failure::upstream)
+}
+
+/// Waits for the head of the answer and for the guards before the request, where they judge meanwhile. A denial drops
+/// the request to the vendor.
+async fn speculate<T>(
+    started: impl Future<Output = Result<T, GatewayError>>,
+    early: Early<'_>,
+) -> Result<(T, HookResults), GatewayError> {
+    match early {
+        Early::Ready(results) => Ok((started.await?, results)),
+        Early::Running(verdict) => match select(pin!(started), verdict).await {
+            Either::Left((answered, verdict)) => Ok((answered?, verdict.await?)),
+            Either::Right((verdict, started)) => {
+                let results = verdict?;
+                Ok((started.await?, results))
+            }
+        },
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the second half of run(): the same values, nothing to group")]

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::Value;
 use tidegate_config::{Condition, Facts, Plan, PluginCondition, Target};
 use tidegate_providers::Fields;
@@ -14,7 +15,7 @@ use tidegate_providers::Fields;
 use super::docket::{Docket, Slot};
 use super::encode::Payload;
 use super::form::Form;
-use super::guard::{Guards, HookResults, Scene};
+use super::guard::{Early, Guards, HookResults, Scene};
 use super::request::{Answer, Body, Caller, Request};
 use super::resolve::{Route, resolve};
 use super::shape::{self, Shape};
@@ -223,9 +224,17 @@ impl Trip<'_> {
             Ok(None) => payload,
             Err(error) => return Tried::refused(error),
         };
+        let early = match (&guards, &payload) {
+            (Some(guards), Payload::Json(fields)) if guards.speculates() => {
+                let body = fields.to_vec();
+                let judging = async move { Ok(guards.before(&body).await?.0) };
+                Early::Running(judging.boxed_local().shared())
+            }
+            _ => Early::Ready(results),
+        };
         let mut retries = Retries::new(target.retry.as_deref());
         loop {
-            let judged = (guards.as_ref(), results.clone());
+            let judged = (guards.as_ref(), early.clone());
             let attempt = super::run(self, &route, &payload, &shape, (slot, retries.made()), judged);
             // Boxed: an attempt's future is large, and a walk may wait between two of them.
             let result = Box::pin(attempt).await;
@@ -268,6 +277,8 @@ impl Trip<'_> {
         let scene = self.scene(shape, route.model.clone(), Some(route.provider.record().slug.clone()));
         let guards = Guards::bind(self.gateway, &target.hooks, scene).await?;
         let (results, changed) = match payload {
+            // They judge while the vendor is asked.
+            Payload::Json(_) if guards.speculates() => (HookResults::default(), None),
             Payload::Json(fields) => {
                 let (results, changed) = guards.before(&fields.to_vec()).await?;
                 (results, changed.map(|body| body.to_string().into_bytes()))

@@ -26,6 +26,8 @@ pub(super) use stream::StreamGuard;
 
 use std::sync::Arc;
 
+use futures_util::future::{LocalBoxFuture, Shared};
+
 use side::Side;
 use tidegate_config::{Hook, Hooks};
 
@@ -36,6 +38,15 @@ use crate::settings::Settings;
 /// What Portkey says when a guardrail denies.
 const DENIED: &str = "The guardrail checks defined in the config failed. You can find more information in the \
                       `hook_results` object.";
+
+/// What the hooks before the request said, or will have said by the time the answer is there.
+#[derive(Clone)]
+pub(super) enum Early<'a> {
+    /// They have judged.
+    Ready(HookResults),
+    /// They judge while the vendor is asked.
+    Running(Shared<LocalBoxFuture<'a, Result<HookResults, GatewayError>>>),
+}
 
 /// The hooks of one request.
 pub(super) struct Guards {
@@ -65,6 +76,14 @@ impl Guards {
         let mut after = Side::bind(after, &set, &tenant, by_default);
         let informing = (Arc::new(before.split_asynchronous()), Arc::new(after.split_asynchronous()));
         Ok(Self { before, after: Arc::new(after), informing, scene: Arc::new(scene) })
+    }
+
+    /// Returns whether the vendor may be asked before the hooks have judged: all of them allow it, and none of their
+    /// checks could change what is sent.
+    pub(super) fn speculates(&self) -> bool {
+        !self.before.is_empty()
+            && self.before.hooks.iter().all(|bound| bound.hook.speculative)
+            && !self.before.hooks.iter().flat_map(|bound| &bound.checks).any(side::BoundCheck::mutates)
     }
 
     /// Returns whether answers must be judged.
