@@ -40,7 +40,7 @@ fn calls_that_are_dropped_midway_leave_no_slot_behind() {
 #[test]
 fn traps_leave_no_slot_behind() {
     let host = host(2);
-    for _ in 0..50 {
+    for _ in 0..15 {
         // A plugin each, since one that fails so often rests.
         let plugin = host.load(&Guest::checks("(unreachable)").build(), Setup::default()).unwrap();
         for _ in 0..4 {
