@@ -15,6 +15,7 @@ use crate::clock::{Clock, Clocked};
 use crate::guest::Lent;
 use crate::plugin::Parts;
 use crate::pool::instance::Code;
+use crate::pool::shelf::Shelves;
 use crate::pool::slots::Slots;
 use crate::stats::Counters;
 use crate::ticker::Ticker;
@@ -52,6 +53,7 @@ pub struct Host {
     threads: Threads,
     cache: Option<Cache>,
     places: Arc<Semaphore>,
+    shelves: Arc<Shelves>,
     instances: usize,
 }
 
@@ -79,7 +81,8 @@ impl Host {
             background: Background::start(background_threads)?,
         };
         let instances = usize::try_from(instances).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Ok(Arc::new(Self { engine, threads, cache, places: Arc::new(Semaphore::new(instances)), instances }))
+        let places = Arc::new(Semaphore::new(instances));
+        Ok(Arc::new(Self { engine, threads, cache, places, shelves: Shelves::new(instances), instances }))
     }
 
     /// Makes a plugin of a component's bytes. Blocks for as long as the compiler needs: call it off the request path.
@@ -106,7 +109,7 @@ impl Host {
             manifest: described,
             digest,
             starts_slowly: start > SLOW_START,
-            most_idle: self.instances / 4,
+            shelf: self.shelves.add(setup.instances),
         };
         Ok(Arc::new(Plugin::new(parts, setup)))
     }

@@ -129,7 +129,7 @@ async fn work(job: Job, clock: Arc<Clock>, mut slot: Slot) -> Done {
         && answer.as_ref().is_ok_and(Answer::is_judged)
         && !live.is_bloated()
     {
-        shelf.put(&tenant, Idle::new(live, slot.place, calls + 1, Instant::now()));
+        shelf.put(&tenant, live, slot.place, calls + 1, Instant::now());
     }
     Done { answer, memory }
 }

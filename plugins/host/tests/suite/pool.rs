@@ -153,6 +153,23 @@ fn more_tenants_than_places_still_work() {
 }
 
 #[test]
+fn waiting_instances_leave_room_for_calls() {
+    let host = host(4);
+    let setup = Setup { instances: Instances::Reuse { calls: 100, idle: 4 }, ..Setup::default() };
+    let plugins: Vec<_> = (0..6).map(|_| host.load(&counts().build(), setup.clone()).unwrap()).collect();
+    run(async {
+        for plugin in &plugins {
+            for tenant in ["a", "b", "c"] {
+                assert_eq!(asked(plugin, tenant).await, 1);
+            }
+        }
+        // Two places were kept for the first plugins' instances; they still wait there.
+        assert_eq!(asked(&plugins[0], "c").await, 2);
+        assert_eq!(asked(&plugins[5], "c").await, 1);
+    });
+}
+
+#[test]
 fn an_error_ends_a_reused_instance() {
     let mut guest = counts();
     let guard = "(if (i32.eq (i32.load offset=24 (i32.load offset=100 (local.get $args))) (i32.const 5)) \
