@@ -39,13 +39,11 @@ pub(crate) struct Guest {
     pub(crate) meter: Meter,
     pub(crate) clock: Arc<Clock>,
     http_body: usize,
-    output: usize,
 }
 
 impl Guest {
     pub(crate) fn new(lent: Arc<Lent>, tenant: Arc<str>, clock: Arc<Clock>, limits: &Limits) -> Self {
-        let (http_body, output) = (limits.http_body, limits.output);
-        Self { lent, tenant, meter: Meter::new(limits), clock, http_body, output }
+        Self { lent, tenant, meter: Meter::new(limits), clock, http_body: limits.http_body }
     }
 
     /// Prepares for another call of the same tenant.
@@ -53,7 +51,6 @@ impl Guest {
         self.meter.renew(limits);
         self.clock = clock;
         self.http_body = limits.http_body;
-        self.output = limits.output;
     }
 
     pub(crate) fn log(&mut self, level: Level, message: &str) -> Result<(), Stop> {

@@ -27,7 +27,7 @@ pub(crate) struct Parts {
     pub(crate) manifest: Manifest,
     pub(crate) digest: String,
     pub(crate) starts_slowly: bool,
-    pub(crate) most_idle: usize,
+    pub(crate) shelf: Option<Arc<Shelf>>,
 }
 
 /// A component that passed all tests of loading. Its code lives as long as somebody holds it.
@@ -54,7 +54,7 @@ struct Standing {
 
 impl Plugin {
     pub(crate) fn new(parts: Parts, setup: Setup) -> Self {
-        let Parts { host, code, slots, manifest, digest, starts_slowly, most_idle } = parts;
+        let Parts { host, code, slots, manifest, digest, starts_slowly, shelf } = parts;
         let lent = Lent {
             plugin: manifest.id.clone(),
             config: setup.config,
@@ -72,7 +72,7 @@ impl Plugin {
             starts_slowly,
             limits: setup.limits,
             lent: Arc::new(lent),
-            shelf: Shelf::new(setup.instances, most_idle).map(Arc::new),
+            shelf,
             recorder: Recorder::default(),
             standing: Mutex::new(standing),
         }

@@ -96,20 +96,26 @@ pub(crate) enum Indices {
 }
 
 impl Indices {
-    pub(crate) fn bind(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Bound> {
+    pub(crate) fn bind(&self, instance: Instance) -> Bound {
         match self {
-            Self::SinceV01(indices) => Ok(Bound::SinceV01(indices.bind(store, instance)?)),
+            Self::SinceV01(indices) => Bound::SinceV01(indices.bind(instance)),
         }
     }
 }
 
-/// The functions of an instance.
+/// An instance whose functions can be called.
 pub(crate) enum Bound {
     SinceV01(since_v0_1::Bound),
 }
 
 impl Bound {
-    pub(crate) async fn call(&self, store: &mut Store<Guest>, ask: &Ask) -> wasmtime::Result<Answer> {
+    pub(crate) fn bind_all(&mut self, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+        match self {
+            Self::SinceV01(bound) => bound.bind_all(store),
+        }
+    }
+
+    pub(crate) async fn call(&mut self, store: &mut Store<Guest>, ask: &Ask) -> wasmtime::Result<Answer> {
         match self {
             Self::SinceV01(bound) => bound.call(store, ask).await,
         }

@@ -16,6 +16,7 @@ use tokio::time::timeout_at;
 use super::instance::Code;
 use super::shelf::{Idle, Shelf};
 use super::slots::{Slot, Slots};
+use crate::background::Task;
 use crate::bindings::{Answer, Ask};
 use crate::clock::{Clock, Clocked};
 use crate::guest::Lent;
@@ -73,13 +74,7 @@ pub(crate) async fn call(threads: &Threads, slots: &Slots, job: Job, now: Instan
 }
 
 /// Runs a call on the background from the start, after waiting for a slot.
-pub(crate) async fn queue(
-    threads: &Threads,
-    slots: &Slots,
-    job: Job,
-    running: Running,
-    now: Instant,
-) -> Done {
+async fn queue(threads: &Threads, slots: &Slots, job: Job, running: Running, now: Instant) -> Done {
     let slots = slots.clone();
     let task = threads.background.spawn(async move {
         let clock = Clock::start(&job.limits, now, false);
@@ -94,7 +89,7 @@ pub(crate) async fn queue(
     join(task).await
 }
 
-async fn join(task: Option<crate::background::Task<Done>>) -> Done {
+async fn join(task: Option<Task<Done>>) -> Done {
     let Some(task) = task else { return Done::failed(CallError::Busy) };
     let gone = || Done::failed(CallError::Trap { message: "the host broke down".to_owned() });
     task.join().await.unwrap_or_else(gone)
@@ -129,7 +124,7 @@ async fn work(job: Job, clock: Arc<Clock>, mut slot: Slot) -> Done {
         && answer.as_ref().is_ok_and(Answer::is_judged)
         && !live.is_bloated()
     {
-        shelf.put(&tenant, Idle::new(live, slot.place, calls + 1, Instant::now()));
+        shelf.put(&tenant, live, slot.place, calls + 1, Instant::now());
     }
     Done { answer, memory }
 }

@@ -54,18 +54,19 @@ impl Code {
             Ok(UpdateDeadline::Yield(1))
         });
         arm(&mut store, limits);
-        let started = match self.pre.instantiate_async(&mut store).await {
-            Ok(instance) => self.indices.bind(&mut store, &instance),
-            Err(error) => Err(error),
-        };
-        match started {
-            Ok(bound) => Ok(Live { store, bound }),
+        match self.pre.instantiate_async(&mut store).await {
+            Ok(instance) => Ok(Live { store, bound: self.indices.bind(instance) }),
             Err(error) => Err((classify(&error, store.data()), store.data().meter.memory())),
         }
     }
 }
 
 impl Live {
+    /// Checks that all exports have the types of the interface.
+    pub(crate) fn check_types(&mut self) -> wasmtime::Result<()> {
+        self.bound.bind_all(&mut self.store)
+    }
+
     /// Prepares for another call.
     pub(crate) fn renew(&mut self, clock: Arc<Clock>, limits: &Limits) {
         self.store.data_mut().renew(clock, limits);
