@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use wit_component::DecodedWasm;
 
 /// Names of the interfaces that a component imports and exports, without package and version.
+#[expect(clippy::panic, clippy::unwrap_used, reason = "a test reports by panicking")]
 fn interfaces(name: &str) -> (Vec<String>, Vec<String>) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../plugins/{name}/{name}.wasm"));
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
