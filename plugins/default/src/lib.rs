@@ -5,6 +5,8 @@
 //! `log`, `validUrls`, `jwt` and `inlineImageUrls` reach out through granted powers only.
 
 mod judged;
+mod remote;
+mod request;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -14,6 +16,8 @@ use tidegate_plugin_sdk::{
 };
 
 use judged::Judged;
+use remote::{images, jwt, urls, webhook};
+use request::{metadata, models, parameters, prefix, types};
 use text::{code, contains, counts, json_keys, json_schema, letters, regex_match, regex_replace};
 
 /// The plugin.
@@ -37,6 +41,26 @@ impl Plugin for Default {
             .check(check("containsCode", code::SCHEMA))
             .check(check("jsonKeys", json_keys::SCHEMA))
             .check(check("jsonSchema", json_schema::SCHEMA))
+            .check(check("modelWhitelist", models::WHITELIST_SCHEMA).input_only())
+            .check(check("modelwhitelist", models::WHITELIST_SCHEMA).input_only())
+            .check(check("modelRules", models::RULES_SCHEMA).input_only())
+            .check(check("requiredMetadataKeys", metadata::KEYS_SCHEMA).input_only())
+            .check(check("requiredMetadataKeyValuePairs", metadata::PAIRS_SCHEMA).input_only())
+            .check(check("allowedRequestTypes", types::SCHEMA).input_only())
+            .check(check("requestParametersCheck", parameters::SCHEMA).input_only())
+            .check(check("addPrefix", prefix::SCHEMA).input_only().mutates())
+            .check(check("validUrls", urls::SCHEMA))
+            .check(check("webhook", webhook::WEBHOOK_SCHEMA).mutates())
+            .check(check("log", webhook::LOG_SCHEMA))
+            .check(check("jwt", jwt::SCHEMA).input_only())
+            .check(check("inlineImageUrls", images::SCHEMA).input_only().mutates())
+            .wants("messages")
+            .wants("params")
+            .wants("metadata")
+            .wants("body")
+            .wants("header:authorization")
+            .wants("http")
+            .wants("kv")
     }
 
     fn check(check: &str, params: &Params, subject: &Subject) -> Judged {
@@ -54,6 +78,19 @@ impl Plugin for Default {
             "containsCode" => code::check(params, subject),
             "jsonKeys" => json_keys::check(params, subject),
             "jsonSchema" => json_schema::check(params, subject),
+            // Portkey's manifest and registry disagree on this name.
+            "modelWhitelist" | "modelwhitelist" => models::whitelist(params, subject),
+            "modelRules" => models::rules(params, subject),
+            "requiredMetadataKeys" => metadata::keys(params, subject),
+            "requiredMetadataKeyValuePairs" => metadata::pairs(params, subject),
+            "allowedRequestTypes" => types::check(params, subject),
+            "requestParametersCheck" => parameters::check(params, subject),
+            "addPrefix" => prefix::check(params, subject),
+            "validUrls" => urls::check(params, subject),
+            "webhook" => webhook::webhook(params, subject),
+            "log" => webhook::log(params, subject),
+            "jwt" => jwt::check(params, subject),
+            "inlineImageUrls" => images::check(params, subject),
             other => Err(CheckError::unknown(other)),
         }
     }

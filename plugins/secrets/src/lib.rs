@@ -2,7 +2,7 @@
 //!
 //! `detect` fails, `redact` masks. Both look at every text of a request or answer and at streams while they run. A
 //! secret is known by its first bytes, so little of a stream is held back; once one has begun, all of it is, however
-//! long it is. Private keys end at their last line, or after [`formats::LONGEST_PEM`] bytes where that does not come.
+//! long it is. Private keys end at their last line, or after 16 KiB where that line does not come.
 
 mod finder;
 mod formats;

@@ -163,7 +163,7 @@ fn near_misses() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn any_text_streams_like_it_is_judged_whole(text in near_misses()) {
