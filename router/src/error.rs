@@ -104,6 +104,17 @@ pub struct GatewayError {
     pub upstream: Option<Box<UpstreamFailure>>,
     /// The target that was tried last, where one was.
     pub walked: Option<Box<Walked>>,
+    /// Portkey's own words for it, beside ours.
+    pub failure: Option<Box<FailureWords>>,
+}
+
+/// What Portkey says of a config that it refuses: its clients match on these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureWords {
+    /// Its sentence.
+    pub message: String,
+    /// Its list of `path: a,b, message: …`.
+    pub errors: Vec<String>,
 }
 
 /// Which target a failed request came to.
@@ -142,6 +153,7 @@ impl GatewayError {
             views: Vec::new(),
             upstream: None,
             walked: None,
+            failure: None,
         }
     }
 

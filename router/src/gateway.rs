@@ -16,6 +16,7 @@ use crate::models::ModelLists;
 use crate::money::PriceDesk;
 use crate::provision::{self, Printed};
 use crate::routing::plans::Plans;
+use crate::routing::retry_budget::RetryBudgets;
 use crate::secret::{MasterKey, SecretError};
 use crate::settings::Settings;
 
@@ -61,6 +62,8 @@ pub struct Gateway {
     pub shards: Shards,
     /// Configs that were read before.
     pub plans: Plans,
+    /// How often providers may be retried.
+    pub retries: RetryBudgets,
     /// Which models providers offer.
     pub models: ModelLists,
     master: MasterKey,
@@ -148,6 +151,7 @@ impl Gateway {
             prices,
             shards,
             plans: Plans::default(),
+            retries: RetryBudgets::default(),
             models: ModelLists::default(),
             master,
             _lock: lock,

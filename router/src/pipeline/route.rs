@@ -206,7 +206,11 @@ impl Trip<'_> {
             Err(error) => return Tried::refused(error),
         };
         let provider = Some(route.provider.vendor().slug());
+        let slug = &route.provider.record().slug;
         let mut retries = Retries::new(target.retry.as_deref());
+        if target.retry.is_some() {
+            self.gateway.retries.pay(slug, clock::uptime());
+        }
         loop {
             let attempt = super::run(self, &route, &payload, &shape, (slot, retries.made()));
             // Boxed: an attempt's future is large, and a walk may wait between two of them.
@@ -218,6 +222,10 @@ impl Trip<'_> {
             let wait = result.as_ref().err().and_then(|failure| vendor_wait(&failure.error));
             match retries.next(&verdict, wait, self.request.started.elapsed(), draw()) {
                 Next::Stop { count } => return Tried { result, verdict, retries: count, provider },
+                Next::Again(_) if !self.gateway.retries.take(slug, clock::uptime()) => {
+                    // The provider is down for many: another try would only add to its load.
+                    return Tried { result, verdict, retries: -1, provider };
+                }
                 Next::Again(wait) => {
                     drop(result);
                     slot.carry_on();
