@@ -206,8 +206,8 @@ impl Trip<'_> {
             Err(error) => return Tried::refused(error),
         };
         let provider = Some(route.provider.vendor().slug());
-        let slug = &route.provider.record().slug;
         let mut retries = Retries::new(target.retry.as_deref());
+        let slug = &route.provider.record().slug;
         if target.retry.is_some() {
             self.gateway.retries.pay(slug, clock::uptime());
         }
