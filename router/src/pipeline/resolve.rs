@@ -43,16 +43,21 @@ pub(super) fn plan(
     let header = header(request, "x-portkey-config");
     let Some(wanted) = header.or(key.config.as_deref()) else { return Ok(gateway.plans.bare()) };
     let settings = gateway.settings();
-    let json = if wanted.trim_start().starts_with(['{', '[']) {
-        wanted
-    } else if let Some(saved) = settings.configs.get(wanted) {
-        saved.as_str()
-    } else if wanted.starts_with("pc-") {
-        return Err(invalid("x-portkey-config", &format!("Following keys are not valid: {wanted}")));
+    let read = if let Some(saved) = settings.configs.get(wanted) {
+        gateway.plans.saved(saved)
+    } else if !wanted.trim_start().starts_with(['{', '[']) {
+        let message = if wanted.starts_with("pc-") {
+            format!("Following keys are not valid: {wanted}")
+        } else {
+            "Invalid config passed. You need to pass a valid json".to_owned()
+        };
+        return Err(invalid("x-portkey-config", &message));
+    } else if header.is_none() {
+        gateway.plans.saved(wanted)
     } else {
-        return Err(invalid("x-portkey-config", "Invalid config passed. You need to pass a valid json"));
+        gateway.plans.inline(wanted)
     };
-    let plan = gateway.plans.get(json).map_err(|error| bad_config(&error))?;
+    let plan = read.map_err(|error| bad_config(&error))?;
     check_slugs(gateway, key, request, &plan, body_model)?;
     Ok(plan)
 }
