@@ -113,6 +113,17 @@ pub struct GatewayError {
     pub hook_results: Option<Box<Value>>,
     /// The target that was tried last, where one was.
     pub walked: Option<Box<Walked>>,
+    /// Portkey's own words for it, beside ours.
+    pub failure: Option<Box<FailureWords>>,
+}
+
+/// What Portkey says of a config that it refuses: its clients match on these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureWords {
+    /// Its sentence.
+    pub message: String,
+    /// Its list of `path: a,b, message: …`.
+    pub errors: Vec<String>,
 }
 
 /// Which target a failed request came to.
@@ -152,6 +163,7 @@ impl GatewayError {
             upstream: None,
             hook_results: None,
             walked: None,
+            failure: None,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::money::PriceDesk;
 use crate::plugins::{self, Plugins};
 use crate::provision::{self, Printed};
 use crate::routing::plans::Plans;
+use crate::routing::retry_budget::RetryBudgets;
 use crate::secret::{MasterKey, SecretError};
 use crate::settings::Settings;
 
@@ -63,6 +64,8 @@ pub struct Gateway {
     pub shards: Shards,
     /// Configs that were read before.
     pub plans: Plans,
+    /// How often providers may be retried.
+    pub retries: RetryBudgets,
     /// Which models providers offer.
     pub models: ModelLists,
     /// Plugins.
@@ -161,6 +164,7 @@ impl Gateway {
             prices,
             shards,
             plans: Plans::default(),
+            retries: RetryBudgets::default(),
             models: ModelLists::default(),
             master,
             _lock: lock,

@@ -15,9 +15,11 @@ const CASES: &str = include_str!("../fixtures/routing/cases.json");
 /// A gateway whose key may bring its own credentials.
 async fn guest() -> World {
     let mock = Mock::start();
-    let settings = providers(&mock)
-        .toml("[security]\ntrusted_hosts = [\"127.0.0.1\", \"localhost\"]")
-        .key("tests", KEY, "header_credentials = true");
+    let settings = providers(&mock).toml("[security]\ntrusted_hosts = [\"127.0.0.1\", \"localhost\"]").key(
+        "tests",
+        KEY,
+        "header_credentials = true",
+    );
     world_with(mock, settings).await
 }
 
@@ -73,6 +75,10 @@ async fn differences(client: &Client, case: &Value) -> Vec<String> {
     }
     if let Some(part) = expect["message"].as_str() {
         check("message found", &json!(true), json!(body.contains(part)));
+        if case.get("differs").is_none() && case.get("observed").is_some() {
+            let body: Value = serde_json::from_str(&body).unwrap_or_default();
+            check("Portkey's message", &expect["message"], body["message"].clone());
+        }
     }
     let of_calls = |what: fn(&crate::turns::Call) -> Value| Value::Array(calls.iter().map(what).collect());
     check("models", &expect["models"], of_calls(|call| call.body["model"].clone()));
@@ -300,6 +306,20 @@ async fn leaving_between_two_attempts_ends_the_request() {
     assert_eq!(row["attempts"], 1, "{row}");
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(world.mock.find("leaves early").len(), 1, "the back-off went on for nobody");
+}
+
+#[tokio::test]
+async fn retries_do_not_multiply_an_outage() {
+    let world = guest().await;
+    let config = config(json!({"retry": {"attempts": 1}, "provider": "@openai-prod"}));
+    let body = chat("mock", "[[status=500]] outage");
+    let requests = (0..200).map(|_| world.client.chat(&body).header("x-portkey-config", &config).send());
+    for answer in join_all(requests).await {
+        assert_eq!((answer.status, answer.header("x-portkey-retry-attempt-count")), (500, "-1"));
+    }
+    let asked = world.mock.find("outage").len();
+    // A hundred retries are saved up, some more come back while the requests run.
+    assert!((300..390).contains(&asked), "{asked} calls for 200 requests");
 }
 
 #[tokio::test]

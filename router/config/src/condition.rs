@@ -102,6 +102,16 @@ impl Query {
     }
 }
 
+/// Counts the regular expressions in clauses.
+pub(crate) fn patterns(clauses: &[Clause]) -> usize {
+    let of = |clause: &Clause| match clause {
+        Clause::All(queries) | Clause::Any(queries) => queries.iter().map(|query| patterns(query)).sum(),
+        Clause::Field(_, tests) => tests.iter().filter(|test| matches!(test, Test::Matches(_))).count(),
+        Clause::Plugin(_) => 0,
+    };
+    clauses.iter().map(of).sum()
+}
+
 /// Three-valued: `None` is a plugin's answer that is not known yet.
 fn all(clauses: &[Clause], facts: &dyn Facts, answers: &[Option<bool>]) -> Option<bool> {
     let mut known = true;

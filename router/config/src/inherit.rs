@@ -14,7 +14,9 @@ use crate::params::{DropPath, merged};
 use crate::plan::{Breaker, Cache, CacheMode, ConfigError, Note, Retry};
 
 /// Values that merging may copy for one config, so that a small config can't become a large plan.
-const MOST_COPIES: usize = 200_000;
+const MOST_COPIES: usize = 20_000;
+/// Regular expressions of one config: each takes time and memory to compile.
+const MOST_PATTERNS: usize = 32;
 
 #[derive(Clone, Default)]
 pub(crate) struct Inherited {
@@ -36,7 +38,10 @@ pub(crate) struct Inherited {
 pub(crate) struct Reading {
     pub(crate) notes: Vec<Note>,
     pub(crate) targets: usize,
-    copies: usize,
+    /// Values that were copied from parent to child.
+    pub(crate) copies: usize,
+    /// Regular expressions that were compiled.
+    pub(crate) patterns: usize,
 }
 
 impl Inherited {
@@ -87,6 +92,16 @@ impl Inherited {
 }
 
 impl Reading {
+    /// Counts regular expressions.
+    pub(crate) fn compile(&mut self, patterns: usize, path: &str) -> Result<(), ConfigError> {
+        self.patterns += patterns;
+        if self.patterns > MOST_PATTERNS {
+            let message = format!("at most {MOST_PATTERNS} regular expressions are accepted in one config");
+            return Err(crate::members::refused(path, &message));
+        }
+        Ok(())
+    }
+
     /// Counts values copied from parent to child.
     fn copy(&mut self, values: usize, node: &Members<'_>, name: &str) -> Result<(), ConfigError> {
         self.copies += values;

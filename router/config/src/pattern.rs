@@ -14,8 +14,8 @@ use fancy_regex::{Regex, RegexBuilder};
 const LONGEST: usize = 4 << 10;
 /// Steps that look-around and back-references may take; about a millisecond.
 const BACKTRACKS: usize = 100_000;
-/// Bytes of a compiled part.
-const SIZE: usize = 1 << 20;
+/// Bytes of a compiled part: room for a few dozen of any letters, not for a thousand.
+const SIZE: usize = 512 << 10;
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
@@ -259,6 +259,8 @@ mod tests {
             ("a+?b", "aab", true),
             ("]}", "]}", true),
             ("[+--]", ",", true),
+            (r"^[\p{L} '-]{1,9}$", "Zoë O'Hara", false),
+            (r"^[\p{L} '-]+$", "Zoë O'Hara", true),
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} on {text:?}");
         }
@@ -269,6 +271,12 @@ mod tests {
         for pattern in ["(", "[a", "a++", "a**", "*a", "\\", "(?P<a>b)", "(?>a)", "a{2}{3}", r"\uD83D"] {
             assert!(Pattern::compile(pattern).is_err(), "{pattern}");
         }
+    }
+
+    #[test]
+    fn patterns_that_explode_are_refused() {
+        assert!(Pattern::compile(r"(\p{L}{1000}){1000}").is_err());
+        assert!(Pattern::compile(&"a".repeat(LONGEST + 1)).is_err());
     }
 
     #[test]

@@ -45,6 +45,7 @@ impl Note {
 pub struct Plan {
     root: Node,
     notes: Vec<Note>,
+    weight: usize,
 }
 
 /// A strategy over children, or a target.
@@ -235,11 +236,19 @@ impl Plan {
         Self {
             root: Node { path, name: None, strategy, children: Vec::new(), breaker: None },
             notes: Vec::new(),
+            weight: 0,
         }
     }
 
-    pub(crate) fn new(root: Node, notes: Vec<Note>) -> Self {
-        Self { root, notes }
+    pub(crate) fn new(root: Node, notes: Vec<Note>, weight: usize) -> Self {
+        Self { root, notes, weight }
+    }
+
+    /// Returns roughly how many bytes the plan takes beyond its own text: values copied to children, compiled
+    /// expressions.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Returns the node where the walk begins.

@@ -47,6 +47,9 @@ const KNOWN: [&str; 29] = [
     "sensitive_headers",
     "fetch_integrated_models",
 ];
+/// What a copied value takes, and what a compiled expression takes at most in practice.
+const COPY_BYTES: usize = 128;
+const PATTERN_BYTES: usize = 16 << 10;
 /// Known, but nothing follows from them.
 const IDLE: [&str; 4] = ["on_status_codes", "prompt_id", "sensitive_headers", "fetch_integrated_models"];
 /// How vendors' own members begin.
@@ -71,7 +74,8 @@ const VENDORS: [&str; 15] = [
 pub(crate) fn plan(value: &Value) -> Result<Plan, ConfigError> {
     let mut reading = Reading::default();
     let root = node(value, "", 0, &Inherited::default(), &mut reading)?;
-    Ok(Plan::new(root, reading.notes))
+    let weight = reading.copies * COPY_BYTES + reading.patterns * PATTERN_BYTES;
+    Ok(Plan::new(root, reading.notes, weight))
 }
 
 fn node(

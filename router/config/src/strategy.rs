@@ -133,6 +133,7 @@ fn conditional(
             return Err(condition.wrong("query", "is missing; an object is expected"));
         };
         let query = query::read(query, &condition.at("query"), &mut reading.notes)?;
+        reading.compile(crate::condition::patterns(&query.clauses), &condition.at("query"))?;
         conditions.push(Condition { query, then: place(&then, &condition.at("then"))? });
     }
     let default = match strategy.text("default")? {

@@ -331,5 +331,13 @@ fn configs_that_explode_are_refused() {
             .message
             .contains("too long")
     );
+    let queries = |from: usize, to: usize| -> Vec<Value> {
+        (from..to).map(|at| json!({"params.x": {"$regex": format!("{at}")}})).collect()
+    };
+    let many = json!({"strategy": {"mode": "conditional", "default": "a", "conditions": [
+        {"query": {"$or": queries(0, 20)}, "then": "a"}, {"query": {"$or": queries(20, 40)}, "then": "a"}]},
+        "targets": [{"name": "a"}]});
+    let error = Plan::parse(&many.to_string()).unwrap_err();
+    assert_eq!(error.path, "strategy.conditions[1].query", "{error}");
     assert!(Plan::parse(&"[".repeat(10_000)).unwrap_err().message.contains("not JSON"));
 }

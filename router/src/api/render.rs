@@ -130,7 +130,12 @@ fn error_body(dialect: Dialect, error: &GatewayError, for_page: bool) -> Vec<u8>
             {
                 // Portkey's clients read these two beside OpenAI's.
                 members.insert("status".to_owned(), "failure".into());
-                members.insert("message".to_owned(), error.message.as_str().into());
+                let words = error.failure.as_ref();
+                let message = words.map_or(&error.message, |words| &words.message);
+                members.insert("message".to_owned(), message.as_str().into());
+                if let Some(words) = words.filter(|words| !words.errors.is_empty()) {
+                    members.insert("errors".to_owned(), words.errors.clone().into());
+                }
             }
             body
         }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tidegate_config::{Plan, Target};
+use tidegate_config::{ConfigError, Plan, Target};
 use tidegate_store::{KeyRecord, Origin, ProviderRecord};
 
 use super::request::Request;
 use crate::actors::provider::ProviderHandle;
-use crate::error::{ErrorKind, GatewayError};
+use crate::error::{ErrorKind, FailureWords, GatewayError};
 use crate::gateway::Gateway;
 use crate::upstream::address::check_base_url;
 
@@ -43,25 +43,43 @@ pub(super) fn plan(
     let header = header(request, "x-portkey-config");
     let Some(wanted) = header.or(key.config.as_deref()) else { return Ok(gateway.plans.bare()) };
     let settings = gateway.settings();
-    let json = if wanted.trim_start().starts_with(['{', '[']) {
-        wanted
-    } else if let Some(saved) = settings.configs.get(wanted) {
-        saved.as_str()
-    } else if wanted.starts_with("pc-") {
-        return Err(invalid("x-portkey-config", &format!("Following keys are not valid: {wanted}")));
-    } else {
-        return Err(invalid("x-portkey-config", "Invalid config passed. You need to pass a valid json"));
-    };
-    let plan = gateway.plans.get(json).map_err(|error| {
-        let message = if error.path.is_empty() && error.message.starts_with("not JSON") {
-            "Invalid config passed. You need to pass a valid json".to_owned()
+    let read = if let Some(saved) = settings.configs.get(wanted) {
+        gateway.plans.saved(saved)
+    } else if !wanted.trim_start().starts_with(['{', '[']) {
+        let message = if wanted.starts_with("pc-") {
+            format!("Following keys are not valid: {wanted}")
         } else {
-            format!("Invalid config passed: {error}")
+            "Invalid config passed. You need to pass a valid json".to_owned()
         };
-        invalid("x-portkey-config", &message)
-    })?;
+        return Err(invalid("x-portkey-config", &message));
+    } else if header.is_none() {
+        gateway.plans.saved(wanted)
+    } else {
+        gateway.plans.inline(wanted)
+    };
+    let plan = read.map_err(|error| bad_config(&error))?;
     check_slugs(gateway, key, request, &plan, body_model)?;
     Ok(plan)
+}
+
+/// Makes the 400 of a config: a sentence with the place and what is accepted, beside Portkey's own words.
+fn bad_config(error: &ConfigError) -> GatewayError {
+    if error.path.is_empty() && error.message.starts_with("not JSON") {
+        return invalid("x-portkey-config", "Invalid config passed. You need to pass a valid json");
+    }
+    let own = ["in the query router", "Please migrate to the latest version"];
+    let failure = if own.iter().any(|words| error.message.contains(words)) {
+        // What is accepted stands in brackets behind Portkey's sentence.
+        let message = error.message.split(" (").next().unwrap_or_default().to_owned();
+        FailureWords { message, errors: Vec::new() }
+    } else {
+        let path = error.path.replace(['[', '.'], ",").replace(']', "");
+        let errors = vec![format!("path: {path}, message: {}", error.message)];
+        FailureWords { message: "Invalid config passed".to_owned(), errors }
+    };
+    let mut refused = invalid("x-portkey-config", &format!("Invalid config passed: {error}"));
+    refused.failure = Some(Box::new(failure));
+    refused
 }
 
 /// Checks that every target of several names a provider that exists.
@@ -293,7 +311,10 @@ fn only_provider(
 }
 
 fn unknown_slug(gateway: &Gateway, key: &KeyRecord, slug: &str) -> GatewayError {
-    invalid("model", &format!("Following keys are not valid: {slug} (providers: {})", slugs(gateway, key)))
+    let message = format!("Following keys are not valid: {slug}");
+    let mut error = invalid("model", &format!("{message} (providers: {})", slugs(gateway, key)));
+    error.failure = Some(Box::new(FailureWords { message, errors: Vec::new() }));
+    error
 }
 
 /// Lists the providers that a key may use, and no others: slugs tell who buys where.
@@ -329,6 +350,39 @@ mod tests {
         assert_eq!(split_model(Some("gpt-4o")), (None, Some("gpt-4o")));
         assert_eq!(split_model(Some("@cf/meta/llama")), (None, Some("@cf/meta/llama")));
         assert_eq!(split_model(None), (None, None));
+    }
+
+    #[test]
+    fn a_bad_config_is_told_in_portkeys_words_and_ours() {
+        for (config, message, errors) in [
+            (r#"{"strategy":{"mode":"x"}}"#, "Invalid config passed", "path: strategy,mode, message: "),
+            (
+                r#"{"targets":[{"provider":1}]}"#,
+                "Invalid config passed",
+                "path: targets,0,provider, message: ",
+            ),
+            (
+                r#"{"strategy":{"mode":"conditional","conditions":[],"default":"zz"},"targets":[{}]}"#,
+                "Invalid target name found in the query router: zz",
+                "",
+            ),
+            (
+                r#"{"strategy":{"mode":"conditional","conditions":[{"query":{"params.x":{"$foo":1}},"then":"a"}]},"targets":[{"name":"a"}]}"#,
+                "Unsupported operator used in the query router: $foo",
+                "",
+            ),
+            (
+                r#"{"strategy":{"mode":"conditional"},"targets":[{}]}"#,
+                "No conditions passed in the query router",
+                "",
+            ),
+        ] {
+            let error = bad_config(&Plan::parse(config).unwrap_err());
+            let words = error.failure.unwrap();
+            assert_eq!(words.message, message);
+            assert!(words.errors.concat().starts_with(errors), "{:?}", words.errors);
+            assert!(error.message.starts_with("Invalid config passed: "), "{}", error.message);
+        }
     }
 
     #[test]

@@ -233,6 +233,10 @@ impl Trip<'_> {
             _ => Early::Ready(results),
         };
         let mut retries = Retries::new(target.retry.as_deref());
+        let slug = &route.provider.record().slug;
+        if target.retry.is_some() {
+            self.gateway.retries.pay(slug, clock::uptime());
+        }
         loop {
             let judged = (guards.as_ref(), early.clone());
             let attempt = super::run(self, &route, &payload, &shape, (slot, retries.made()), judged);
@@ -245,6 +249,10 @@ impl Trip<'_> {
             let wait = result.as_ref().err().and_then(|failure| vendor_wait(&failure.error));
             match retries.next(&verdict, wait, self.request.started.elapsed(), draw()) {
                 Next::Stop { count } => return Tried { result, verdict, retries: count, provider },
+                Next::Again(_) if !self.gateway.retries.take(slug, clock::uptime()) => {
+                    // The provider is down for many: another try would only add to its load.
+                    return Tried { result, verdict, retries: -1, provider };
+                }
                 Next::Again(wait) => {
                     drop(result);
                     slot.carry_on();

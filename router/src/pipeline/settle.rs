@@ -124,14 +124,12 @@ impl Settlement {
     /// 503 when the hold can't be written.
     pub(super) async fn ask(&mut self, provider: ProviderPermit) -> Result<(), GatewayError> {
         self.provider = Some(provider);
-        let row = match &mut self.docket {
-            Some(docket) => {
-                docket.row.attempts += 1;
-                docket.row.clone()
-            }
-            None => return Err(GatewayError::new(ErrorKind::Bug, "the request ended before it was sent")),
+        let Some(docket) = &mut self.docket else {
+            return Err(GatewayError::new(ErrorKind::Bug, "the request ended before it was sent"));
         };
+        docket.row.attempts += 1;
         if self.gateway.settings().durability == Durability::Each && !self.durable && !self.holds.is_empty() {
+            let row = docket.row.clone();
             let amounts = self.holds.iter().map(Hold::amount);
             let budgets = self.budgets().into_iter().zip(amounts);
             let hold = HoldRecord {
