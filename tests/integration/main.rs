@@ -8,6 +8,7 @@ mod endpoints;
 mod failures;
 mod openwebui;
 mod operator;
+mod plugins;
 mod settings;
 mod slow_reader;
 mod streaming;

@@ -12,6 +12,9 @@ mod powers;
 mod scan;
 mod service;
 mod shelf;
+#[cfg(test)]
+mod shelf_tests;
+mod step;
 mod vault;
 mod view;
 
@@ -23,8 +26,9 @@ pub use powers::PLUGIN_CALL;
 pub use scan::{LARGEST, watch};
 pub(crate) use service::Options;
 pub use service::Plugins;
-pub(crate) use shelf::{Entry, Shelf, Step, Version};
+pub(crate) use shelf::{Entry, Shelf, Version};
 pub use shelf::{Refusal, Source, Upload};
+pub(crate) use step::Step;
 pub use view::{PluginView, PluginsView};
 
 /// Returns the SHA-256 of bytes in hexadecimal.

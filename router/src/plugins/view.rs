@@ -121,8 +121,11 @@ impl Plugins {
     /// [`PluginError::Unavailable`]
     pub async fn observe(&self) -> Result<PluginsView, PluginError> {
         let shelf = self.handle.observe().await?;
-        let mut plugins: Vec<PluginView> =
-            shelf.entries().map(|(id, entry)| view(id, entry, self.bundled(id))).collect();
+        let mut plugins: Vec<PluginView> = shelf
+            .entries()
+            .filter(|(_, entry)| entry.matters())
+            .map(|(id, entry)| view(id, entry, self.bundled(id)))
+            .collect();
         for bundled in self.all_bundled() {
             if shelf.entry(bundled.id).is_none() {
                 plugins.push(view(bundled.id, &Entry::default(), Some(bundled)));
