@@ -267,6 +267,27 @@ async fn what_is_declared_is_given_and_taken_without_a_restart() {
 }
 
 #[tokio::test]
+async fn bundled_plugins_are_there_unused_until_needed_and_a_file_takes_their_place() {
+    let World { gateway, mock: _mock, .. } = world("").await;
+    let listed = list(&gateway).await;
+    for id in ["default", "pii", "prompt", "secrets", "topics"] {
+        let bundled = plugin(&listed, id);
+        assert_eq!((&bundled["state"], &bundled["source"]), (&json!("unused"), &json!("bundled")), "{listed}");
+    }
+    let compiled = gateway.plugin_folder().with_file_name("data").join("plugins/compiled");
+    assert!(!compiled.exists(), "something was compiled before it was needed");
+    let pii = gateway.admin().get("/v1/plugins/pii").send().await.expect(200).await;
+    assert_eq!((&pii["state"], &pii["source"]), (&json!("live"), &json!("bundled")), "{pii}");
+    assert!(pii["checks"][0]["params_schema"].is_object(), "{pii}");
+    let kept = gateway.admin().request("DELETE", "/v1/plugins/pii").send().await.expect(409).await;
+    assert!(message(&kept).contains("part of the gateway"), "{kept}");
+    drop_in(&gateway, "pii.wasm", &component("pii", "9.0.0"));
+    until_version(&gateway, "pii", "9.0.0").await;
+    fs::remove_file(gateway.plugin_folder().join("pii.wasm")).unwrap();
+    until(&gateway, "pii", |plugin| plugin["source"] == "bundled" && plugin["version"] == pii["version"]).await;
+}
+
+#[tokio::test]
 async fn the_command_line_pushes_lists_and_removes() {
     let World { gateway, mock: _mock, .. } = world("").await;
     let url = format!("http://{}", gateway.addr());

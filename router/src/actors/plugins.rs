@@ -128,3 +128,30 @@ impl Handler<Observe> for PluginsActor {
         self.published.shelf.load_full()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::Upload;
+
+    #[derive(Clone, Message)]
+    #[rtype(result = "()")]
+    struct Panic;
+
+    impl Handler<Panic> for PluginsActor {
+        type Result = ();
+        fn handle(&mut self, _order: Panic, _context: &mut Self::Context) {
+            panic!("asked to");
+        }
+    }
+
+    #[actix::test]
+    async fn a_panicked_actor_comes_back_with_what_it_knew() {
+        let plugins = PluginsHandle::start(&Shards::start(1));
+        let upload = Upload { digest: "d".to_owned(), version: "1.0.0".to_owned(), bytes: 1, at_ms: 1 };
+        plugins.change(vec![Step::Stored { id: "a".to_owned(), uploads: vec![upload] }]).await.unwrap();
+        assert!(plugins.owner.address().send(Panic).await.is_err());
+        let shelf = plugins.observe().await.unwrap();
+        assert_eq!(shelf.entry("a").unwrap().uploads.len(), 1);
+    }
+}
