@@ -27,6 +27,10 @@ impl Background {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.max(1))
             .max_blocking_threads(2)
+            // A guest that loops runs for a whole tick each time: with the usual intervals, made for tasks of
+            // microseconds, others would wait behind dozens of ticks for their turn, a timer or an answer.
+            .global_queue_interval(2)
+            .event_interval(4)
             .thread_name("plugin-guest")
             .on_thread_start(lower_priority)
             .enable_all()

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::{CallView, Subject};
+use crate::inspect::Found;
+use crate::{CallView, LoadError, Subject};
 
 /// The words for data of a request, besides `header:NAME`.
 pub(crate) const DATA: [&str; 5] = ["messages", "params", "metadata", "user", "body"];
@@ -104,6 +105,26 @@ impl Grants {
         };
         extra.iter().filter(|(name, _)| granted(name)).cloned().collect()
     }
+}
+
+/// Refuses imports of powers that were not granted.
+pub(crate) fn check_grants(found: &Found, grants: &Grants) -> Result<(), LoadError> {
+    for (power, import) in &found.powers {
+        if !grants.allows(power) {
+            return Err(LoadError::NotGranted { import: import.clone(), power });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses imports of powers that the manifest does not ask for.
+pub(crate) fn check_wants(found: &Found, wants: &[String]) -> Result<(), LoadError> {
+    for (power, import) in &found.powers {
+        if !wants.iter().any(|want| want == power) {
+            return Err(LoadError::NotWanted { import: import.clone(), power });
+        }
+    }
+    Ok(())
 }
 
 /// Whether a manifest may ask for this.

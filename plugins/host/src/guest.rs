@@ -23,7 +23,7 @@ const KEY: usize = 512;
 
 /// What all instances of a plugin share: read-only, apart from counters.
 pub(crate) struct Lent {
-    /// The plugin's id; empty while it is asked for it.
+    /// The plugin's id, or the start of its digest while it is asked for it.
     pub(crate) plugin: String,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) powers: Arc<dyn Powers>,
@@ -39,13 +39,11 @@ pub(crate) struct Guest {
     pub(crate) meter: Meter,
     pub(crate) clock: Arc<Clock>,
     http_body: usize,
-    output: usize,
 }
 
 impl Guest {
     pub(crate) fn new(lent: Arc<Lent>, tenant: Arc<str>, clock: Arc<Clock>, limits: &Limits) -> Self {
-        let (http_body, output) = (limits.http_body, limits.output);
-        Self { lent, tenant, meter: Meter::new(limits), clock, http_body, output }
+        Self { lent, tenant, meter: Meter::new(limits), clock, http_body: limits.http_body }
     }
 
     /// Prepares for another call of the same tenant.
@@ -53,11 +51,13 @@ impl Guest {
         self.meter.renew(limits);
         self.clock = clock;
         self.http_body = limits.http_body;
-        self.output = limits.output;
     }
 
     pub(crate) fn log(&mut self, level: Level, message: &str) -> Result<(), Stop> {
         self.meter.host_call()?;
+        if !self.meter.log_line() {
+            return Ok(());
+        }
         let end = message.floor_char_boundary(LOG_LINE);
         let line = message.get(..end).unwrap_or_default();
         self.lent.powers.log(&self.lent.plugin, level, line);

@@ -10,10 +10,12 @@ use wasmtime::Engine;
 use crate::background::Background;
 use crate::bindings::{Answer, Ask};
 use crate::cache::{Cache, sha256};
+use crate::capability::{check_grants, check_wants};
 use crate::clock::{Clock, Clocked};
 use crate::guest::Lent;
 use crate::plugin::Parts;
 use crate::pool::instance::Code;
+use crate::pool::shelf::Shelves;
 use crate::pool::slots::Slots;
 use crate::stats::Counters;
 use crate::ticker::Ticker;
@@ -51,6 +53,7 @@ pub struct Host {
     threads: Threads,
     cache: Option<Cache>,
     places: Arc<Semaphore>,
+    shelves: Arc<Shelves>,
     instances: usize,
 }
 
@@ -78,13 +81,14 @@ impl Host {
             background: Background::start(background_threads)?,
         };
         let instances = usize::try_from(instances).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Ok(Arc::new(Self { engine, threads, cache, places: Arc::new(Semaphore::new(instances)), instances }))
+        let places = Arc::new(Semaphore::new(instances));
+        Ok(Arc::new(Self { engine, threads, cache, places, shelves: Shelves::new(instances), instances }))
     }
 
     /// Makes a plugin of a component's bytes. Blocks for as long as the compiler needs: call it off the request path.
     pub fn load(self: &Arc<Self>, bytes: &[u8], setup: Setup) -> Result<Arc<Plugin>, LoadError> {
         let found = inspect::inspect(bytes)?;
-        inspect::check_grants(&found, &setup.grants)?;
+        check_grants(&found, &setup.grants)?;
         let digest = sha256(bytes);
         let code = loader::load(
             &self.engine,
@@ -95,9 +99,9 @@ impl Host {
             setup.limits.memory.min(engine::MAX_MEMORY),
         )?;
         let slots = Slots::new(&self.places, self.instances, setup.limits.concurrency);
-        let (described, start) = self.describe(&code, &slots, &setup)?;
+        let (described, start) = self.describe(&code, &slots, &digest, &setup)?;
         manifest::validate(&described, found.exports)?;
-        inspect::check_wants(&found, &described.wants)?;
+        check_wants(&found, &described.wants)?;
         let parts = Parts {
             host: Arc::clone(self),
             code,
@@ -105,7 +109,7 @@ impl Host {
             manifest: described,
             digest,
             starts_slowly: start > SLOW_START,
-            most_idle: self.instances / 4,
+            shelf: self.shelves.add(setup.instances),
         };
         Ok(Arc::new(Plugin::new(parts, setup)))
     }
@@ -115,11 +119,18 @@ impl Host {
     }
 
     /// Asks a plugin what it is, without lending it anything, and measures how long it takes to start.
-    fn describe(&self, code: &Code, slots: &Slots, setup: &Setup) -> Result<(Manifest, Duration), LoadError> {
+    fn describe(
+        &self,
+        code: &Code,
+        slots: &Slots,
+        digest: &str,
+        setup: &Setup,
+    ) -> Result<(Manifest, Duration), LoadError> {
         let limits =
             Limits { deadline_ms: setup.limits.deadline_ms.max(DESCRIBE_MS), ..setup.limits.clone() };
         let lent = Arc::new(Lent {
-            plugin: String::new(),
+            // The id is not known yet; log lines need some name.
+            plugin: digest.get(..12).unwrap_or_default().to_owned(),
             config: setup.config.clone(),
             powers: Arc::clone(&setup.powers),
             grants: Grants::none(),
@@ -136,40 +147,43 @@ impl Host {
         });
         let described = answer.recv();
         drop(task);
-        described.map_err(|_| LoadError::Describe(CallError::Busy))?.map_err(LoadError::Describe)
+        described.map_err(|_| LoadError::Describe(CallError::Busy))?
     }
 }
 
+/// Describes within the limits, and returns how long the plugin took to start.
 async fn describe(
     code: &Code,
     slots: &Slots,
     lent: Arc<Lent>,
     limits: Limits,
-) -> Result<(Manifest, Duration), CallError> {
-    let now = Instant::now();
-    let clock = Clock::start(&limits, now, false);
+) -> Result<(Manifest, Duration), LoadError> {
+    let clock = Clock::start(&limits, Instant::now(), false);
     let until = clock.until.into();
-    let asked = Clocked::new(Arc::clone(&clock), {
-        let (code, slots) = (code.clone(), slots.clone());
-        async move {
-            // Held until the instances are gone.
-            let _slot = slots.take().await.ok_or(CallError::Busy)?;
-            let mut best = Duration::MAX;
-            let mut manifest = None;
-            for _ in 0..TIMED_STARTS {
-                let begin = Instant::now();
-                let started = code.start(Arc::clone(&lent), Arc::from(""), Arc::clone(&clock), &limits).await;
-                let mut live = started.map_err(|(error, _)| error)?;
-                best = best.min(begin.elapsed());
-                if manifest.is_none() {
-                    manifest = Some(live.call(&Ask::Describe).await?);
-                }
-            }
-            match manifest {
-                Some(Answer::Manifest(manifest)) => Ok((manifest, best)),
-                _ => Err(CallError::Trap { message: "describe gave no manifest".to_owned() }),
-            }
+    let (code, slots) = (code.clone(), slots.clone());
+    let described = Clocked::new(Arc::clone(&clock), async move {
+        // Held until the instances are gone.
+        let _slot = slots.take().await.ok_or(LoadError::Describe(CallError::Busy))?;
+        let start = || async {
+            let begin = Instant::now();
+            let live = code.start(Arc::clone(&lent), Arc::from(""), Arc::clone(&clock), &limits).await;
+            let live = live.map_err(|(error, _)| LoadError::Describe(error))?;
+            Ok::<_, LoadError>((live, begin.elapsed()))
+        };
+        let (mut live, mut best) = start().await?;
+        live.check_types().map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        let Answer::Manifest(manifest) = live.call(&Ask::Describe).await.map_err(LoadError::Describe)? else {
+            let message = "describe gave no manifest".to_owned();
+            return Err(LoadError::Describe(CallError::Trap { message }));
+        };
+        for _ in 1..TIMED_STARTS {
+            // One at a time: there is one slot.
+            drop(live);
+            let took;
+            (live, took) = start().await?;
+            best = best.min(took);
         }
+        Ok((manifest, best))
     });
-    tokio::time::timeout_at(until, asked).await.unwrap_or(Err(CallError::Deadline))
+    tokio::time::timeout_at(until, described).await.unwrap_or(Err(LoadError::Describe(CallError::Deadline)))
 }

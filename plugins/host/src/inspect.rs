@@ -3,8 +3,8 @@
 
 use wasmparser::{Encoding, Parser, Payload};
 
+use crate::LoadError;
 use crate::bindings::{Exports, SUPPORTED, Version};
-use crate::{Grants, LoadError};
 
 /// Bytes of a component. CPython in a plugin makes 18 MB.
 pub(crate) const MAX_BYTES: usize = 64 << 20;
@@ -48,26 +48,6 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Found, LoadError> {
         }
     }
     Ok(Found { version, exports: found_exports, powers })
-}
-
-/// Refuses imports of powers that were not granted.
-pub(crate) fn check_grants(found: &Found, grants: &Grants) -> Result<(), LoadError> {
-    for (power, import) in &found.powers {
-        if !grants.allows(power) {
-            return Err(LoadError::NotGranted { import: import.clone(), power });
-        }
-    }
-    Ok(())
-}
-
-/// Refuses imports of powers that the manifest does not ask for.
-pub(crate) fn check_wants(found: &Found, wants: &[String]) -> Result<(), LoadError> {
-    for (power, import) in &found.powers {
-        if !wants.iter().any(|want| want == power) {
-            return Err(LoadError::NotWanted { import: import.clone(), power });
-        }
-    }
-    Ok(())
 }
 
 /// Returns the names of the outermost component's imports and exports.

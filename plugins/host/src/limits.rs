@@ -43,6 +43,9 @@ impl Default for Limits {
     }
 }
 
+/// Log lines of one call; more are left out. Nobody reads them, and a request must not fill a disk.
+const LOG_LINES: u32 = 32;
+
 /// Why the host stopped a guest. Travels through the engine as an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum Stop {
@@ -60,6 +63,7 @@ pub(crate) struct Meter {
     memory: usize,
     memory_limit: usize,
     host_calls_left: u32,
+    log_lines_left: u32,
     stop: Option<Stop>,
 }
 
@@ -69,6 +73,7 @@ impl Meter {
             memory: 0,
             memory_limit: limits.memory.min(MAX_MEMORY),
             host_calls_left: limits.host_calls,
+            log_lines_left: LOG_LINES,
             stop: None,
         }
     }
@@ -102,6 +107,13 @@ impl Meter {
             }
             None => Err(self.stop(Stop::HostCalls)),
         }
+    }
+
+    /// Whether one more log line may be written.
+    pub(crate) fn log_line(&mut self) -> bool {
+        let left = self.log_lines_left.checked_sub(1);
+        self.log_lines_left = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// Notes why the guest is stopped.

@@ -27,7 +27,7 @@ pub(crate) struct Parts {
     pub(crate) manifest: Manifest,
     pub(crate) digest: String,
     pub(crate) starts_slowly: bool,
-    pub(crate) most_idle: usize,
+    pub(crate) shelf: Option<Arc<Shelf>>,
 }
 
 /// A component that passed all tests of loading. Its code lives as long as somebody holds it.
@@ -54,7 +54,7 @@ struct Standing {
 
 impl Plugin {
     pub(crate) fn new(parts: Parts, setup: Setup) -> Self {
-        let Parts { host, code, slots, manifest, digest, starts_slowly, most_idle } = parts;
+        let Parts { host, code, slots, manifest, digest, starts_slowly, shelf } = parts;
         let lent = Lent {
             plugin: manifest.id.clone(),
             config: setup.config,
@@ -72,7 +72,7 @@ impl Plugin {
             starts_slowly,
             limits: setup.limits,
             lent: Arc::new(lent),
-            shelf: Shelf::new(setup.instances, most_idle).map(Arc::new),
+            shelf,
             recorder: Recorder::default(),
             standing: Mutex::new(standing),
         }
@@ -257,7 +257,8 @@ impl Plugin {
         take: impl FnOnce(Answer) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
         let limits = limits.unwrap_or(&self.limits);
-        if answer::input_size(&ask) > limits.input {
+        let input = answer::input_size(&ask);
+        if input > limits.input {
             return Err(CallError::Input);
         }
         let now = Instant::now();
@@ -267,6 +268,7 @@ impl Plugin {
             lent: Arc::clone(&self.lent),
             tenant: Arc::from(tenant),
             ask,
+            input,
             limits: limits.clone(),
             shelf: self.shelf.clone(),
             starts_slowly: self.starts_slowly,

@@ -26,7 +26,7 @@ pub struct Statistics {
     pub state: State,
     /// Milliseconds since 1970 when that became so.
     pub since_ms: u64,
-    /// Calls that reached it: checks, windows and conditions.
+    /// Calls that it ended, with an answer or an error. Those whose caller went away are not counted.
     pub calls: u64,
     /// By kind: pass, mask, rewrite, fail, block, true, false.
     pub verdicts: BTreeMap<&'static str, u64>,

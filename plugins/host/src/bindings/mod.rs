@@ -12,7 +12,7 @@ use crate::guest::Guest;
 use crate::{CallView, CheckError, Judgement, Manifest, StreamWindow, Subject, WindowAnswer, WindowNeeds};
 
 /// What this host speaks, for messages.
-pub(crate) const SUPPORTED: &str = "tidegate:plugin@0.1";
+pub(crate) const SUPPORTED: &str = "tidegate:plugin@0.1.x";
 
 /// A version that this host speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,8 @@ impl Answer {
 }
 
 impl Version {
-    /// Returns the version that serves `0.1.3` and the like.
+    /// Returns the version that serves `0.1.3` and the like. `0.1` alone is how newer tools can be told to write it;
+    /// the engine does not read that yet.
     pub(crate) fn find(version: &str) -> Option<Self> {
         version.starts_with(since_v0_1::MAJOR_MINOR).then_some(Self::SinceV01)
     }
@@ -95,22 +96,54 @@ pub(crate) enum Indices {
 }
 
 impl Indices {
-    pub(crate) fn bind(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Bound> {
+    pub(crate) fn bind(&self, instance: Instance) -> Bound {
         match self {
-            Self::SinceV01(indices) => Ok(Bound::SinceV01(indices.bind(store, instance)?)),
+            Self::SinceV01(indices) => Bound::SinceV01(indices.bind(instance)),
         }
     }
 }
 
-/// The functions of an instance.
+/// An instance whose functions can be called.
 pub(crate) enum Bound {
     SinceV01(since_v0_1::Bound),
 }
 
 impl Bound {
-    pub(crate) async fn call(&self, store: &mut Store<Guest>, ask: &Ask) -> wasmtime::Result<Answer> {
+    pub(crate) fn bind_all(&mut self, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+        match self {
+            Self::SinceV01(bound) => bound.bind_all(store),
+        }
+    }
+
+    pub(crate) async fn call(&mut self, store: &mut Store<Guest>, ask: &Ask) -> wasmtime::Result<Answer> {
         match self {
             Self::SinceV01(bound) => bound.call(store, ask).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wit_parser::Resolve;
+
+    use super::*;
+
+    #[test]
+    fn exactly_the_functions_of_the_wit_files_are_offered() {
+        let mut resolve = Resolve::default();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugin-sdk/wit/since_v0_1");
+        let (package, _) = resolve.push_dir(folder).unwrap();
+        let world = resolve.select_world(&[package], Some("full-plugin")).unwrap();
+        let mut offered = Vec::new();
+        for import in resolve.worlds[world].imports.values() {
+            let wit_parser::WorldItem::Interface { id, .. } = import else { panic!("{import:?}") };
+            let interface = &resolve.interfaces[*id];
+            let name = interface.name.clone().unwrap();
+            offered.extend(interface.functions.keys().map(|function| (name.clone(), function.clone())));
+        }
+        assert_eq!(offered.len(), since_v0_1::FUNCTIONS.len());
+        for (interface, function) in offered {
+            assert!(Version::SinceV01.offers(&interface, &function), "{interface}#{function}");
         }
     }
 }

@@ -65,45 +65,66 @@ impl Indices {
         })
     }
 
-    /// Binds an instance, and checks the types of its functions on the way.
-    pub(crate) fn bind(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Bound> {
-        Ok(Bound {
-            about: self.about.load(&mut *store, instance)?,
-            guardrail: self.guardrail.as_ref().map(|part| part.load(&mut *store, instance)).transpose()?,
-            stream: self.stream.as_ref().map(|part| part.load(&mut *store, instance)).transpose()?,
-            condition: self.condition.as_ref().map(|part| part.load(&mut *store, instance)).transpose()?,
-        })
+    /// Takes an instance.
+    pub(crate) fn bind(&self, instance: Instance) -> Bound {
+        Bound { indices: self.clone(), instance, about: None, guardrail: None, stream: None, condition: None }
     }
 }
 
-/// The functions of an instance.
+/// An instance and those of its functions that were needed so far: binding one costs a comparison of all its types,
+/// and most instances are asked one thing.
 pub(crate) struct Bound {
-    about: about::Guest,
+    indices: Indices,
+    instance: Instance,
+    about: Option<about::Guest>,
     guardrail: Option<guardrail::Guest>,
     stream: Option<guardrail_stream::Guest>,
     condition: Option<condition::Guest>,
 }
 
+/// Binds an export at its first use and returns its functions.
+macro_rules! bound {
+    ($self:ident.$export:ident, $store:expr, $indices:expr) => {{
+        if $self.$export.is_none() {
+            let indices = $indices.ok_or_else(|| wasmtime::Error::msg("the export is missing"))?;
+            $self.$export = Some(indices.load(&mut *$store, &$self.instance)?);
+        }
+        $self.$export.as_ref().ok_or_else(|| wasmtime::Error::msg("the export is missing"))?
+    }};
+}
+
 impl Bound {
-    /// Calls the instance. The exports were checked against the manifest when the plugin was loaded.
-    pub(crate) async fn call(&self, store: &mut Store<Guest>, ask: &Ask) -> wasmtime::Result<Answer> {
-        let missing = || wasmtime::Error::msg("the export is missing");
+    /// Binds everything, to find out whether the types are right.
+    pub(crate) fn bind_all(&mut self, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+        let Self { indices, instance, .. } = self;
+        indices.about.load(&mut *store, instance)?;
+        indices.guardrail.as_ref().map(|export| export.load(&mut *store, instance)).transpose()?;
+        indices.stream.as_ref().map(|export| export.load(&mut *store, instance)).transpose()?;
+        indices.condition.as_ref().map(|export| export.load(&mut *store, instance)).transpose()?;
+        Ok(())
+    }
+
+    /// Calls the instance. That the exports are there was checked against the manifest when the plugin was loaded.
+    pub(crate) async fn call(&mut self, store: &mut Store<Guest>, ask: &Ask) -> wasmtime::Result<Answer> {
         match ask {
-            Ask::Describe => Ok(Answer::Manifest(self.about.call_describe(store).await?)),
+            Ask::Describe => {
+                let guest = bound!(self.about, store, Some(&self.indices.about));
+                Ok(Answer::Manifest(guest.call_describe(store).await?))
+            }
             Ask::Check { check, params, subject } => {
-                let guest = self.guardrail.as_ref().ok_or_else(missing)?;
+                let guest = bound!(self.guardrail, store, self.indices.guardrail.as_ref());
                 Ok(Answer::Judgement(guest.call_check(store, check, params, subject).await?))
             }
             Ask::Needs { check, params } => {
-                let guest = self.stream.as_ref().ok_or_else(missing)?;
+                let guest = bound!(self.stream, store, self.indices.stream.as_ref());
                 Ok(Answer::Needs(guest.call_needs(store, check, params).await?))
             }
             Ask::Window { check, params, window } => {
-                let guest = self.stream.as_ref().ok_or_else(missing)?;
+                let guest = bound!(self.stream, store, self.indices.stream.as_ref());
                 Ok(Answer::Window(guest.call_window(store, check, params, window).await?))
             }
             Ask::Matches { condition, params, call } => {
-                let guest = self.condition.as_ref().ok_or_else(missing)?;
+                let guest = bound!(self.condition, store, self.indices.condition.as_ref());
                 Ok(Answer::Matches(guest.call_matches(store, condition, params, call).await?))
             }
         }

@@ -16,6 +16,7 @@ use tokio::time::timeout_at;
 use super::instance::Code;
 use super::shelf::{Idle, Shelf};
 use super::slots::{Slot, Slots};
+use crate::background::Task;
 use crate::bindings::{Answer, Ask};
 use crate::clock::{Clock, Clocked};
 use crate::guest::Lent;
@@ -23,12 +24,17 @@ use crate::host::Threads;
 use crate::ticker::Running;
 use crate::{CallError, Limits};
 
+/// Bytes that are handed over on the caller's thread: no tick interrupts the copying.
+const INLINE_INPUT: usize = 256 << 10;
+
 /// Everything a call needs, owned: it may outlive the borrow of whoever made it.
 pub(crate) struct Job {
     pub(crate) code: Code,
     pub(crate) lent: Arc<Lent>,
     pub(crate) tenant: Arc<str>,
     pub(crate) ask: Ask,
+    /// Bytes of what is asked.
+    pub(crate) input: usize,
     pub(crate) limits: Limits,
     pub(crate) shelf: Option<Arc<Shelf>>,
     /// Starting an instance takes so long that it is not tried on the caller's thread.
@@ -52,7 +58,7 @@ impl Done {
 pub(crate) async fn call(threads: &Threads, slots: &Slots, job: Job, now: Instant) -> Done {
     let running = threads.ticker.run();
     let warm = !job.starts_slowly || job.shelf.as_ref().is_some_and(|shelf| shelf.has(&job.tenant));
-    let slot = if warm { slots.try_take() } else { None };
+    let slot = if warm && job.input <= INLINE_INPUT { slots.try_take() } else { None };
     let Some(slot) = slot else {
         return queue(threads, slots, job, running, now).await;
     };
@@ -68,13 +74,7 @@ pub(crate) async fn call(threads: &Threads, slots: &Slots, job: Job, now: Instan
 }
 
 /// Runs a call on the background from the start, after waiting for a slot.
-pub(crate) async fn queue(
-    threads: &Threads,
-    slots: &Slots,
-    job: Job,
-    running: Running,
-    now: Instant,
-) -> Done {
+async fn queue(threads: &Threads, slots: &Slots, job: Job, running: Running, now: Instant) -> Done {
     let slots = slots.clone();
     let task = threads.background.spawn(async move {
         let clock = Clock::start(&job.limits, now, false);
@@ -89,7 +89,7 @@ pub(crate) async fn queue(
     join(task).await
 }
 
-async fn join(task: Option<crate::background::Task<Done>>) -> Done {
+async fn join(task: Option<Task<Done>>) -> Done {
     let Some(task) = task else { return Done::failed(CallError::Busy) };
     let gone = || Done::failed(CallError::Trap { message: "the host broke down".to_owned() });
     task.join().await.unwrap_or_else(gone)
@@ -124,7 +124,7 @@ async fn work(job: Job, clock: Arc<Clock>, mut slot: Slot) -> Done {
         && answer.as_ref().is_ok_and(Answer::is_judged)
         && !live.is_bloated()
     {
-        shelf.put(&tenant, Idle::new(live, slot.place, calls + 1, Instant::now()));
+        shelf.put(&tenant, live, slot.place, calls + 1, Instant::now());
     }
     Done { answer, memory }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
-use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
+use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline, WasmBacktrace};
 
 use crate::CallError;
 use crate::Limits;
@@ -18,6 +18,8 @@ const FIRST_TICKS: u64 = 2;
 const LIFT_SLACK: usize = 64 << 10;
 /// Characters of a trap's description.
 const TRAP_TEXT: usize = 400;
+/// Functions that it names, the innermost first.
+const TRAP_FRAMES: usize = 4;
 
 /// Code that is ready to be started.
 #[derive(Clone)]
@@ -52,18 +54,19 @@ impl Code {
             Ok(UpdateDeadline::Yield(1))
         });
         arm(&mut store, limits);
-        let started = match self.pre.instantiate_async(&mut store).await {
-            Ok(instance) => self.indices.bind(&mut store, &instance),
-            Err(error) => Err(error),
-        };
-        match started {
-            Ok(bound) => Ok(Live { store, bound }),
+        match self.pre.instantiate_async(&mut store).await {
+            Ok(instance) => Ok(Live { store, bound: self.indices.bind(instance) }),
             Err(error) => Err((classify(&error, store.data()), store.data().meter.memory())),
         }
     }
 }
 
 impl Live {
+    /// Checks that all exports have the types of the interface.
+    pub(crate) fn check_types(&mut self) -> wasmtime::Result<()> {
+        self.bound.bind_all(&mut self.store)
+    }
+
     /// Prepares for another call.
     pub(crate) fn renew(&mut self, clock: Arc<Clock>, limits: &Limits) {
         self.store.data_mut().renew(clock, limits);
@@ -104,10 +107,15 @@ fn classify(error: &wasmtime::Error, guest: &Guest) -> CallError {
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return CallError::Busy;
     }
-    let message = error.root_cause().to_string();
+    let mut message = error.root_cause().to_string();
     // The engine has no type for this one.
     if message.contains("fuel allocated for hostcalls") {
         return CallError::Output;
+    }
+    let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], WasmBacktrace::frames);
+    for name in frames.iter().filter_map(|frame| frame.func_name()).take(TRAP_FRAMES) {
+        message.push_str(", in ");
+        message.push_str(name);
     }
     CallError::Trap { message: message.chars().take(TRAP_TEXT).collect() }
 }

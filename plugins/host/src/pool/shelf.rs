@@ -1,8 +1,11 @@
 //! Instances between two calls of the same tenant.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::instance::Live;
 use super::slots::Place;
@@ -17,46 +20,78 @@ pub(crate) struct Idle {
     pub(crate) place: Place,
     pub(crate) calls: u32,
     since: Instant,
+    _right: OwnedSemaphorePermit,
 }
 
-impl Idle {
-    pub(crate) fn new(live: Live, place: Place, calls: u32, now: Instant) -> Self {
-        Self { live, place, calls, since: now }
+/// The shelves of all plugins. Together they keep at most half of the pool's places: the other half is always there
+/// for calls.
+#[derive(Debug)]
+pub(crate) struct Shelves {
+    rights: Arc<Semaphore>,
+    per_plugin: usize,
+    all: Mutex<Vec<Weak<Shelf>>>,
+}
+
+impl Shelves {
+    pub(crate) fn new(places: usize) -> Arc<Self> {
+        Arc::new(Self {
+            rights: Arc::new(Semaphore::new(places / 2)),
+            per_plugin: (places / 4).max(1),
+            all: Mutex::default(),
+        })
+    }
+
+    /// Makes a plugin's shelf; `None` if its instances are not reused.
+    pub(crate) fn add(self: &Arc<Self>, instances: Instances) -> Option<Arc<Shelf>> {
+        let Instances::Reuse { calls: calls @ 2.., idle: idle @ 1.. } = instances else { return None };
+        let shelf = Arc::new(Shelf {
+            calls,
+            per_tenant: usize::try_from(idle).unwrap_or(usize::MAX),
+            shelves: Arc::clone(self),
+            idle: Mutex::default(),
+        });
+        let mut all = lock(&self.all);
+        all.retain(|shelf| shelf.strong_count() > 0);
+        all.push(Arc::downgrade(&shelf));
+        Some(shelf)
+    }
+
+    /// Returns the right to keep one more instance, clearing old ones away if there is none.
+    fn right(&self, now: Instant) -> Option<OwnedSemaphorePermit> {
+        let take = || Arc::clone(&self.rights).try_acquire_owned().ok();
+        take().or_else(|| {
+            let shelves: Vec<Arc<Shelf>> = lock(&self.all).iter().filter_map(Weak::upgrade).collect();
+            shelves.iter().for_each(|shelf| shelf.clear_stale(now));
+            take()
+        })
     }
 }
 
-/// Keeps instances by tenant: none is ever given to another.
+/// Keeps a plugin's instances by tenant: none is ever given to another.
 pub(crate) struct Shelf {
     calls: u32,
     per_tenant: usize,
-    most: usize,
-    idle: Mutex<HashMap<Arc<str>, Vec<Idle>>>,
+    shelves: Arc<Shelves>,
+    idle: Mutex<ByTenant>,
+}
+
+type ByTenant = HashMap<Arc<str>, Vec<Idle>>;
+
+impl fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shelf").field("calls", &self.calls).finish_non_exhaustive()
+    }
 }
 
 impl Shelf {
-    /// Makes a shelf for so many instances altogether; `None` if instances are not reused.
-    pub(crate) fn new(instances: Instances, most: usize) -> Option<Self> {
-        match instances {
-            Instances::Fresh | Instances::Reuse { calls: 0 | 1, .. } | Instances::Reuse { idle: 0, .. } => {
-                None
-            }
-            Instances::Reuse { calls, idle } => Some(Self {
-                calls,
-                per_tenant: usize::try_from(idle).unwrap_or(usize::MAX),
-                most: most.max(1),
-                idle: Mutex::default(),
-            }),
-        }
-    }
-
     /// Whether an instance of the tenant waits.
     pub(crate) fn has(&self, tenant: &str) -> bool {
-        self.lock().contains_key(tenant)
+        lock(&self.idle).contains_key(tenant)
     }
 
     /// Takes the tenant's instance that was used last.
     pub(crate) fn take(&self, tenant: &str) -> Option<Idle> {
-        let mut shelf = self.lock();
+        let mut shelf = lock(&self.idle);
         let waiting = shelf.get_mut(tenant)?;
         let idle = waiting.pop();
         if waiting.is_empty() {
@@ -65,39 +100,46 @@ impl Shelf {
         idle
     }
 
-    /// Puts an instance back, if it has calls left and there is room.
-    pub(crate) fn put(&self, tenant: &Arc<str>, idle: Idle) {
-        if idle.calls >= self.calls {
+    /// Puts an instance back after so many calls, if it has some left and there is room.
+    pub(crate) fn put(&self, tenant: &Arc<str>, live: Live, place: Place, calls: u32, now: Instant) {
+        if calls >= self.calls {
             return;
         }
-        let now = idle.since;
-        let mut shelf = self.lock();
-        // Dropped after the lock: that gives memory back to the system.
-        let mut dropped = Vec::new();
-        for waiting in shelf.values_mut() {
-            dropped.extend(waiting.extract_if(.., |idle| now.saturating_duration_since(idle.since) > STALE));
+        self.clear_stale(now);
+        let mut shelf = lock(&self.idle);
+        if shelf.get(tenant).is_some_and(|waiting| waiting.len() >= self.per_tenant) {
+            return;
         }
-        shelf.retain(|_, waiting| !waiting.is_empty());
         let total: usize = shelf.values().map(Vec::len).sum();
-        if total >= self.most {
-            dropped.extend(oldest(&mut shelf));
-        }
-        let waiting = shelf.entry(Arc::clone(tenant)).or_default();
-        if waiting.len() < self.per_tenant {
-            waiting.push(idle);
-        } else {
-            dropped.push(idle);
-        }
+        let evicted = if total >= self.shelves.per_plugin { oldest(&mut shelf) } else { None };
         drop(shelf);
+        // Not under the lock: giving memory back to the system takes a while.
+        drop(evicted);
+        if let Some(right) = self.shelves.right(now) {
+            let idle = Idle { live, place, calls, since: now, _right: right };
+            lock(&self.idle).entry(Arc::clone(tenant)).or_default().push(idle);
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Vec<Idle>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Drops what nobody used for long.
+    fn clear_stale(&self, now: Instant) {
+        let mut stale = Vec::new();
+        let mut shelf = lock(&self.idle);
+        for waiting in shelf.values_mut() {
+            stale.extend(waiting.extract_if(.., |idle| now.saturating_duration_since(idle.since) > STALE));
+        }
+        shelf.retain(|_, waiting| !waiting.is_empty());
+        drop(shelf);
+        drop(stale);
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Takes the instance that waited longest: the first of its tenant's, since the last is used first.
-fn oldest(shelf: &mut HashMap<Arc<str>, Vec<Idle>>) -> Option<Idle> {
+fn oldest(shelf: &mut ByTenant) -> Option<Idle> {
     let oldest = shelf.iter().min_by_key(|(_, waiting)| waiting.first().map(|idle| idle.since));
     let tenant = Arc::clone(oldest?.0);
     let waiting = shelf.get_mut(&tenant)?;

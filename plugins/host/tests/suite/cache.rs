@@ -42,7 +42,7 @@ fn a_compiled_plugin_is_used_by_the_next_start() {
     load_and_call(folder.path(), &bytes);
     assert_eq!(identity(&compiled[0]), before, "it was compiled again");
     assert_eq!(files(folder.path(), "cwasm"), compiled);
-    assert_eq!(files(folder.path(), "tmp"), [PathBuf::new(); 0]);
+    assert!(files(folder.path(), "tmp").is_empty());
 }
 
 #[cfg(unix)]

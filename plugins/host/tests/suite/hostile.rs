@@ -99,6 +99,14 @@ fn a_trap_is_a_trap() {
 }
 
 #[test]
+fn a_trap_names_the_functions_that_led_to_it() {
+    let mut guest = misbehaves("(call $inner) (unreachable)");
+    guest.items.push_str("(func $inner (unreachable))");
+    let error = ends_in(guest, Setup::default());
+    assert!(matches!(&error, CallError::Trap { message } if message.contains(", in inner")), "{error:?}");
+}
+
+#[test]
 fn a_result_beyond_the_guests_memory_is_a_trap() {
     let mut guest = misbehaves("");
     let gigabyte = guest.judgement(2, &crate::guest::words(&[0, 1 << 30]), None);
@@ -231,6 +239,16 @@ fn errors_that_the_guest_returns_do_not_end_it() {
         for _ in 0..20 {
             let Err(CallError::Check(error)) = check(&plugin, "text").await else { panic!("no error") };
             assert_eq!((error.name.as_str(), error.message.as_str()), ("SyntaxError", "no such pattern"));
+        }
+    });
+}
+
+#[test]
+fn large_input_is_judged_too() {
+    let plugin = load_with(Guest::passes(), Setup::default());
+    run(async {
+        for bytes in [300 << 10, 4 << 20] {
+            assert!(check(&plugin, &"a".repeat(bytes)).await.is_ok(), "{bytes}");
         }
     });
 }

@@ -45,6 +45,19 @@ fn a_later_patch_version_works() {
 }
 
 #[test]
+fn functions_of_other_types_are_refused() {
+    let mut guest = Guest::passes();
+    // What a guest built against a changed interface exports under the same version.
+    guest.change_wit = |name, text| match name {
+        "types.wit" => text.replacen("        pass,", "        pass,\n        later,", 1),
+        _ => text,
+    };
+    let error = refusal(guest, Setup::default());
+    let LoadError::Compile(message) = &error else { panic!("{error:?}") };
+    assert!(message.contains("cases"), "{message}");
+}
+
+#[test]
 fn wasi_imports_are_refused_by_name() {
     let mut guest = Guest::passes();
     guest.world_imports.push("wasi:random/random@0.2.0".to_owned());

@@ -40,7 +40,7 @@ fn calls_that_are_dropped_midway_leave_no_slot_behind() {
 #[test]
 fn traps_leave_no_slot_behind() {
     let host = host(2);
-    for _ in 0..50 {
+    for _ in 0..15 {
         // A plugin each, since one that fails so often rests.
         let plugin = host.load(&Guest::checks("(unreachable)").build(), Setup::default()).unwrap();
         for _ in 0..4 {
@@ -149,6 +149,23 @@ fn more_tenants_than_places_still_work() {
         }
         assert_eq!(asked(&plugin, "tenant-99").await, 2, "the last one is still there");
         assert_eq!(asked(&plugin, "tenant-0").await, 1, "the first one had to make room");
+    });
+}
+
+#[test]
+fn waiting_instances_leave_room_for_calls() {
+    let host = host(4);
+    let setup = Setup { instances: Instances::Reuse { calls: 100, idle: 4 }, ..Setup::default() };
+    let plugins: Vec<_> = (0..6).map(|_| host.load(&counts().build(), setup.clone()).unwrap()).collect();
+    run(async {
+        for plugin in &plugins {
+            for tenant in ["a", "b", "c"] {
+                assert_eq!(asked(plugin, tenant).await, 1);
+            }
+        }
+        // Two places were kept for the first plugins' instances; they still wait there.
+        assert_eq!(asked(&plugins[0], "c").await, 2);
+        assert_eq!(asked(&plugins[5], "c").await, 1);
     });
 }
 

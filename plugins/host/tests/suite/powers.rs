@@ -210,6 +210,24 @@ fn stores_and_models_are_asked_with_plugin_and_tenant() {
 }
 
 #[test]
+fn log_lines_beyond_some_are_left_out() {
+    let powers = Arc::new(Recorder::default());
+    let mut guest = Guest::checks("").importing("host", "log", "(param i32 i32 i32)");
+    guest.check = Some(format!(
+        "{} (i32.const 0)",
+        "(call $log (i32.const 0) (i32.const 0) (i32.const 1))".repeat(100)
+    ));
+    let setup = Setup { powers: Arc::clone(&powers) as Arc<dyn Powers>, ..Setup::default() };
+    let plugin = load_with(guest, setup);
+    run(async {
+        assert!(check(&plugin, "text").await.is_ok());
+        assert_eq!(powers.seen().len(), 32);
+        assert!(check(&plugin, "text").await.is_ok());
+        assert_eq!(powers.seen().len(), 64);
+    });
+}
+
+#[test]
 fn nothing_is_lent_while_a_plugin_is_described() {
     let powers = Arc::new(Recorder::default());
     let mut guest = sends("https://api.test/");
