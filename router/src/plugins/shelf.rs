@@ -263,6 +263,7 @@ impl<P: Version> Shelf<P> {
                 }
             }
         }
+        drop(before);
         // An id that nothing speaks for stays as long as requests run on what it was.
         self.entries.retain(|_, entry| entry.matters());
         changed
