@@ -16,6 +16,7 @@ use crate::actors::shards::Shards;
 use crate::models::ModelLists;
 use crate::money::PriceDesk;
 use crate::plugins::{self, Plugins};
+use crate::powers::Lender;
 use crate::provision::{self, Printed};
 use crate::secret::{MasterKey, SecretError};
 use crate::settings::Settings;
@@ -141,7 +142,7 @@ impl Gateway {
             &shards.of("ledger"),
         )?;
         let prices = PriceDesk::new(load_prices(&settings.data));
-        let lender = plugins::Lender::new(Duration::from_millis(settings.timeouts.connect_ms));
+        let lender = Lender::new(Duration::from_millis(settings.timeouts.connect_ms));
         let options = plugins::Options {
             data: settings.data.join("plugins"),
             powers: lender.clone(),

@@ -40,13 +40,15 @@ fn modules_of_the_router_point_down_only() {
     for (module, may_use) in [
         ("limits", &[][..]),
         ("upstream", &[]),
-        ("actors", &["limits", "clock"]),
+        ("versions", &[]),
+        ("actors", &["limits", "clock", "versions"]),
+        ("plugins", &["actors", "clock", "gateway", "settings", "versions"]),
         ("settings", &["actors", "upstream"]),
         (
             "pipeline",
-            &["actors", "clock", "error", "gateway", "limits", "money", "secret", "settings", "upstream"],
+            &["actors", "clock", "error", "gateway", "limits", "money", "plugins", "secret", "settings", "upstream"],
         ),
-        ("api", &["actors", "clock", "error", "limits", "pipeline", "provision", "server"]),
+        ("api", &["actors", "clock", "error", "limits", "pipeline", "plugins", "provision", "server"]),
     ] {
         let named = names(module);
         let more: Vec<&String> = named.iter().filter(|name| !may_use.contains(&name.as_str())).collect();

@@ -16,7 +16,7 @@ use super::Unavailable;
 use super::owner::Owner;
 use super::shards::Shards;
 use crate::clock;
-use crate::plugins::{Shelf, Step, Version};
+use crate::versions::{Shelf, Step, Version};
 
 /// Changes come one at a time; observers and first uses of bundled plugins come in between.
 const MAILBOX: usize = 64;
@@ -132,7 +132,7 @@ impl Handler<Observe> for PluginsActor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugins::Upload;
+    use crate::versions::Upload;
 
     #[derive(Clone, Message)]
     #[rtype(result = "()")]

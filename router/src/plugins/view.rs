@@ -9,7 +9,7 @@ use tidegate_plugin_host::{Hook, Plugin, State, Statistics};
 use super::bundled::Bundled;
 use super::error::PluginError;
 use super::service::Plugins;
-use super::{Entry, Refusal, Source};
+use crate::versions::{Entry, Refusal, Source};
 
 /// All plugins.
 #[derive(Clone, Debug, Serialize)]

@@ -11,4 +11,3 @@ mod models;
 mod tests;
 
 pub(crate) use lender::Lender;
-pub use models::PLUGIN_CALL;
