@@ -16,6 +16,7 @@ use crate::actors::shards::Shards;
 use crate::models::ModelLists;
 use crate::money::PriceDesk;
 use crate::plugins::{self, Plugins};
+use crate::powers::Lender;
 use crate::provision::{self, Printed};
 use crate::routing::plans::Plans;
 use crate::routing::retry_budget::RetryBudgets;
@@ -147,7 +148,7 @@ impl Gateway {
             &shards.of("ledger"),
         )?;
         let prices = PriceDesk::new(load_prices(&settings.data));
-        let lender = plugins::Lender::new(Duration::from_millis(settings.timeouts.connect_ms));
+        let lender = Lender::new(Duration::from_millis(settings.timeouts.connect_ms));
         let options = plugins::Options {
             data: settings.data.join("plugins"),
             powers: lender.clone(),

@@ -1,8 +1,8 @@
 //! Tidegate's gateway: from a client's request to a vendor's answer, with limits, budgets and a log of each.
 //!
-//! `gateway` wires the parts together. Arrows point down only: api → pipeline → {actors, upstream, providers} →
-//! {limits, config, store}. Actors never import the pipeline, the API or provider translation beyond a vendor's
-//! handle.
+//! `gateway` wires the parts together. Arrows point down only: {api, powers} → pipeline → plugins → {actors,
+//! upstream, providers} → {limits, versions, config, store}. Actors never import the pipeline, the API or provider
+//! translation beyond a vendor's handle.
 
 pub mod actors;
 pub mod api;
@@ -15,6 +15,7 @@ pub mod models;
 pub mod money;
 pub mod pipeline;
 pub mod plugins;
+pub mod powers;
 pub mod provision;
 pub mod routing;
 pub mod secret;
@@ -22,4 +23,5 @@ pub mod server;
 pub mod settings;
 pub mod telemetry;
 pub mod upstream;
+pub mod versions;
 pub mod watch;

@@ -8,6 +8,7 @@ mod endpoints;
 mod failures;
 mod openwebui;
 mod operator;
+mod plugins;
 mod routing;
 mod settings;
 mod slow_reader;

@@ -135,6 +135,11 @@ impl Gateway {
         self.folder.path().join("tidegate.toml")
     }
 
+    /// The watched folder of plugins; it is not there until somebody makes it.
+    pub fn plugin_folder(&self) -> PathBuf {
+        self.folder.path().join("plugins")
+    }
+
     /// Replaces the settings file while the gateway runs.
     pub fn write_settings(&self, settings: &Settings) {
         write_settings(self.folder.path(), &settings.write(self.folder.path(), ADMIN_KEY));

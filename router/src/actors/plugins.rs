@@ -16,7 +16,7 @@ use super::Unavailable;
 use super::owner::Owner;
 use super::shards::Shards;
 use crate::clock;
-use crate::plugins::{Shelf, Step, Version};
+use crate::versions::{Shelf, Step, Version};
 
 /// Changes come one at a time; observers and first uses of bundled plugins come in between.
 const MAILBOX: usize = 64;
@@ -126,5 +126,32 @@ impl Handler<Observe> for PluginsActor {
     fn handle(&mut self, _question: Observe, _context: &mut Self::Context) -> Self::Result {
         // As published: whoever looks at it later sees one moment, not two.
         self.published.shelf.load_full()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::versions::Upload;
+
+    #[derive(Clone, Message)]
+    #[rtype(result = "()")]
+    struct Panic;
+
+    impl Handler<Panic> for PluginsActor {
+        type Result = ();
+        fn handle(&mut self, _order: Panic, _context: &mut Self::Context) {
+            panic!("asked to");
+        }
+    }
+
+    #[actix::test]
+    async fn a_panicked_actor_comes_back_with_what_it_knew() {
+        let plugins = PluginsHandle::start(&Shards::start(1));
+        let upload = Upload { digest: "d".to_owned(), version: "1.0.0".to_owned(), bytes: 1, at_ms: 1 };
+        plugins.change(vec![Step::Stored { id: "a".to_owned(), uploads: vec![upload] }]).await.unwrap();
+        assert!(plugins.owner.address().send(Panic).await.is_err());
+        let shelf = plugins.observe().await.unwrap();
+        assert_eq!(shelf.entry("a").unwrap().uploads.len(), 1);
     }
 }

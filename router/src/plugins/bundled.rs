@@ -26,11 +26,11 @@ impl Bundled {
     }
 }
 
-/// All of them.
-pub static BUNDLED: [Bundled; 5] = [
-    Bundled::new("default", include_bytes!("../../../plugins/default/default.wasm")),
-    Bundled::new("pii", include_bytes!("../../../plugins/pii/pii.wasm")),
-    Bundled::new("prompt", include_bytes!("../../../plugins/prompt/prompt.wasm")),
-    Bundled::new("secrets", include_bytes!("../../../plugins/secrets/secrets.wasm")),
-    Bundled::new("topics", include_bytes!("../../../plugins/topics/topics.wasm")),
-];
+macro_rules! bundled {
+    ($($id:literal),*) => {
+        [$(Bundled::new($id, include_bytes!(concat!("../../../plugins/", $id, "/", $id, ".wasm")))),*]
+    };
+}
+
+/// All of them: built from the folders of the same names.
+pub static BUNDLED: [Bundled; 5] = bundled!["default", "pii", "prompt", "secrets", "topics"];

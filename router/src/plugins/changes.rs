@@ -7,12 +7,13 @@ use std::path::PathBuf;
 
 use tidegate_plugin_host::Plugin;
 
+use super::digest_of;
 use super::error::PluginError;
 use super::loader::Declared;
 use super::service::{Plugins, off_thread};
 use super::vault::{Index, Uploads};
-use super::{Entry, Source, Step, Upload, digest_of};
 use crate::clock;
+use crate::versions::{Entry, Source, Step, Upload};
 
 /// The shortest beginning of a digest that names one.
 const SHORTEST_DIGEST: usize = 6;

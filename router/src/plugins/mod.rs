@@ -1,31 +1,28 @@
 //! The life of plugins: found in a folder, uploaded or bundled; loaded aside; in force by one swap of the whole set.
 //!
 //! `service` is what the rest of the gateway sees. What a plugin may reach beyond its own memory is lent to it by
-//! `powers`. The package `tidegate-plugin-host` runs them.
+//! the module `powers`. The package `tidegate-plugin-host` runs them.
 
 mod bundled;
 mod changes;
 mod error;
 mod folder;
 mod loader;
-mod powers;
 mod scan;
 mod service;
-mod shelf;
 mod vault;
 mod view;
 
 pub use bundled::{BUNDLED, Bundled};
 pub use changes::Uploaded;
 pub use error::PluginError;
-pub(crate) use powers::Lender;
-pub use powers::PLUGIN_CALL;
 pub use scan::{LARGEST, watch};
 pub(crate) use service::Options;
 pub use service::Plugins;
-pub(crate) use shelf::{Entry, Shelf, Step, Version};
-pub use shelf::{Refusal, Source, Upload};
 pub use view::{PluginView, PluginsView};
+
+/// The header of a request that a plugin makes: the plugin's id. The API drops it from requests of clients.
+pub const PLUGIN_CALL: &str = "x-portkey-plugin-call";
 
 /// Returns the SHA-256 of bytes in hexadecimal.
 pub(crate) fn digest_of(bytes: &[u8]) -> String {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use tidegate_plugin_host::Plugin;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::digest_of;
 use super::error::PluginError;
 use super::folder::{self, Difference, FIRST_LOOKS_EVERY, LOOK_EVERY, Looks};
 use super::service::{Plugins, off_thread};
-use super::{Step, digest_of};
 use crate::gateway::Gateway;
+use crate::versions::Step;
 
 /// Bytes of a plugin: the host takes no larger one.
 pub const LARGEST: usize = 64 << 20;

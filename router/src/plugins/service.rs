@@ -14,9 +14,9 @@ use super::bundled::Bundled;
 use super::error::PluginError;
 use super::loader::{Declared, Loader};
 use super::vault::Vault;
-use super::{Source, Step};
 use crate::actors::plugins::PluginsHandle;
 use crate::actors::shards::Shards;
+use crate::versions::{Source, Step};
 
 /// A request waits so long for the plugins of a gateway that just started.
 const FIRST_SCAN_WITHIN: Duration = Duration::from_secs(10);

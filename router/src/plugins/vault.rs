@@ -10,8 +10,9 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::digest_of;
 use super::error::PluginError;
-use super::{Upload, digest_of};
+use crate::versions::Upload;
 
 /// Uploads of a plugin that are kept besides those that may be rolled back to.
 const UPLOADS_AT_MOST: usize = 10;

@@ -9,7 +9,7 @@ use tidegate_plugin_host::{Hook, Plugin, State, Statistics};
 use super::bundled::Bundled;
 use super::error::PluginError;
 use super::service::Plugins;
-use super::{Entry, Refusal, Source};
+use crate::versions::{Entry, Refusal, Source};
 
 /// All plugins.
 #[derive(Clone, Debug, Serialize)]
@@ -121,8 +121,11 @@ impl Plugins {
     /// [`PluginError::Unavailable`]
     pub async fn observe(&self) -> Result<PluginsView, PluginError> {
         let shelf = self.handle.observe().await?;
-        let mut plugins: Vec<PluginView> =
-            shelf.entries().map(|(id, entry)| view(id, entry, self.bundled(id))).collect();
+        let mut plugins: Vec<PluginView> = shelf
+            .entries()
+            .filter(|(_, entry)| entry.matters())
+            .map(|(id, entry)| view(id, entry, self.bundled(id)))
+            .collect();
         for bundled in self.all_bundled() {
             if shelf.entry(bundled.id).is_none() {
                 plugins.push(view(bundled.id, &Entry::default(), Some(bundled)));

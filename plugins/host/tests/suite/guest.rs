@@ -2,13 +2,19 @@
 //! `describe` and of the checks are laid out here, byte by byte, as the canonical ABI wants them.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tidegate_plugin_host::{CheckInfo, ConditionInfo, Hook, Manifest};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-pub(crate) const WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugin-sdk/wit/since_v0_1");
+/// The package's WIT files. Tests of several packages build guests: each looks from where it is.
+pub(crate) fn wit() -> PathBuf {
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|folder| folder.join("plugin-sdk/wit/since_v0_1"));
+    above.find(|wit| wit.exists()).unwrap()
+}
 
 /// Where constant data starts; below it is the guest's scratch space, all zeros.
 const DATA: u32 = 1024;
@@ -175,7 +181,7 @@ impl Guest {
     fn resolve(&self, exports: &[&str]) -> (Resolve, wit_parser::WorldId) {
         let folder = tempfile::tempdir().unwrap();
         let mut version = "0.1.0".to_owned();
-        for entry in std::fs::read_dir(Path::new(WIT)).unwrap() {
+        for entry in std::fs::read_dir(wit()).unwrap() {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
             let text = (self.change_wit)(&name, std::fs::read_to_string(entry.path()).unwrap());

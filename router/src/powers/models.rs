@@ -22,10 +22,8 @@ use crate::actors::key::KeyHandle;
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::pipeline::{self, AnswerBody, Body, Caller, Dialect, Request};
+use crate::plugins::PLUGIN_CALL;
 use crate::upstream::Client;
-
-/// The header of a request that a plugin makes: the plugin's id. The API drops it from requests of clients.
-pub const PLUGIN_CALL: &str = "x-portkey-plugin-call";
 
 /// Calls of one plugin at the same time. Also the end of a recursion that no guard stage stopped.
 const CALLS_AT_ONCE: usize = 32;

@@ -7,6 +7,7 @@ mod http;
 mod kv;
 mod lender;
 mod models;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use lender::Lender;
-pub use models::PLUGIN_CALL;

@@ -10,6 +10,8 @@ use std::sync::{Arc, Weak};
 use serde::{Deserialize, Serialize};
 use tidegate_plugin_host::Plugin;
 
+use super::step::Step;
+
 /// So many earlier versions of a plugin are remembered.
 const PAST_AT_MOST: usize = 20;
 
@@ -177,98 +179,14 @@ impl<P> Entry<P> {
         self.bundled.is_some() || self.refuses(Source::Bundled)
     }
 
-    fn is_empty(&self) -> bool {
-        self.in_force().is_none() && self.uploads.is_empty() && self.refused.is_empty()
+    /// Whether there is anything to say of it.
+    pub(crate) fn matters(&self) -> bool {
+        let is_empty = self.in_force().is_none() && self.uploads.is_empty() && self.refused.is_empty();
+        !is_empty || self.past.iter().any(Past::in_use)
     }
 
     fn forgive(&mut self, source: Source) {
         self.refused.retain(|refusal| refusal.source != source);
-    }
-}
-
-/// A change of the shelf.
-pub(crate) enum Step<P> {
-    /// A file of the folder became a plugin.
-    FileLoaded {
-        /// Which file.
-        file: PathBuf,
-        /// The plugin.
-        plugin: Arc<P>,
-    },
-    /// A file of the folder is no plugin; what it was before stays.
-    FileRefused {
-        /// Which file.
-        file: PathBuf,
-        /// Its digest.
-        digest: String,
-        /// Why.
-        reason: String,
-    },
-    /// A file of the folder is again what it was when it was last good.
-    FileForgiven {
-        /// Which file.
-        file: PathBuf,
-    },
-    /// A file of the folder is gone.
-    FileGone {
-        /// Which file.
-        file: PathBuf,
-    },
-    /// The uploads on disk changed.
-    Stored {
-        /// Whose.
-        id: String,
-        /// All of them, oldest first.
-        uploads: Vec<Upload>,
-    },
-    /// The upload that counts, if one does.
-    Uploaded {
-        /// Whose.
-        id: String,
-        /// It.
-        plugin: Option<Arc<P>>,
-    },
-    /// A bundled plugin was loaded for its first use, or is not used any more.
-    Bundled {
-        /// Whose.
-        id: String,
-        /// It.
-        plugin: Option<Arc<P>>,
-    },
-    /// A version can't be in force any more, and its source has no other.
-    Withdrawn {
-        /// Whose.
-        id: String,
-        /// Of which source.
-        source: Source,
-        /// Its digest.
-        digest: String,
-        /// Why.
-        reason: String,
-    },
-}
-
-impl<P> Clone for Step<P> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::FileLoaded { file, plugin } => {
-                Self::FileLoaded { file: file.clone(), plugin: plugin.clone() }
-            }
-            Self::FileRefused { file, digest, reason } => {
-                Self::FileRefused { file: file.clone(), digest: digest.clone(), reason: reason.clone() }
-            }
-            Self::FileForgiven { file } => Self::FileForgiven { file: file.clone() },
-            Self::FileGone { file } => Self::FileGone { file: file.clone() },
-            Self::Stored { id, uploads } => Self::Stored { id: id.clone(), uploads: uploads.clone() },
-            Self::Uploaded { id, plugin } => Self::Uploaded { id: id.clone(), plugin: plugin.clone() },
-            Self::Bundled { id, plugin } => Self::Bundled { id: id.clone(), plugin: plugin.clone() },
-            Self::Withdrawn { id, source, digest, reason } => Self::Withdrawn {
-                id: id.clone(),
-                source: *source,
-                digest: digest.clone(),
-                reason: reason.clone(),
-            },
-        }
     }
 }
 
@@ -345,8 +263,9 @@ impl<P: Version> Shelf<P> {
                 }
             }
         }
+        drop(before);
         // An id that nothing speaks for stays as long as requests run on what it was.
-        self.entries.retain(|_, entry| !entry.is_empty() || entry.past.iter().any(Past::in_use));
+        self.entries.retain(|_, entry| entry.matters());
         changed
     }
 
