@@ -58,9 +58,9 @@ impl Plugin for Default {
             .wants("params")
             .wants("metadata")
             .wants("body")
-            .wants("header:authorization")
-            .wants("http")
-            .wants("kv")
+            .wants("header:*")
+            .wants("http?")
+            .wants("kv?")
     }
 
     fn check(check: &str, params: &Params, subject: &Subject) -> Judged {

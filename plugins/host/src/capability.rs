@@ -52,7 +52,7 @@ impl Grants {
 
     /// Returns what is granted of what is wanted.
     pub(crate) fn narrow(&self, wants: &[String]) -> Self {
-        let wanted = |what: &str| wants.iter().any(|want| want == what);
+        let wanted = |what: &str| asks(wants, what).is_some();
         Self {
             data: self.data.iter().filter(|what| wanted(what)).cloned().collect(),
             headers: self.headers.iter().filter(|name| wanted(&format!("header:{name}"))).cloned().collect(),
@@ -107,21 +107,33 @@ impl Grants {
     }
 }
 
-/// Refuses imports of powers that were not granted.
-pub(crate) fn check_grants(found: &Found, grants: &Grants) -> Result<(), LoadError> {
-    for (power, import) in &found.powers {
-        if !grants.allows(power) {
-            return Err(LoadError::NotGranted { import: import.clone(), power });
-        }
-    }
-    Ok(())
+/// How much a plugin needs what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// It is nothing without.
+    Must,
+    /// Some of its checks can do without: `http?`.
+    May,
 }
 
-/// Refuses imports of powers that the manifest does not ask for.
-pub(crate) fn check_wants(found: &Found, wants: &[String]) -> Result<(), LoadError> {
+/// Returns how a manifest asks for something.
+fn asks(wants: &[String], what: &str) -> Option<Need> {
+    wants.iter().find_map(|want| match want.strip_suffix('?') {
+        Some(want) if want == what => Some(Need::May),
+        None if want == what || (want == "header:*" && what.starts_with("header:")) => Some(Need::Must),
+        _ => None,
+    })
+}
+
+/// Refuses imports of powers that the manifest does not ask for, and of those it needs that were not granted. Calls of a
+/// power that it may do without are refused one by one.
+pub(crate) fn check_powers(found: &Found, wants: &[String], grants: &Grants) -> Result<(), LoadError> {
     for (power, import) in &found.powers {
-        if !wants.iter().any(|want| want == power) {
-            return Err(LoadError::NotWanted { import: import.clone(), power });
+        let import = import.clone();
+        match asks(wants, power) {
+            None => return Err(LoadError::NotWanted { import, power }),
+            Some(Need::Must) if !grants.allows(power) => return Err(LoadError::NotGranted { import, power }),
+            Some(_) => {}
         }
     }
     Ok(())
@@ -131,8 +143,11 @@ pub(crate) fn check_wants(found: &Found, wants: &[String]) -> Result<(), LoadErr
 pub(crate) fn is_known_want(want: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
     match want.strip_prefix("header:") {
-        Some(name) => !name.is_empty() && name.bytes().all(token),
-        None => DATA.contains(&want) || matches!(want, "http" | "kv" | "models"),
+        Some(name) => name == "*" || (!name.is_empty() && name.bytes().all(token)),
+        None => {
+            let power = want.strip_suffix('?').unwrap_or(want);
+            DATA.contains(&want) || matches!(power, "http" | "kv" | "models")
+        }
     }
 }
 

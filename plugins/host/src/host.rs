@@ -10,7 +10,7 @@ use wasmtime::Engine;
 use crate::background::Background;
 use crate::bindings::{Answer, Ask};
 use crate::cache::{Cache, sha256};
-use crate::capability::{check_grants, check_wants};
+use crate::capability::check_powers;
 use crate::clock::{Clock, Clocked};
 use crate::guest::Lent;
 use crate::plugin::Parts;
@@ -88,7 +88,6 @@ impl Host {
     /// Makes a plugin of a component's bytes. Blocks for as long as the compiler needs: call it off the request path.
     pub fn load(self: &Arc<Self>, bytes: &[u8], setup: Setup) -> Result<Arc<Plugin>, LoadError> {
         let found = inspect::inspect(bytes)?;
-        check_grants(&found, &setup.grants)?;
         let digest = sha256(bytes);
         let code = loader::load(
             &self.engine,
@@ -101,7 +100,7 @@ impl Host {
         let slots = Slots::new(&self.places, self.instances, setup.limits.concurrency);
         let (described, start) = self.describe(&code, &slots, &digest, &setup)?;
         manifest::validate(&described, found.exports)?;
-        check_wants(&found, &described.wants)?;
+        check_powers(&found, &described.wants, &setup.grants)?;
         let parts = Parts {
             host: Arc::clone(self),
             code,

@@ -57,12 +57,13 @@ impl Finder for PersonalData {
     }
 }
 
-/// Returns whether the byte before a position is one of these, as a letter of any script counts.
+/// Returns whether the byte before a position is one of these.
 pub(crate) fn follows(bytes: &[u8], start: usize, is: impl Fn(u8) -> bool) -> bool {
     start.checked_sub(1).and_then(|before| bytes.get(before)).is_some_and(|&byte| is(byte))
 }
 
-/// Returns whether a byte is a letter or digit. Letters beyond ASCII count.
+/// Returns whether a byte is a letter or digit that a number could belong to. Characters beyond ASCII do not count:
+/// quotes, dashes and scripts without spaces stand right beside numbers.
 pub(crate) fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80
+    byte.is_ascii_alphanumeric()
 }

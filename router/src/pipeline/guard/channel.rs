@@ -7,6 +7,7 @@
 use tidegate_providers::json_text::JsonText;
 
 use super::masks::{Mask, merge};
+use super::nesting::Nesting;
 
 /// A mask that begins before the edge but ends behind it is still growing: the edge waits at its start, up to this
 /// many bytes. Longer ones are taken as they are.
@@ -72,6 +73,7 @@ pub(super) struct Channel {
     released: usize,
     readers: Vec<Reader>,
     out: Out,
+    nesting: Nesting,
     masked: bool,
 }
 
@@ -84,6 +86,7 @@ impl Channel {
             released: 0,
             readers: needs.map(|needs| Reader { needs, ..Reader::default() }).collect(),
             out: if json { Out::Json(Box::default()) } else { Out::Plain },
+            nesting: Nesting::default(),
             masked: false,
         }
     }
@@ -96,10 +99,16 @@ impl Channel {
         match &mut self.out {
             Out::Plain => self.text.push_str(piece),
             Out::Json(json) => {
+                self.nesting.push(piece);
                 json.push(piece);
                 self.catch_up();
             }
         }
+    }
+
+    /// Returns whether the text is JSON that was begun and is not complete: more of it is sure to come.
+    pub(super) fn is_unfinished_json(&self) -> bool {
+        matches!(self.out, Out::Json(_)) && !self.is_closed() && !self.nesting.is_complete()
     }
 
     /// Says that no piece follows.

@@ -13,6 +13,7 @@ mod exhibit;
 mod held;
 mod key;
 mod masks;
+mod nesting;
 mod results;
 mod scene;
 mod side;

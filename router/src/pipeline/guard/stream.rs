@@ -52,6 +52,8 @@ pub(in crate::pipeline) struct StreamGuard {
     /// Whole texts for the checks at the end.
     whole: Vec<(Key, String)>,
     waiting: VecDeque<Event>,
+    /// Events that wait for a tool call which is written first, where the client's dialect knows no turns.
+    deferred: VecDeque<Event>,
     /// The event under way, and what may leave: both outlive a turn that is cut off.
     current: Option<Event>,
     turn: Turn,
@@ -104,6 +106,7 @@ impl StreamGuard {
             channels: Vec::new(),
             whole: Vec::new(),
             waiting: VecDeque::new(),
+            deferred: VecDeque::new(),
             current: None,
             turn: Turn::default(),
             waiting_bytes: 0,
@@ -160,6 +163,7 @@ impl StreamGuard {
             // The denial is the last word: results stand, what was held is gone.
             self.note(&[]);
             self.waiting.clear();
+            self.deferred.clear();
             self.channels.clear();
             self.unseen_since = None;
         }
@@ -170,7 +174,7 @@ impl StreamGuard {
     async fn advance(&mut self) {
         loop {
             if self.current.is_none() {
-                self.current = self.waiting.pop_front();
+                self.current = self.next_event();
             }
             let Some(event) = &self.current else { break };
             let ends = matches!(event, Event::End | Event::Error(_));
@@ -196,6 +200,37 @@ impl StreamGuard {
         }
         let held: usize = self.channels.iter().map(|(_, channel)| channel.held()).sum();
         self.turn.denied |= too_much(held);
+    }
+
+    /// Returns the event to handle next. In a dialect that writes one text after the other, arguments of a tool call are
+    /// written to their end before anything else of the choice: a vendor may send several calls in turns.
+    fn next_event(&mut self) -> Option<Event> {
+        loop {
+            let Some(call) = self.call_under_way() else {
+                return self.deferred.pop_front().or_else(|| self.waiting.pop_front());
+            };
+            let belongs = |event: &Event| Key::of(event).is_some_and(|(key, _)| key == call);
+            if let Some(at) = self.deferred.iter().position(belongs) {
+                return self.deferred.remove(at);
+            }
+            let event = self.waiting.pop_front()?;
+            match &event {
+                Event::Finish { choice, .. } if *choice != call.choice => return Some(event),
+                Event::Finish { .. } | Event::End | Event::Error(_) => {
+                    // The arguments will never be complete: what waited for them goes first.
+                    self.waiting.push_front(event);
+                    return self.deferred.pop_front().or_else(|| self.waiting.pop_front());
+                }
+                _ if belongs(&event) => return Some(event),
+                Event::Start { .. } | Event::Usage(_) => return Some(event),
+                _ => self.deferred.push_back(event),
+            }
+        }
+    }
+
+    fn call_under_way(&self) -> Option<Key> {
+        let mut open = self.channels.iter().filter(|(_, channel)| self.in_order && channel.is_unfinished_json());
+        open.next().map(|(key, _)| *key)
     }
 
     /// Returns which texts are complete once an event comes.
