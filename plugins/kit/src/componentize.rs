@@ -54,7 +54,8 @@ pub fn componentize(core: &[u8], world: &str) -> Result<Vec<u8>, ComponentizeErr
 /// # Errors
 /// [`ComponentizeError::Imports`] with what else it imports.
 pub fn only_ours(component: &[u8]) -> Result<(), ComponentizeError> {
-    let foreign: Vec<String> = imports(component)?.into_iter().filter(|name| !name.starts_with(OURS)).collect();
+    let foreign: Vec<String> =
+        imports(component)?.into_iter().filter(|name| !name.starts_with(OURS)).collect();
     if foreign.is_empty() { Ok(()) } else { Err(ComponentizeError::Imports(foreign)) }
 }
 
@@ -68,7 +69,9 @@ pub fn imports(component: &[u8]) -> Result<Vec<String>, ComponentizeError> {
             let imports = resolve.worlds.get(world).into_iter().flat_map(|world| world.imports.keys());
             Ok(imports.map(|key| resolve.name_world_key(key)).collect())
         }
-        DecodedWasm::WitPackage(..) => Err(ComponentizeError::Encode("a WIT package is no component".to_owned())),
+        DecodedWasm::WitPackage(..) => {
+            Err(ComponentizeError::Encode("a WIT package is no component".to_owned()))
+        }
     }
 }
 

@@ -45,8 +45,10 @@ mod tests {
     #[test]
     fn every_file_of_the_package_is_carried() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugin-sdk/wit/since_v0_1");
-        let mut there: Vec<String> =
-            fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        let mut there: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
         there.sort();
         assert_eq!(there, FILES.map(|(name, _)| name));
     }

@@ -1,0 +1,122 @@
+//! Languages that become a core module first.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::{BuildError, about, made};
+use crate::componentize::componentize;
+use crate::process::run;
+use crate::project::Project;
+use crate::toolchains::{NodeSet, PythonTool, Rust, Toolchains};
+
+/// Gives exports the names of the component ABI, which are no identifiers in AssemblyScript.
+const RENAME: &str = include_str!("rename.mjs");
+
+/// A crate with a `cdylib`.
+pub(super) fn rust(project: &Project, toolchains: &Toolchains) -> Result<Vec<u8>, BuildError> {
+    let rust = Rust::find()?;
+    let mut cargo = rust.cargo_build();
+    // One folder for all plugins of a user: the standard library may have to be built, once.
+    cargo.current_dir(&project.folder).args(["--release", "--message-format=json-render-diagnostics"]);
+    cargo.arg("--target-dir").arg(toolchains.scratch("rust"));
+    let said = run(&mut cargo)?;
+    let manifest = project.folder.join("Cargo.toml");
+    let module = said
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
+        .filter(|artifact| artifact.manifest_path == manifest)
+        .flat_map(|artifact| artifact.filenames)
+        .find(|file| file.extension().is_some_and(|ending| ending == "wasm"))
+        .ok_or(BuildError::Nothing("the package has no library with crate-type = [\"cdylib\"]"))?;
+    Ok(componentize(&made(&module)?, &project.world)?)
+}
+
+/// What cargo says of a thing that it made.
+#[derive(Deserialize)]
+struct Artifact {
+    manifest_path: PathBuf,
+    filenames: Vec<PathBuf>,
+}
+
+/// A module with `package main` in its folder.
+pub(super) fn go(project: &Project, toolchains: &Toolchains) -> Result<Vec<u8>, BuildError> {
+    let mut go = Command::new(toolchains.python_tool(PythonTool::GO)?);
+    go.current_dir(&project.folder)
+        .args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", "build/core.wasm", "."])
+        .env("GOOS", "wasip1")
+        .env("GOARCH", "wasm")
+        .env("GOTOOLCHAIN", "local")
+        .env("GOCACHE", toolchains.scratch("go"))
+        .env_remove("GOFLAGS");
+    run(&mut go)?;
+    core(project)
+}
+
+/// Every `.c` file of the folder.
+pub(super) fn c(project: &Project, toolchains: &Toolchains) -> Result<Vec<u8>, BuildError> {
+    let mut sources: Vec<OsString> = fs::read_dir(&project.folder)
+        .map_err(about(&project.folder))?
+        .filter_map(|file| file.ok().map(|file| file.file_name()))
+        .filter(|name| name.to_string_lossy().ends_with(".c"))
+        .collect();
+    sources.sort();
+    let mut cc = zig_command(project, toolchains)?;
+    cc.args(["cc", "-target", "wasm32-wasi", "-Os", "-s", "-mexec-model=reactor", "-Wall", "-Wextra"]);
+    run(cc.args(sources).args(["-o", "build/core.wasm"]))?;
+    core(project)
+}
+
+/// `plugin.zig`, and what it imports.
+pub(super) fn zig(project: &Project, toolchains: &Toolchains) -> Result<Vec<u8>, BuildError> {
+    let mut zig = zig_command(project, toolchains)?;
+    zig.args([
+        "build-exe",
+        "plugin.zig",
+        "-target",
+        "wasm32-freestanding",
+        "-O",
+        "ReleaseSmall",
+        "-fno-entry",
+    ]);
+    run(zig.args(["-rdynamic", "-fstrip", "-femit-bin=build/core.wasm"]))?;
+    core(project)
+}
+
+fn zig_command(project: &Project, toolchains: &Toolchains) -> Result<Command, BuildError> {
+    let mut zig = Command::new(toolchains.python_tool(PythonTool::ZIG)?);
+    let cache = toolchains.scratch("zig");
+    zig.current_dir(&project.folder);
+    zig.env("ZIG_GLOBAL_CACHE_DIR", &cache).env("ZIG_LOCAL_CACHE_DIR", cache.join("local"));
+    Ok(zig)
+}
+
+/// `plugin.ts`, and what it imports.
+pub(super) fn assemblyscript(project: &Project, toolchains: &Toolchains) -> Result<Vec<u8>, BuildError> {
+    let asc = toolchains.node_set(NodeSet::ASSEMBLYSCRIPT)?.join("asc");
+    let rename = project.build_folder().join("rename.mjs");
+    fs::write(&rename, RENAME).map_err(about(&rename))?;
+    let mut command = Command::new(asc);
+    command.current_dir(&project.folder);
+    // The stub run-time never frees by itself: the plugin resets its heap after each call.
+    command.args([
+        "plugin.ts",
+        "-O3",
+        "--runtime",
+        "stub",
+        "--use",
+        "abort=",
+        "--transform",
+        "./build/rename.mjs",
+    ]);
+    run(command.args(["--outFile", "build/core.wasm"]))?;
+    core(project)
+}
+
+/// Makes the component of `build/core.wasm`.
+fn core(project: &Project) -> Result<Vec<u8>, BuildError> {
+    Ok(componentize(&made(&project.build_folder().join("core.wasm"))?, &project.world)?)
+}

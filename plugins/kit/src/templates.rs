@@ -1,0 +1,68 @@
+//! The templates, carried along like the WIT package.
+
+use crate::language::Language;
+
+/// Files by their path in a plugin's folder.
+type Files = &'static [(&'static str, &'static str)];
+
+macro_rules! files {
+    ($folder:literal: $($file:literal),+ $(,)?) => {
+        &[$(($file, include_str!(concat!("../../templates/", $folder, "/", $file)))),+]
+    };
+}
+
+/// What every plugin gets.
+pub(crate) const SHARED: Files = &[
+    ("cases/no-secrets.json", include_str!("../../templates/cases/no-secrets.json")),
+    ("cases/hide.json", include_str!("../../templates/cases/hide.json")),
+    // A dot file of the templates' folder would hide what is built there by accident.
+    (".gitignore", "/build\n"),
+];
+
+/// Returns a language's template.
+pub(crate) fn of(language: Language) -> Files {
+    match language {
+        Language::JavaScript => files!("javascript": "README.md", "plugin.js", "plugin.toml"),
+        Language::Python => files!("python": "README.md", "plugin.py", "plugin.toml"),
+        _ => files!("python": "README.md", "plugin.py", "plugin.toml"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use clap::ValueEnum;
+
+    use super::*;
+
+    fn found(folder: &Path, files: &mut BTreeSet<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found(&path, files);
+            } else {
+                files.insert(path);
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_a_template_is_carried() {
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates");
+        for language in Language::value_variants() {
+            let folder = templates.join(language.to_string());
+            let mut there = BTreeSet::new();
+            found(&folder, &mut there);
+            let carried = of(*language).iter().map(|(name, _)| folder.join(name)).collect();
+            assert_eq!(there, carried, "{language}");
+        }
+        let mut cases = BTreeSet::new();
+        found(&templates.join("cases"), &mut cases);
+        let carried =
+            SHARED.iter().map(|(name, _)| templates.join(name)).filter(|path| path.exists()).collect();
+        assert_eq!(cases, carried);
+    }
+}
