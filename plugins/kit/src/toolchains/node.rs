@@ -54,7 +54,9 @@ fn install(set: NodeSet, folder: &Path) -> Result<(), ToolchainError> {
         fs::write(folder.join(name), text).map_err(start).map_err(failed)?;
     }
     let mut npm = Command::new("npm");
-    npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]).current_dir(folder);
+    // Not `npm ci`: it refuses locks of packages whose optional parts were not published for every platform.
+    npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"])
+        .current_dir(folder);
     process::run(&mut npm).map_err(failed)?;
     Ok(())
 }
