@@ -1,0 +1,216 @@
+//! What a plugin may see and reach: asked for by its manifest, and granted by the operator.
+
+use std::collections::BTreeSet;
+
+use crate::inspect::Found;
+use crate::{CallView, LoadError, Subject};
+
+/// The words for data of a request, besides `header:NAME`.
+pub(crate) const DATA: [&str; 5] = ["messages", "params", "metadata", "user", "body"];
+
+/// What the operator grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants {
+    /// Of messages, params, metadata, user and body.
+    pub data: BTreeSet<String>,
+    /// Headers of the request, by lower-case name.
+    pub headers: BTreeSet<String>,
+    /// Hosts: `name`, `name:port` or `*.suffix`. None is no HTTP at all.
+    pub http: Vec<String>,
+    /// The plugin's own store.
+    pub kv: bool,
+    /// Models, through the gateway.
+    pub models: bool,
+}
+
+impl Default for Grants {
+    /// Grants the data words, since there is no way out for them, and nothing else.
+    fn default() -> Self {
+        Self {
+            data: DATA.map(str::to_owned).into(),
+            headers: BTreeSet::new(),
+            http: Vec::new(),
+            kv: false,
+            models: false,
+        }
+    }
+}
+
+impl Grants {
+    /// Whether a word of a manifest is granted.
+    pub(crate) fn allows(&self, want: &str) -> bool {
+        match want {
+            "http" => !self.http.is_empty(),
+            "kv" => self.kv,
+            "models" => self.models,
+            _ => match want.strip_prefix("header:") {
+                Some(name) => self.headers.contains(name),
+                None => self.data.contains(want),
+            },
+        }
+    }
+
+    /// Returns what is granted of what is wanted.
+    pub(crate) fn narrow(&self, wants: &[String]) -> Self {
+        let wanted = |what: &str| wants.iter().any(|want| want == what);
+        Self {
+            data: self.data.iter().filter(|what| wanted(what)).cloned().collect(),
+            headers: self.headers.iter().filter(|name| wanted(&format!("header:{name}"))).cloned().collect(),
+            http: if wanted("http") { self.http.clone() } else { Vec::new() },
+            kv: self.kv && wanted("kv"),
+            models: self.models && wanted("models"),
+        }
+    }
+
+    /// Returns grants of nothing.
+    pub(crate) fn none() -> Self {
+        Self { data: BTreeSet::new(), ..Self::default() }
+    }
+
+    /// Copies a subject without what is not granted. The pieces stay: they are what is judged.
+    pub(crate) fn strip_subject(&self, subject: &Subject) -> Subject {
+        Subject {
+            hook: subject.hook,
+            call: self.strip_call(&subject.call),
+            pieces: subject.pieces.clone(),
+            body_json: self.keep("body", subject.body_json.as_ref()),
+            extra: self.strip_extra(&subject.extra),
+        }
+    }
+
+    /// Copies a request without what is not granted.
+    pub(crate) fn strip_call(&self, call: &CallView) -> CallView {
+        CallView {
+            endpoint: call.endpoint.clone(),
+            model: call.model.clone(),
+            provider: call.provider.clone(),
+            messages: if self.allows("messages") { call.messages.clone() } else { Vec::new() },
+            params_json: self.keep("params", call.params_json.as_ref()),
+            metadata: if self.allows("metadata") { call.metadata.clone() } else { Vec::new() },
+            user: self.keep("user", call.user.as_ref()),
+            stream: call.stream,
+            extra: self.strip_extra(&call.extra),
+        }
+    }
+
+    fn keep(&self, want: &str, value: Option<&String>) -> Option<String> {
+        value.filter(|_| self.allows(want)).cloned()
+    }
+
+    /// Headers need a grant each; whatever else comes there in later versions is for everybody.
+    fn strip_extra(&self, extra: &[(String, String)]) -> Vec<(String, String)> {
+        let granted = |name: &str| match name.strip_prefix("header:") {
+            Some(header) => self.headers.contains(&header.to_ascii_lowercase()),
+            None => true,
+        };
+        extra.iter().filter(|(name, _)| granted(name)).cloned().collect()
+    }
+}
+
+/// Refuses imports of powers that were not granted.
+pub(crate) fn check_grants(found: &Found, grants: &Grants) -> Result<(), LoadError> {
+    for (power, import) in &found.powers {
+        if !grants.allows(power) {
+            return Err(LoadError::NotGranted { import: import.clone(), power });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses imports of powers that the manifest does not ask for.
+pub(crate) fn check_wants(found: &Found, wants: &[String]) -> Result<(), LoadError> {
+    for (power, import) in &found.powers {
+        if !wants.iter().any(|want| want == power) {
+            return Err(LoadError::NotWanted { import: import.clone(), power });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a manifest may ask for this.
+pub(crate) fn is_known_want(want: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    match want.strip_prefix("header:") {
+        Some(name) => !name.is_empty() && name.bytes().all(token),
+        None => DATA.contains(&want) || matches!(want, "http" | "kv" | "models"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Hook, Message, Piece};
+
+    fn text(text: &str) -> String {
+        text.to_owned()
+    }
+
+    fn subject() -> Subject {
+        let message = Message {
+            role: text("user"),
+            text: Some(text("hello")),
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            parts_json: None,
+            extra: Vec::new(),
+        };
+        Subject {
+            hook: Hook::Input,
+            call: CallView {
+                endpoint: text("/v1/chat/completions"),
+                model: text("mock"),
+                provider: None,
+                messages: vec![message],
+                params_json: Some(text("{}")),
+                metadata: vec![(text("team"), text("a"))],
+                user: Some(text("ann")),
+                stream: false,
+                extra: vec![
+                    (text("header:x-team"), text("a")),
+                    (text("header:x-other"), text("b")),
+                    (text("later"), text("c")),
+                ],
+            },
+            pieces: vec![Piece { kind: text("text"), role: text("user"), index: 0, text: text("hello") }],
+            body_json: Some(text("{}")),
+            extra: vec![(text("header:x-other"), text("b"))],
+        }
+    }
+
+    #[test]
+    fn nothing_granted_leaves_the_pieces_and_the_route() {
+        let stripped = Grants::none().strip_subject(&subject());
+        assert_eq!(stripped.pieces, subject().pieces);
+        assert_eq!(stripped.call.model, "mock");
+        assert_eq!(stripped.call.messages, []);
+        assert_eq!((stripped.call.params_json, stripped.call.user, stripped.body_json), (None, None, None));
+        assert_eq!(stripped.call.metadata, []);
+        assert_eq!(stripped.call.extra, [(text("later"), text("c"))]);
+        assert_eq!(stripped.extra, []);
+    }
+
+    #[test]
+    fn what_is_wanted_and_granted_is_seen() {
+        let grants = Grants { headers: [text("x-team"), text("x-other")].into(), ..Grants::default() };
+        let wants = ["messages", "params", "metadata", "user", "body", "header:x-team"].map(text);
+        let stripped = grants.narrow(&wants).strip_subject(&subject());
+        let mut expected = subject();
+        expected.extra.clear();
+        expected.call.extra.remove(1);
+        assert_eq!(stripped, expected);
+    }
+
+    #[test]
+    fn granting_without_wanting_and_wanting_without_granting_give_nothing() {
+        let grants = Grants {
+            http: vec![text("a.test")],
+            kv: true,
+            headers: [text("x-team")].into(),
+            ..Grants::default()
+        };
+        assert_eq!(grants.narrow(&[]), Grants::none());
+        let narrowed = grants.narrow(&["kv", "models"].map(text));
+        assert!(narrowed.allows("kv") && !narrowed.allows("models") && !narrowed.allows("http"));
+        assert!(!narrowed.allows("header:x-team") && !narrowed.allows("messages"));
+    }
+}

@@ -1,0 +1,367 @@
+//! A loaded plugin, and the calls it answers.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::answer;
+use crate::bindings::{Answer, Ask};
+use crate::guest::Lent;
+use crate::host::Host;
+use crate::pool::call::{Job, call};
+use crate::pool::instance::Code;
+use crate::pool::shelf::Shelf;
+use crate::pool::slots::Slots;
+use crate::quarantine::{Admission, Change, Outcome, Quarantine};
+use crate::stats::{Counters, Kind, Recorder, State};
+use crate::{
+    CallError, CallView, CheckInfo, ConditionInfo, Judgement, Limits, Manifest, Setup, Statistics,
+    StreamWindow, Subject, Verdict, WindowAnswer, WindowNeeds, WindowVerdict,
+};
+
+/// What loading made.
+pub(crate) struct Parts {
+    pub(crate) host: Arc<Host>,
+    pub(crate) code: Code,
+    pub(crate) slots: Slots,
+    pub(crate) manifest: Manifest,
+    pub(crate) digest: String,
+    pub(crate) starts_slowly: bool,
+    pub(crate) shelf: Option<Arc<Shelf>>,
+}
+
+/// A component that passed all tests of loading. Its code lives as long as somebody holds it.
+pub struct Plugin {
+    host: Arc<Host>,
+    code: Code,
+    slots: Slots,
+    manifest: Manifest,
+    digest: String,
+    starts_slowly: bool,
+    limits: Limits,
+    lent: Arc<Lent>,
+    shelf: Option<Arc<Shelf>>,
+    recorder: Recorder,
+    standing: Mutex<Standing>,
+}
+
+/// Whether it may be called, and since when.
+struct Standing {
+    quarantine: Quarantine,
+    state: State,
+    since_ms: u64,
+}
+
+impl Plugin {
+    pub(crate) fn new(parts: Parts, setup: Setup) -> Self {
+        let Parts { host, code, slots, manifest, digest, starts_slowly, shelf } = parts;
+        let lent = Lent {
+            plugin: manifest.id.clone(),
+            config: setup.config,
+            powers: setup.powers,
+            grants: setup.grants.narrow(&manifest.wants),
+            counters: Counters::default(),
+        };
+        let standing = Standing { quarantine: Quarantine::default(), state: State::Live, since_ms: now_ms() };
+        Self {
+            host,
+            code,
+            slots,
+            manifest,
+            digest,
+            starts_slowly,
+            limits: setup.limits,
+            lent: Arc::new(lent),
+            shelf,
+            recorder: Recorder::default(),
+            standing: Mutex::new(standing),
+        }
+    }
+
+    /// Returns what the plugin says of itself.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Returns the SHA-256 of the component's bytes, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Whether the plugin asks for something, in the manifest's words, and got it.
+    #[must_use]
+    pub fn wants(&self, what: &str) -> bool {
+        self.lent.grants.allows(what)
+    }
+
+    /// Returns a check by its name.
+    #[must_use]
+    pub fn check_info(&self, check: &str) -> Option<&CheckInfo> {
+        self.manifest.checks.iter().find(|info| info.name == check)
+    }
+
+    /// Returns a condition by its name.
+    #[must_use]
+    pub fn condition_info(&self, condition: &str) -> Option<&ConditionInfo> {
+        self.manifest.conditions.iter().find(|info| info.name == condition)
+    }
+
+    /// Returns what happened so far.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let (state, since_ms) = {
+            let standing = self.standing();
+            (standing.state, standing.since_ms)
+        };
+        self.recorder.statistics(state, since_ms, &self.lent.counters)
+    }
+
+    /// Judges a whole input or output. `limits` are the attachment's, if it has its own; how many calls may run at
+    /// once is the plugin's alone.
+    pub async fn check(
+        self: &Arc<Self>,
+        tenant: &str,
+        check: &str,
+        params: &str,
+        subject: &Subject,
+        limits: Option<&Limits>,
+    ) -> Result<Judgement, CallError> {
+        let judged = async {
+            let info = self.find_check(check)?;
+            if !info.hooks.contains(&subject.hook) {
+                return Err(CallError::NotDeclared("the hook"));
+            }
+            let ask = Ask::Check {
+                check: check.to_owned(),
+                params: params.to_owned(),
+                subject: self.lent.grants.strip_subject(subject),
+            };
+            self.ask(tenant, ask, limits, |answer| match answer {
+                Answer::Judgement(judged) => answer::judgement(judged, info, subject),
+                _ => Err(strange()),
+            })
+            .await
+        };
+        self.count(judged.await, |judgement| match judgement.verdict {
+            Verdict::Pass => Kind::Pass,
+            Verdict::Mask(_) => Kind::Mask,
+            Verdict::Rewrite(_) => Kind::Rewrite,
+            Verdict::Fail(_) => Kind::Fail,
+            Verdict::Block(_) => Kind::Block,
+        })
+    }
+
+    /// Returns how much a check of streams must see around a position.
+    pub async fn needs(
+        self: &Arc<Self>,
+        tenant: &str,
+        check: &str,
+        params: &str,
+        limits: Option<&Limits>,
+    ) -> Result<WindowNeeds, CallError> {
+        let needed = async {
+            self.find_stream_check(check)?;
+            let ask = Ask::Needs { check: check.to_owned(), params: params.to_owned() };
+            self.ask(tenant, ask, limits, |answer| match answer {
+                Answer::Needs(needs) => needs.map_err(CallError::Check),
+                _ => Err(strange()),
+            })
+            .await
+        };
+        let needed = needed.await;
+        if let Err(error) = &needed {
+            self.recorder.error(error);
+        }
+        needed
+    }
+
+    /// Judges a window of a stream.
+    pub async fn window(
+        self: &Arc<Self>,
+        tenant: &str,
+        check: &str,
+        params: &str,
+        window: &StreamWindow,
+        limits: Option<&Limits>,
+    ) -> Result<WindowAnswer, CallError> {
+        let judged = async {
+            let info = self.find_stream_check(check)?;
+            let ask =
+                Ask::Window { check: check.to_owned(), params: params.to_owned(), window: window.clone() };
+            self.ask(tenant, ask, limits, |answer| match answer {
+                Answer::Window(judged) => answer::window(judged, info, window),
+                _ => Err(strange()),
+            })
+            .await
+        };
+        self.count(judged.await, |answer| match answer.verdict {
+            WindowVerdict::Pass => Kind::Pass,
+            WindowVerdict::Mask(_) => Kind::Mask,
+            WindowVerdict::Fail(_) => Kind::Fail,
+            WindowVerdict::Block(_) => Kind::Block,
+        })
+    }
+
+    /// Decides a routing condition.
+    pub async fn matches(
+        self: &Arc<Self>,
+        tenant: &str,
+        condition: &str,
+        params: &str,
+        call: &CallView,
+        limits: Option<&Limits>,
+    ) -> Result<bool, CallError> {
+        let decided = async {
+            if self.condition_info(condition).is_none() {
+                return Err(CallError::Unknown { check: condition.to_owned() });
+            }
+            let ask = Ask::Matches {
+                condition: condition.to_owned(),
+                params: params.to_owned(),
+                call: self.lent.grants.strip_call(call),
+            };
+            self.ask(tenant, ask, limits, |answer| match answer {
+                Answer::Matches(matches) => matches.map_err(CallError::Check),
+                _ => Err(strange()),
+            })
+            .await
+        };
+        self.count(decided.await, |matches| if *matches { Kind::True } else { Kind::False })
+    }
+
+    fn find_check(&self, check: &str) -> Result<&CheckInfo, CallError> {
+        self.check_info(check).ok_or_else(|| CallError::Unknown { check: check.to_owned() })
+    }
+
+    fn find_stream_check(&self, check: &str) -> Result<&CheckInfo, CallError> {
+        let info = self.find_check(check)?;
+        if info.streams { Ok(info) } else { Err(CallError::NotDeclared("a stream check")) }
+    }
+
+    fn count<T>(&self, result: Result<T, CallError>, kind: impl FnOnce(&T) -> Kind) -> Result<T, CallError> {
+        match &result {
+            Ok(answer) => self.recorder.verdict(kind(answer)),
+            Err(error) => self.recorder.error(error),
+        }
+        result
+    }
+
+    /// Calls the guest, unless the plugin rests, and takes its answer. What `take` refuses is the guest's failure.
+    async fn ask<T>(
+        &self,
+        tenant: &str,
+        ask: Ask,
+        limits: Option<&Limits>,
+        take: impl FnOnce(Answer) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let limits = limits.unwrap_or(&self.limits);
+        let input = answer::input_size(&ask);
+        if input > limits.input {
+            return Err(CallError::Input);
+        }
+        let now = Instant::now();
+        let ticket = Ticket::take(self, now)?;
+        let job = Job {
+            code: self.code.clone(),
+            lent: Arc::clone(&self.lent),
+            tenant: Arc::from(tenant),
+            ask,
+            input,
+            limits: limits.clone(),
+            shelf: self.shelf.clone(),
+            starts_slowly: self.starts_slowly,
+        };
+        let done = call(self.host.threads(), &self.slots, job, now).await;
+        let taken = done.answer.and_then(|answer| {
+            if answer::output_size(&answer) > limits.output { Err(CallError::Output) } else { take(answer) }
+        });
+        self.recorder.call(now.elapsed(), done.memory);
+        ticket.settle(outcome(&taken));
+        taken
+    }
+
+    fn standing(&self) -> std::sync::MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, admission: Admission, outcome: Outcome) {
+        let change = {
+            let mut standing = self.standing();
+            let change = standing.quarantine.report(admission, outcome, Instant::now());
+            if let Some(change) = change {
+                standing.since_ms = now_ms();
+                standing.state = match change {
+                    Change::Rests => State::Quarantined,
+                    Change::Returns => State::Live,
+                };
+            }
+            change
+        };
+        let plugin = self.manifest.id.as_str();
+        match change {
+            Some(Change::Rests) => {
+                tracing::warn!(plugin, digest = self.digest, "the plugin failed too often and rests");
+            }
+            Some(Change::Returns) => tracing::info!(plugin, digest = self.digest, "the plugin works again"),
+            None => {}
+        }
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin")
+            .field("id", &self.manifest.id)
+            .field("version", &self.manifest.version)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The duty to tell the quarantine how a call ended, even if its caller goes away.
+struct Ticket<'a> {
+    plugin: &'a Plugin,
+    admission: Admission,
+    settled: bool,
+}
+
+impl<'a> Ticket<'a> {
+    fn take(plugin: &'a Plugin, now: Instant) -> Result<Self, CallError> {
+        match plugin.standing().quarantine.admit(now) {
+            Admission::Refuse => Err(CallError::Quarantined),
+            admission => Ok(Self { plugin, admission, settled: false }),
+        }
+    }
+
+    fn settle(mut self, outcome: Outcome) {
+        self.settled = true;
+        self.plugin.report(self.admission, outcome);
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.plugin.report(self.admission, Outcome::Unknown);
+        }
+    }
+}
+
+fn outcome<T>(result: &Result<T, CallError>) -> Outcome {
+    match result {
+        Ok(_) | Err(CallError::Check(_)) => Outcome::Answered,
+        Err(CallError::Busy) => Outcome::Unknown,
+        Err(_) => Outcome::Failed,
+    }
+}
+
+fn strange() -> CallError {
+    CallError::Trap { message: "the host got an answer to another question".to_owned() }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
