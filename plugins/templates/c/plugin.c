@@ -50,7 +50,7 @@ static bool prepare(words_t *words, tidegate_string_t *check, tidegate_string_t 
     return false;
   }
   if (!words_read(words, params)) {
-    err->name = text("BadParams");
+    err->name = text("ParamsError");
     err->message = text("words must be a list of texts, none of them empty");
     return false;
   }

@@ -48,7 +48,7 @@ function wordsOf(check, paramsJson) {
   if (check !== "no-secrets" && check !== "hide") throw error("UnknownCheck", check);
   const words = JSON.parse(paramsJson).words ?? ["swordfish"];
   if (!Array.isArray(words) || words.length === 0 || words.some((word) => typeof word !== "string" || word === "")) {
-    throw error("BadParams", "words must be a list of texts, none of them empty");
+    throw error("ParamsError", "words must be a list of texts, none of them empty");
   }
   return words.map((text) => ({ text, length: bytes(text) })).sort((a, b) => b.length - a.length);
 }

@@ -48,7 +48,7 @@ def words_of(check, params_json):
         raise Err(CheckError("UnknownCheck", check, None))
     words = json.loads(params_json).get("words", ["swordfish"])
     if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
-        raise Err(CheckError("BadParams", "words must be a list of texts, none of them empty", None))
+        raise Err(CheckError("ParamsError", "words must be a list of texts, none of them empty", None))
     return sorted((word.encode() for word in words), key=len, reverse=True)
 
 

@@ -113,7 +113,7 @@ impl Call {
     pub(crate) async fn make(&self, plugin: &Arc<Plugin>) -> Result<(), CallError> {
         match (&self.condition, &self.check) {
             (Some(condition), _) => {
-                plugin.matches(TENANT, condition, &self.params, &self.subject.call).await.map(|_| ())
+                plugin.matches(TENANT, condition, &self.params, &self.subject.call, None).await.map(|_| ())
             }
             (None, check) => {
                 let check = check.as_deref().unwrap_or_default();
@@ -146,7 +146,7 @@ fn compare(case: &Case, said: &Said) -> Result<(), String> {
 async fn judge(plugin: &Arc<Plugin>, case: &Case, subject: &Subject) -> Result<Said, String> {
     let params = case.params.to_string();
     if let Some(condition) = &case.condition {
-        return Ok(match plugin.matches(TENANT, condition, &params, &subject.call).await {
+        return Ok(match plugin.matches(TENANT, condition, &params, &subject.call, None).await {
             Ok(true) => Said::new(VerdictKind::Match),
             Ok(false) => Said::new(VerdictKind::NoMatch),
             Err(error) => Said::error(&error),
@@ -200,7 +200,7 @@ async fn stream(
     }
     let whole = judge(plugin, case, &only(subject, piece)).await?;
     let params = case.params.to_string();
-    let needs = match plugin.needs(TENANT, check, &params).await {
+    let needs = match plugin.needs(TENANT, check, &params, None).await {
         Ok(needs) => needs,
         Err(error) if Said::error(&error) == whole => return Ok(()),
         Err(error) => return Err(format!("asked for its needs, it said: {error}")),
@@ -243,7 +243,7 @@ async fn windows(
     let parts = if ends == 0 && piece.text.is_empty() { vec![("", true)] } else { parts.collect() };
     for (part, last) in parts {
         let Some(window) = rule.push(part, last) else { continue };
-        let WindowAnswer { verdict, state, .. } = match plugin.window(TENANT, check, params, &window).await {
+        let WindowAnswer { verdict, state, .. } = match plugin.window(TENANT, check, params, &window, None).await {
             Ok(answer) => answer,
             Err(error) => return Ok(Said::error(&error)),
         };

@@ -80,7 +80,7 @@ func wordsOf(check, params string) ([]string, *tidegate.CheckError) {
 		bad = bad || word == ""
 	}
 	if bad {
-		return nil, &tidegate.CheckError{Name: "BadParams", Message: "words must be a list of texts, none of them empty"}
+		return nil, &tidegate.CheckError{Name: "ParamsError", Message: "words must be a list of texts, none of them empty"}
 	}
 	return given.Words, nil
 }
