@@ -48,7 +48,7 @@ pub struct CallView {
     pub user: Option<String>,
     /// Whether the client wants a stream.
     pub stream: bool,
-    /// What later versions add.
+    /// Granted headers as `header:NAME`, and what later versions add.
     pub extra: Vec<(String, String)>,
 }
 
@@ -64,11 +64,13 @@ pub enum Hook {
 /// One text under judgement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Piece {
-    /// `text`, `reasoning` or `tool-arguments`.
+    /// `text`, `reasoning`, `refusal`, `tool-arguments` or `tool-result`.
     pub kind: String,
+    /// Who says it: `system`, `developer`, `user`, `assistant` or `tool`.
+    pub role: String,
     /// Index of the message (input) or choice (output).
     pub index: u32,
-    /// The text.
+    /// The text. In tool arguments the escapes inside of JSON strings are resolved.
     pub text: String,
 }
 
@@ -79,14 +81,39 @@ pub struct Subject {
     pub hook: Hook,
     /// The request it belongs to.
     pub call: CallView,
-    /// Its texts.
+    /// Its texts, in the order of the request or answer.
     pub pieces: Vec<Piece>,
+    /// The whole request or answer as JSON, in the client's dialect.
+    pub body_json: Option<String>,
     /// What later versions add.
     pub extra: Vec<(String, String)>,
 }
 
+impl Piece {
+    /// Returns a piece of one kind.
+    #[must_use]
+    pub fn new(kind: &str, role: &str, index: u32, text: impl Into<String>) -> Self {
+        Self { kind: kind.to_owned(), role: role.to_owned(), index, text: text.into() }
+    }
+}
+
+impl CallView {
+    /// Returns the value of a request header that the operator granted. Case of the name does not matter.
+    ///
+    /// ```
+    /// use tidegate_plugin_sdk::CallView;
+    /// let call = CallView { extra: vec![("header:x-team".into(), "red".into())], ..CallView::default() };
+    /// assert_eq!(call.header("X-Team"), Some("red"));
+    /// ```
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let named = |key: &str| key.strip_prefix("header:").is_some_and(|key| key.eq_ignore_ascii_case(name));
+        self.extra.iter().find(|(key, _)| named(key)).map(|(_, value)| value.as_str())
+    }
+}
+
 impl Subject {
-    /// Returns an input of one text.
+    /// Returns an input of one text by a user.
     ///
     /// ```
     /// use tidegate_plugin_sdk::{Hook, Subject};
@@ -94,10 +121,10 @@ impl Subject {
     /// ```
     #[must_use]
     pub fn input(text: impl Into<String>) -> Self {
-        Self::of(Hook::Input, text.into())
+        Self::of(Hook::Input, vec![Piece::new("text", "user", 0, text)])
     }
 
-    /// Returns an output of one text.
+    /// Returns an output of one text by an assistant.
     ///
     /// ```
     /// use tidegate_plugin_sdk::Subject;
@@ -105,11 +132,12 @@ impl Subject {
     /// ```
     #[must_use]
     pub fn output(text: impl Into<String>) -> Self {
-        Self::of(Hook::Output, text.into())
+        Self::of(Hook::Output, vec![Piece::new("text", "assistant", 0, text)])
     }
 
-    fn of(hook: Hook, text: String) -> Self {
-        let piece = Piece { kind: "text".to_owned(), index: 0, text };
-        Self { hook, call: CallView::default(), pieces: vec![piece], extra: Vec::new() }
+    /// Returns a subject of some pieces and an empty call.
+    #[must_use]
+    pub fn of(hook: Hook, pieces: Vec<Piece>) -> Self {
+        Self { hook, call: CallView::default(), pieces, body_json: None, extra: Vec::new() }
     }
 }

@@ -2,15 +2,6 @@
 
 use crate::call::Hook;
 
-/// What a check of streams needs around a position to judge it, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WindowNeeds {
-    /// Bytes after it. The host holds so many back.
-    pub lookahead: u32,
-    /// Bytes before it. The host repeats so many at the start of the next window.
-    pub overlap: u32,
-}
-
 /// One check. Its id in configs is `plugin.check`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckInfo {
@@ -18,12 +9,57 @@ pub struct CheckInfo {
     pub name: String,
     /// What it can judge.
     pub hooks: Vec<Hook>,
-    /// Without it a stream is held until its end and judged whole.
-    pub stream: Option<WindowNeeds>,
+    /// Knows windows. Otherwise a stream that it may block or change is held until its end and judged whole.
+    pub streams: bool,
+    /// May answer mask or rewrite. Such answers of other checks are errors.
+    pub mutates: bool,
     /// JSON Schema of its parameters.
     pub params_schema_json: String,
     /// What later versions add.
     pub extra: Vec<(String, String)>,
+}
+
+impl CheckInfo {
+    /// Returns a check of inputs and outputs that neither streams nor mutates and takes any parameters.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            hooks: vec![Hook::Input, Hook::Output],
+            params_schema_json: r#"{"type":"object"}"#.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Judges inputs only.
+    #[must_use]
+    pub fn input_only(self) -> Self {
+        Self { hooks: vec![Hook::Input], ..self }
+    }
+
+    /// Judges outputs only.
+    #[must_use]
+    pub fn output_only(self) -> Self {
+        Self { hooks: vec![Hook::Output], ..self }
+    }
+
+    /// Knows windows.
+    #[must_use]
+    pub fn streams(self) -> Self {
+        Self { streams: true, ..self }
+    }
+
+    /// May change what it judges.
+    #[must_use]
+    pub fn mutates(self) -> Self {
+        Self { mutates: true, ..self }
+    }
+
+    /// Takes parameters of this JSON Schema.
+    #[must_use]
+    pub fn params(self, schema_json: &str) -> Self {
+        Self { params_schema_json: schema_json.to_owned(), ..self }
+    }
 }
 
 /// One routing condition. Its id in configs is `plugin.condition`.
@@ -40,22 +76,13 @@ pub struct ConditionInfo {
 /// What a plugin says of itself.
 ///
 /// ```
-/// use tidegate_plugin_sdk::{CheckInfo, Hook, Manifest, WindowNeeds};
-/// let emails = CheckInfo {
-///     name: "emails".to_owned(),
-///     hooks: vec![Hook::Input, Hook::Output],
-///     // The longest address is 254 bytes (RFC 5321).
-///     stream: Some(WindowNeeds { lookahead: 254, overlap: 254 }),
-///     params_schema_json: r#"{"type": "object"}"#.to_owned(),
-///     ..CheckInfo::default()
-/// };
-/// let manifest =
-///     Manifest { id: "pii".to_owned(), version: "1.0.0".to_owned(), checks: vec![emails], ..Manifest::default() };
+/// use tidegate_plugin_sdk::{CheckInfo, Manifest};
+/// let manifest = Manifest::new("pii", "1.0.0").check(CheckInfo::new("emails").streams());
 /// assert!(manifest.wants.is_empty());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
-    /// The plugin's id.
+    /// The plugin's id: lower-case letters, digits and dashes.
     pub id: String,
     /// Semantic version of the plugin, not of the interface.
     pub version: String,
@@ -63,8 +90,39 @@ pub struct Manifest {
     pub checks: Vec<CheckInfo>,
     /// Its routing conditions.
     pub conditions: Vec<ConditionInfo>,
-    /// Capabilities it asks for, like `messages` or `metadata`. The operator grants them, or not.
+    /// What it asks for: `messages`, `params`, `metadata`, `user`, `body`, `header:NAME`, `http`, `kv`, `models`. The
+    /// operator grants it, or not.
     pub wants: Vec<String>,
     /// What later versions add.
     pub extra: Vec<(String, String)>,
+}
+
+impl Manifest {
+    /// Returns a manifest without checks. The version is mostly `env!("CARGO_PKG_VERSION")`.
+    #[must_use]
+    pub fn new(id: &str, version: &str) -> Self {
+        Self { id: id.to_owned(), version: version.to_owned(), ..Self::default() }
+    }
+
+    /// Adds a check.
+    #[must_use]
+    pub fn check(mut self, check: CheckInfo) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    /// Adds a routing condition with parameters of a JSON Schema.
+    #[must_use]
+    pub fn condition(mut self, name: &str, params_schema_json: &str) -> Self {
+        let params_schema_json = params_schema_json.to_owned();
+        self.conditions.push(ConditionInfo { name: name.to_owned(), params_schema_json, extra: Vec::new() });
+        self
+    }
+
+    /// Asks for something, like `http` or `metadata`.
+    #[must_use]
+    pub fn wants(mut self, what: &str) -> Self {
+        self.wants.push(what.to_owned());
+        self
+    }
 }

@@ -1,4 +1,4 @@
-//! What a plugin answers: verdicts, and the spans that mask a text.
+//! What a plugin answers: verdicts, errors, and the spans that mask a text.
 
 use thiserror::Error;
 
@@ -38,27 +38,24 @@ pub struct Mask {
 }
 
 /// Why a check did not pass.
-///
-/// ```
-/// use tidegate_plugin_sdk::Reason;
-/// let reason = Reason::new("email_found", "The answer holds an e-mail address");
-/// assert_eq!(reason.data_json, None);
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reason {
     /// For programs, like `email_found`.
     pub code: String,
     /// A sentence for the end user.
     pub message: String,
-    /// For the request log.
-    pub data_json: Option<String>,
 }
 
 impl Reason {
-    /// Returns a reason without data.
+    /// Returns a reason.
+    ///
+    /// ```
+    /// use tidegate_plugin_sdk::Reason;
+    /// assert_eq!(Reason::new("email_found", "The answer holds an e-mail address").code, "email_found");
+    /// ```
     #[must_use]
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), data_json: None }
+        Self { code: code.into(), message: message.into() }
     }
 }
 
@@ -67,49 +64,88 @@ impl Reason {
 pub enum Verdict {
     /// Goes on as it is.
     Pass,
-    /// Goes on once the spans are replaced.
+    /// Passes once the spans are replaced.
     Mask(Vec<Mask>),
-    /// Must not go on.
-    Block(Reason),
-    /// Failed, but the attachment decides whether it goes on.
+    /// Passes as this body: JSON in the client's dialect. Whole requests and whole answers only.
+    Rewrite(String),
+    /// Failed. Whether it goes on is the attachment's business (`deny`).
     Fail(Reason),
-}
-
-/// What a check says of a window of a stream; spans are in bytes of the window's text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WindowVerdict {
-    /// Goes on as it is.
-    Pass,
-    /// Goes on once the spans are replaced.
-    Mask(Vec<Span>),
-    /// Must not go on.
+    /// Must not go on, whatever the attachment says.
     Block(Reason),
-    /// Failed, but the attachment decides whether it goes on.
-    Fail(Reason),
 }
 
-/// A window of one text of a stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StreamWindow {
-    /// Overlap of the window before it, then new bytes.
-    pub text: String,
-    /// So many bytes at the start were judged before.
-    pub overlap: u32,
-    /// Nothing follows.
-    pub last: bool,
-    /// `text`, `reasoning` or `tool-arguments`.
-    pub kind: String,
-    /// What the window before it returned; empty at first. Instances do not outlive a call.
-    pub state: Vec<u8>,
-}
-
-/// What a check answers to a window.
+/// A verdict with what else the check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WindowAnswer {
-    /// What it says of the window.
-    pub verdict: WindowVerdict,
-    /// What the next window is given.
-    pub state: Vec<u8>,
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// A JSON object for results and logs.
+    pub data_json: Option<String>,
+}
+
+impl Judgement {
+    /// Returns a pass without data.
+    #[must_use]
+    pub fn pass() -> Self {
+        Verdict::Pass.into()
+    }
+
+    /// Returns a failed verdict without data.
+    #[must_use]
+    pub fn fail(code: &str, message: impl Into<String>) -> Self {
+        Verdict::Fail(Reason::new(code, message)).into()
+    }
+
+    /// Adds data, which must be a JSON object, for results and logs.
+    ///
+    /// ```
+    /// use tidegate_plugin_sdk::{Judgement, json};
+    /// let judgement = Judgement::pass().with_data(&json!({"words": 2}));
+    /// assert_eq!(judgement.data_json.as_deref(), Some(r#"{"words":2}"#));
+    /// ```
+    #[must_use]
+    pub fn with_data(self, data: &serde_json::Value) -> Self {
+        Self { data_json: Some(data.to_string()), ..self }
+    }
+}
+
+impl From<Verdict> for Judgement {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, data_json: None }
+    }
+}
+
+/// Why a check could not judge. It is an error of the check, not of what it judged: the attachment's failure policy
+/// decides.
+#[derive(Clone, Debug, Default, Error, PartialEq, Eq)]
+#[error("{name}: {message}")]
+pub struct CheckError {
+    /// A class, like `SyntaxError`.
+    pub name: String,
+    /// What is wrong.
+    pub message: String,
+    /// A JSON object for results and logs.
+    pub data_json: Option<String>,
+}
+
+impl CheckError {
+    /// Returns an error of a class.
+    #[must_use]
+    pub fn new(name: &str, message: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), message: message.into(), data_json: None }
+    }
+
+    /// Returns the error of a check or condition that the plugin does not have.
+    #[must_use]
+    pub fn unknown(name: &str) -> Self {
+        Self::new("UnknownCheck", format!("this plugin has no {name}"))
+    }
+
+    /// Adds data, which must be a JSON object, for results and logs.
+    #[must_use]
+    pub fn with_data(self, data: &serde_json::Value) -> Self {
+        Self { data_json: Some(data.to_string()), ..self }
+    }
 }
 
 /// Why spans can't be applied to a text.

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use wit_parser::{InterfaceId, PackageId, Resolve, TypeDefKind, UnresolvedPackageGroup, WorldItem};
 
+use crate::host::Level;
+use crate::http::{HttpRequest, HttpResponse};
 use crate::{
-    CallView, CheckInfo, ConditionInfo, Hook, Manifest, Mask, Message, Piece, Reason, Span, StreamWindow,
-    Subject, ToolCall, Verdict, WindowAnswer, WindowNeeds, WindowVerdict,
+    CallView, CheckError, CheckInfo, ConditionInfo, Hook, Judgement, Manifest, Mask, Message, Piece, Reason,
+    Span, StreamWindow, Subject, ToolCall, Verdict, WindowAnswer, WindowNeeds, WindowVerdict,
 };
 
 fn package() -> (Resolve, PackageId) {
@@ -61,19 +63,32 @@ fn types_are_the_same_in_wit_and_rust() {
         fields!(CallView { endpoint, model, provider, messages, params_json, metadata, user, stream, extra }),
     );
     same("types", "hook", cases!(Hook { Input, Output }));
-    same("types", "piece", fields!(Piece { kind, index, text }));
-    same("types", "subject", fields!(Subject { hook, call, pieces, extra }));
+    same("types", "piece", fields!(Piece { kind, role, index, text }));
+    same("types", "subject", fields!(Subject { hook, call, pieces, body_json, extra }));
     same("types", "span", fields!(Span { start, end, replacement }));
     same("types", "mask", fields!(Mask { piece, spans }));
-    same("types", "reason", fields!(Reason { code, message, data_json }));
-    same("types", "verdict", cases!(Verdict { Pass, Mask(_), Block(_), Fail(_) }));
-    same("types", "window-verdict", cases!(WindowVerdict { Pass, Mask(_), Block(_), Fail(_) }));
+    same("types", "reason", fields!(Reason { code, message }));
+    same("types", "verdict", cases!(Verdict { Pass, Mask(_), Rewrite(_), Fail(_), Block(_) }));
+    same("types", "judgement", fields!(Judgement { verdict, data_json }));
+    same("types", "window-verdict", cases!(WindowVerdict { Pass, Mask(_), Fail(_), Block(_) }));
+    same("types", "check-error", fields!(CheckError { name, message, data_json }));
     same("types", "window-needs", fields!(WindowNeeds { lookahead, overlap }));
-    same("types", "check-info", fields!(CheckInfo { name, hooks, stream, params_schema_json, extra }));
+    same(
+        "types",
+        "check-info",
+        fields!(CheckInfo { name, hooks, streams, mutates, params_schema_json, extra }),
+    );
     same("types", "condition-info", fields!(ConditionInfo { name, params_schema_json, extra }));
     same("types", "manifest", fields!(Manifest { id, version, checks, conditions, wants, extra }));
-    same("guardrail-stream", "stream-window", fields!(StreamWindow { text, overlap, last, kind, state }));
-    same("guardrail-stream", "window-answer", fields!(WindowAnswer { verdict, state }));
+    same(
+        "guardrail-stream",
+        "stream-window",
+        fields!(StreamWindow { text, overlap, last, kind, index, state }),
+    );
+    same("guardrail-stream", "window-answer", fields!(WindowAnswer { verdict, state, data_json }));
+    same("host", "level", cases!(Level { Debug, Info, Warn, Error }));
+    same("http", "http-request", fields!(HttpRequest { method, url, headers, body, timeout_ms }));
+    same("http", "http-response", fields!(HttpResponse { status, headers, body }));
 }
 
 #[test]
@@ -82,7 +97,7 @@ fn worlds_import_and_export_named_interfaces_only() {
     let package = &resolve.packages[package];
     assert_eq!(package.name.to_string(), "tidegate:plugin@0.1.0");
     let worlds: Vec<&str> = package.worlds.keys().map(String::as_str).collect();
-    assert_eq!(worlds, ["guardrail-plugin", "stream-guardrail-plugin", "condition-plugin"]);
+    assert_eq!(worlds, ["guardrail-plugin", "stream-guardrail-plugin", "condition-plugin", "full-plugin"]);
     for id in package.worlds.values() {
         let world = &resolve.worlds[*id];
         // Functions of a world itself carry no version, so that a host could not tell which one is meant.

@@ -1,0 +1,121 @@
+//! `validUrls`: the links of a text lead somewhere.
+
+use serde_json::{Value, json};
+use tidegate_plugin_sdk::http::{self, HttpRequest};
+use tidegate_plugin_sdk::{Params, Subject, host};
+
+use crate::judged::{Judged, array, error, judged};
+use crate::text::seen::{Seen, excerpt, excerpt_or_none};
+
+pub(crate) const SCHEMA: &str = r#"{"type": "object", "properties": {
+    "onlyDNS": {"type": "boolean", "default": false},
+    "not": {"type": "boolean", "default": false},
+    "messages": {"enum": ["last", "all"], "default": "last"}
+}}"#;
+
+const TIMEOUT_MS: u32 = 3_000;
+/// Redirects are answers here, but a link that moved is valid.
+const MOST_REDIRECTS: usize = 5;
+
+/// Returns the links of a text, each one once.
+fn links(text: &str) -> Vec<&str> {
+    let mut found: Vec<&str> = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("http") {
+        rest = rest.get(at..).unwrap_or_default();
+        let ends = |letter: char| letter.is_whitespace() || ",\"'{}[]".contains(letter);
+        let link = rest.split(ends).next().unwrap_or_default();
+        let host = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"));
+        if host.is_some_and(|host| !host.is_empty()) {
+            if !found.contains(&link) {
+                found.push(link);
+            }
+            rest = rest.get(link.len()..).unwrap_or_default();
+        } else {
+            rest = rest.get(4..).unwrap_or_default();
+        }
+    }
+    found
+}
+
+/// Returns a link without its path.
+fn origin(link: &str) -> &str {
+    let from = link.find("://").map_or(0, |at| at + 3);
+    let to = link.get(from..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(link.len(), |at| from + at);
+    link.get(..to).unwrap_or(link)
+}
+
+fn answers(link: &str) -> bool {
+    let mut link = link.to_owned();
+    for _ in 0..=MOST_REDIRECTS {
+        let request =
+            HttpRequest::new("HEAD", &link).header("user-agent", "URLValidator/1.0").timeout_ms(TIMEOUT_MS);
+        let Ok(answer) = http::send(&request) else { return false };
+        if answer.is_success() {
+            return true;
+        }
+        let Some(next) = answer.header("location").filter(|_| (300..400).contains(&answer.status)) else {
+            return false;
+        };
+        link = if next.starts_with('/') { format!("{}{next}", origin(&link)) } else { next.to_owned() };
+    }
+    false
+}
+
+/// Asks a resolver over HTTPS: plugins have no other way to names. The operator may set another one.
+fn resolves(link: &str) -> bool {
+    let resolver = host::config("dns_over_https").unwrap_or_else(|| "https://1.1.1.1/dns-query".to_owned());
+    let authority = origin(link).rsplit_once("://").map_or("", |(_, authority)| authority);
+    let name = authority.rsplit_once('@').map_or(authority, |(_, name)| name);
+    let name = name.split(':').next().unwrap_or_default();
+    let is_name = !name.is_empty() && name.chars().all(|l| l.is_ascii_alphanumeric() || l == '.' || l == '-');
+    let request = HttpRequest::new("GET", &format!("{resolver}?name={name}"))
+        .header("accept", "application/dns-json")
+        .timeout_ms(TIMEOUT_MS);
+    let Some(answer) = Some(is_name).filter(|is| *is).and_then(|_| http::send(&request).ok()) else {
+        return false;
+    };
+    answer.json().is_ok_and(|answer| {
+        let addresses = answer.get("Answer").and_then(Value::as_array);
+        answer.get("Status") == Some(&json!(0)) && addresses.is_some_and(|addresses| !addresses.is_empty())
+    })
+}
+
+pub(crate) fn check(params: &Params, subject: &Subject) -> Judged {
+    let text = Seen::of(params).text(subject);
+    let (not, only_dns) = (params.flag("not"), params.flag("onlyDNS"));
+    let method = if only_dns { "DNS lookup" } else { "HTTP request" };
+    if text.is_empty() {
+        let message = "Missing text to analyze";
+        let data = json!({
+            "explanation": format!("An error occurred while validating URLs: {message}"), "validationMethod": method,
+            "not": not, "textExcerpt": excerpt_or_none(&text),
+        });
+        return Err(error(message, &data));
+    }
+    let links = links(&text);
+    if links.is_empty() {
+        let data = json!({
+            "explanation": "No URLs found in the text.", "urls": [], "validationMethod": method, "not": not,
+            "textExcerpt": excerpt(&text),
+        });
+        return Ok(judged("validUrls", false, &data));
+    }
+    let total = links.len();
+    let (valid, invalid): (Vec<&str>, Vec<&str>) =
+        links.into_iter().partition(|link| if only_dns { resolves(link) } else { answers(link) });
+    let verdict = invalid.is_empty() != not;
+    let explanation = match (verdict, not) {
+        (true, true) => format!("All URLs are invalid as expected ({} of {total}).", invalid.len()),
+        (true, false) => format!("All URLs are valid ({} found).", valid.len()),
+        (false, true) => {
+            format!("Some URLs are valid when they should all be invalid ({} of {total}).", valid.len())
+        }
+        (false, false) => format!("Some URLs are invalid ({} of {total} failed).", invalid.len()),
+    };
+    let data = json!({
+        "verdict": verdict, "not": not, "explanation": explanation, "validUrls": array(&valid),
+        "invalidUrls": array(&invalid), "validationMethod": method, "textExcerpt": excerpt(&text),
+    });
+    Ok(judged("validUrls", verdict, &data))
+}
