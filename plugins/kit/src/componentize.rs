@@ -34,12 +34,16 @@ pub enum ComponentizeError {
 /// # Errors
 /// See [`ComponentizeError`].
 pub fn componentize(core: &[u8], world: &str) -> Result<Vec<u8>, ComponentizeError> {
-    let (resolve, package) = wit::resolve()?;
-    let world = resolve
-        .select_world(&[package], Some(world))
-        .map_err(|error| ComponentizeError::Wit(format!("{error:#}")))?;
     let mut core = core.to_vec();
-    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false).map_err(encode)?;
+    let (without_world, _) = wit_component::metadata::decode(&core).map_err(encode)?;
+    // Rust's bindings have put their world in already.
+    if without_world.is_none() {
+        let (resolve, package) = wit::resolve()?;
+        let world = resolve
+            .select_world(&[package], Some(world))
+            .map_err(|error| ComponentizeError::Wit(format!("{error:#}")))?;
+        embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false).map_err(encode)?;
+    }
     let stub = wat::parse_str(WASI_STUB).map_err(|error| ComponentizeError::Encode(error.to_string()))?;
     ComponentEncoder::default()
         .validate(true)

@@ -43,7 +43,8 @@ pub fn new(language: Language, name: &str, folder: &Path) -> Result<(), NewError
     if fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some()) {
         return Err(NewError::Exists(folder.display().to_string()));
     }
-    for (file, text) in templates::of(language).iter().chain(templates::SHARED) {
+    let sdk = if language == Language::Rust { templates::RUST_SDK } else { &[] };
+    for (file, text) in templates::of(language).iter().chain(templates::SHARED).chain(sdk) {
         let file = folder.join(file);
         let failed = |source| NewError::Write { file: file.display().to_string(), source };
         if let Some(parent) = file.parent() {

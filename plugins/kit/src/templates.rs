@@ -19,12 +19,44 @@ pub(crate) const SHARED: Files = &[
     (".gitignore", "/build\n"),
 ];
 
+/// The SDK that comes along with plugins in Rust.
+pub(crate) const RUST_SDK: Files = include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
+
 /// Returns a language's template.
 pub(crate) fn of(language: Language) -> Files {
     match language {
+        Language::Rust => files!("rust": "Cargo.toml", "README.md", "plugin.toml", "src/lib.rs"),
+        Language::TypeScript => {
+            files!("typescript": "README.md", "plugin.toml", "plugin.ts", "tidegate.d.ts", "tsconfig.json")
+        }
         Language::JavaScript => files!("javascript": "README.md", "plugin.js", "plugin.toml"),
         Language::Python => files!("python": "README.md", "plugin.py", "plugin.toml"),
-        _ => files!("python": "README.md", "plugin.py", "plugin.toml"),
+        Language::Go => files!(
+            "go": "README.md",
+            "bindings/tidegate_plugin_about/empty.s",
+            "bindings/tidegate_plugin_about/wit_bindings.go",
+            "bindings/tidegate_plugin_guardrail/empty.s",
+            "bindings/tidegate_plugin_guardrail/wit_bindings.go",
+            "bindings/tidegate_plugin_guardrail_stream/empty.s",
+            "bindings/tidegate_plugin_guardrail_stream/wit_bindings.go",
+            "bindings/tidegate_plugin_host/empty.s",
+            "bindings/tidegate_plugin_host/wit_bindings.go",
+            "bindings/tidegate_plugin_types/empty.s",
+            "bindings/tidegate_plugin_types/wit_bindings.go",
+            "bindings/wit/runtime/runtime.go",
+            "bindings/wit/types/types.go",
+            "go.mod",
+            "guard/guard.go",
+            "plugin.toml",
+            "wit_exports.go",
+        ),
+        Language::C => {
+            files!("c": "README.md", "plugin.c", "plugin.toml", "tidegate.c", "tidegate.h", "words.c", "words.h")
+        }
+        Language::Zig => files!("zig": "README.md", "abi.zig", "plugin.toml", "plugin.zig"),
+        Language::AssemblyScript => {
+            files!("assemblyscript": "README.md", "abi.ts", "plugin.toml", "plugin.ts", "words.ts")
+        }
     }
 }
 

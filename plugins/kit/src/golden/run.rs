@@ -243,10 +243,11 @@ async fn windows(
     let parts = if ends == 0 && piece.text.is_empty() { vec![("", true)] } else { parts.collect() };
     for (part, last) in parts {
         let Some(window) = rule.push(part, last) else { continue };
-        let WindowAnswer { verdict, state, .. } = match plugin.window(TENANT, check, params, &window, None).await {
-            Ok(answer) => answer,
-            Err(error) => return Ok(Said::error(&error)),
-        };
+        let WindowAnswer { verdict, state, .. } =
+            match plugin.window(TENANT, check, params, &window, None).await {
+                Ok(answer) => answer,
+                Err(error) => return Ok(Said::error(&error)),
+            };
         let spans: Vec<Span> = match verdict {
             WindowVerdict::Pass => Vec::new(),
             WindowVerdict::Mask(spans) => spans,
