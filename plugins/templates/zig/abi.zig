@@ -8,7 +8,8 @@ pub var arena = std.heap.ArenaAllocator.init(std.heap.wasm_allocator);
 /// The host puts arguments here.
 export fn cabi_realloc(_: ?[*]u8, _: usize, alignment: usize, size: usize) [*]align(8) u8 {
     _ = alignment;
-    const at = arena.allocator().alignedAlloc(u8, .@"8", size) catch @trap();
+    // Even of nothing the address must be within memory.
+    const at = arena.allocator().alignedAlloc(u8, .@"8", @max(size, 1)) catch @trap();
     return at.ptr;
 }
 
@@ -22,13 +23,16 @@ pub fn exported(comptime function: anytype, comptime name: []const u8) void {
     @export(&finished, .{ .name = "cabi_post_" ++ name });
 }
 
+/// Where empty lists are: their address must be within memory too.
+const nothing: u64 = 0;
+
 pub fn List(T: type) type {
     return extern struct {
         at: [*]const T,
         len: usize,
 
         pub fn of(items: []const T) @This() {
-            return .{ .at = items.ptr, .len = items.len };
+            return .{ .at = if (items.len == 0) @ptrCast(&nothing) else items.ptr, .len = items.len };
         }
 
         pub fn slice(self: @This()) []const T {

@@ -1,4 +1,4 @@
-// Gives the exported functions of plugin.ts the names that the component ABI wants.
+// Gives the exported functions of plugin.ts the names that the component ABI wants, and lets `finished` run after each.
 const names = {
   describe: "tidegate:plugin/about@0.1.0#describe",
   check: "tidegate:plugin/guardrail@0.1.0#check",
@@ -8,14 +8,11 @@ const names = {
 };
 
 export function afterCompile(module) {
+  const finished = ["plugin/finished", "abi/finished"].find((name) => module.getFunction(name));
   for (const [name, full] of Object.entries(names)) {
-    if (!module.hasExport(name)) continue;
-    const inner = module.getExport(name);
+    if (!module.getExport(name)) continue;
     module.removeExport(name);
-    module.addFunctionExport(inner, full);
-    if (module.hasExport("finished")) {
-      const finished = module.getExport("finished");
-      module.addFunctionExport(finished, `cabi_post_${full}`);
-    }
+    module.addFunctionExport(`plugin/${name}`, full);
+    if (finished) module.addFunctionExport(finished, `cabi_post_${full}`);
   }
 }
