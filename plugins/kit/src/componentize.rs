@@ -79,7 +79,6 @@ pub fn imports(component: &[u8]) -> Result<Vec<String>, ComponentizeError> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn encode(error: impl std::fmt::Display) -> ComponentizeError {
     ComponentizeError::Encode(format!("{error:#}"))
 }
