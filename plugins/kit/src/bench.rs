@@ -68,6 +68,12 @@ impl fmt::Display for BenchReport {
             let (p50, p99, memory) = (micros(measured.p50), micros(measured.p99), measured.memory / 1024);
             writeln!(to, "{name:9} {:6}  {p50:10.1} {p99:9.1} {memory:12}", measured.calls)?;
         }
+        if cfg!(debug_assertions) {
+            writeln!(
+                to,
+                "(by a host built without optimisation: its own part is many times slower than a gateway's)"
+            )?;
+        }
         if self.recommends_reuse() {
             writeln!(
                 to,

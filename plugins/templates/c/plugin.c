@@ -57,6 +57,13 @@ static bool prepare(words_t *words, tidegate_string_t *check, tidegate_string_t 
   return true;
 }
 
+// What the host gave is ours: without this, instances that are reused would grow.
+static void finish(words_t *words, tidegate_string_t *check, tidegate_string_t *params) {
+  free(words->list);
+  tidegate_string_free(check);
+  tidegate_string_free(params);
+}
+
 // Returns the spans of all words from a byte on.
 static spans_t find(const words_t *words, const tidegate_string_t *in, size_t from) {
   spans_t spans = {0};
@@ -78,11 +85,11 @@ static reason_t found(void) {
 bool exports_tidegate_plugin_guardrail_check(tidegate_string_t *check, tidegate_string_t *params,
                                              tidegate_plugin_types_subject_t *subject,
                                              tidegate_plugin_types_judgement_t *ret, error_t *err) {
-  words_t words;
-  if (!prepare(&words, check, params, err)) return false;
-  memset(ret, 0, sizeof *ret);
+  words_t words = {0};
+  bool ok = prepare(&words, check, params, err);
+  if (ok) memset(ret, 0, sizeof *ret);
   tidegate_plugin_types_list_mask_t masks = {0};
-  for (size_t i = 0; i < subject->pieces.len; i++) {
+  for (size_t i = 0; ok && i < subject->pieces.len; i++) {
     spans_t spans = find(&words, &subject->pieces.ptr[i].text, 0);
     if (spans.len == 0) continue;
     masks.ptr = realloc(masks.ptr, (masks.len + 1) * sizeof *masks.ptr);
@@ -91,43 +98,43 @@ bool exports_tidegate_plugin_guardrail_check(tidegate_string_t *check, tidegate_
   if (masks.len > 0 && is(check, "hide")) {
     ret->verdict.tag = TIDEGATE_PLUGIN_TYPES_VERDICT_MASK;
     ret->verdict.val.mask = masks;
-  } else {
-    ret->verdict.tag = masks.len > 0 ? TIDEGATE_PLUGIN_TYPES_VERDICT_FAIL : TIDEGATE_PLUGIN_TYPES_VERDICT_PASS;
-    if (masks.len > 0) ret->verdict.val.fail = found();
+  } else if (masks.len > 0) {
+    ret->verdict.tag = TIDEGATE_PLUGIN_TYPES_VERDICT_FAIL;
+    ret->verdict.val.fail = found();
     tidegate_plugin_types_list_mask_free(&masks);
   }
-  free(words.list);
+  finish(&words, check, params);
   tidegate_plugin_types_subject_free(subject);
-  return true;
+  return ok;
 }
 
 // To know that a word begins at a position, the rest of the longest word must be seen.
 bool exports_tidegate_plugin_guardrail_stream_needs(tidegate_string_t *check, tidegate_string_t *params,
                                                     tidegate_plugin_types_window_needs_t *ret, error_t *err) {
-  words_t words;
-  if (!prepare(&words, check, params, err)) return false;
-  *ret = (tidegate_plugin_types_window_needs_t){.lookahead = words.longest - 1, .overlap = 0};
-  free(words.list);
-  return true;
+  words_t words = {0};
+  bool ok = prepare(&words, check, params, err);
+  if (ok) *ret = (tidegate_plugin_types_window_needs_t){.lookahead = words.longest - 1, .overlap = 0};
+  finish(&words, check, params);
+  return ok;
 }
 
 bool exports_tidegate_plugin_guardrail_stream_window(tidegate_string_t *check, tidegate_string_t *params,
                                                      exports_tidegate_plugin_guardrail_stream_stream_window_t *window,
                                                      exports_tidegate_plugin_guardrail_stream_window_answer_t *ret,
                                                      error_t *err) {
-  words_t words;
-  if (!prepare(&words, check, params, err)) return false;
-  memset(ret, 0, sizeof *ret);
-  spans_t spans = find(&words, &window->text, window->overlap);
+  words_t words = {0};
+  bool ok = prepare(&words, check, params, err);
+  if (ok) memset(ret, 0, sizeof *ret);
+  spans_t spans = ok ? find(&words, &window->text, window->overlap) : (spans_t){0};
   if (spans.len > 0 && is(check, "hide")) {
     ret->verdict.tag = TIDEGATE_PLUGIN_TYPES_WINDOW_VERDICT_MASK;
     ret->verdict.val.mask = spans;
-  } else {
-    ret->verdict.tag = spans.len > 0 ? TIDEGATE_PLUGIN_TYPES_WINDOW_VERDICT_FAIL : TIDEGATE_PLUGIN_TYPES_WINDOW_VERDICT_PASS;
-    if (spans.len > 0) ret->verdict.val.fail = found();
+  } else if (spans.len > 0) {
+    ret->verdict.tag = TIDEGATE_PLUGIN_TYPES_WINDOW_VERDICT_FAIL;
+    ret->verdict.val.fail = found();
     tidegate_plugin_types_list_span_free(&spans);
   }
-  free(words.list);
+  finish(&words, check, params);
   exports_tidegate_plugin_guardrail_stream_stream_window_free(window);
-  return true;
+  return ok;
 }

@@ -16,6 +16,9 @@ use crate::toolchains::{NodeSet, PythonTool, Rust, Toolchains};
 /// Gives exports the names of the component ABI, which are no identifiers in AssemblyScript.
 const RENAME: &str = include_str!("rename.mjs");
 
+/// Bytes of stack. Zig's linker would reserve 16 MiB, which every fresh instance pays for.
+const STACK: &str = "262144";
+
 /// A crate with a `cdylib`.
 pub(super) fn rust(project: &Project, toolchains: &Toolchains) -> Result<Vec<u8>, BuildError> {
     let rust = Rust::find()?;
@@ -66,6 +69,7 @@ pub(super) fn c(project: &Project, toolchains: &Toolchains) -> Result<Vec<u8>, B
     sources.sort();
     let mut cc = zig_command(project, toolchains)?;
     cc.args(["cc", "-target", "wasm32-wasi", "-Os", "-s", "-mexec-model=reactor", "-Wall", "-Wextra"]);
+    cc.arg(format!("-Wl,-z,stack-size={STACK}"));
     run(cc.args(sources).args(["-o", "build/core.wasm"]))?;
     core(project)
 }
@@ -82,7 +86,7 @@ pub(super) fn zig(project: &Project, toolchains: &Toolchains) -> Result<Vec<u8>,
         "ReleaseSmall",
         "-fno-entry",
     ]);
-    run(zig.args(["-rdynamic", "-fstrip", "-femit-bin=build/core.wasm"]))?;
+    run(zig.args(["--stack", STACK, "-rdynamic", "-fstrip", "-femit-bin=build/core.wasm"]))?;
     core(project)
 }
 
