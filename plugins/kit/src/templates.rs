@@ -16,7 +16,7 @@ pub(crate) const SHARED: Files = &[
     ("cases/no-secrets.json", include_str!("../../templates/cases/no-secrets.json")),
     ("cases/hide.json", include_str!("../../templates/cases/hide.json")),
     // A dot file of the templates' folder would hide what is built there by accident.
-    (".gitignore", "/build\n"),
+    (".gitignore", "/build\n/target\n"),
 ];
 
 /// The SDK that comes along with plugins in Rust.

@@ -12,8 +12,8 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 const DEBIANS_RUSTC: &str = "/usr/bin/rustc";
 const DEBIANS_CARGO: &str = "/usr/bin/cargo";
-/// The first that was tried as a guest compiler. Older ones are too old for today's bindings.
-const OLDEST_DEBIAN: (u32, u32) = (1, 85);
+/// What the SDK asks for.
+const OLDEST_DEBIAN: (u32, u32) = (1, 95);
 
 /// A Rust that compiles guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
