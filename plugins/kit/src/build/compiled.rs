@@ -1,8 +1,8 @@
 //! Languages that become a core module first.
 
 use std::ffi::OsString;
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use super::{BuildError, about, made};
 use crate::componentize::componentize;
 use crate::process::run;
 use crate::project::Project;
-use crate::toolchains::{NodeSet, PythonTool, Rust, Toolchains};
+use crate::toolchains::{NodeSet, PythonTool, Rust, TARGET, Toolchains};
 
 /// Gives exports the names of the component ABI, which are no identifiers in AssemblyScript.
 const RENAME: &str = include_str!("rename.mjs");
@@ -22,11 +22,12 @@ const STACK: &str = "262144";
 /// A crate with a `cdylib`.
 pub(super) fn rust(project: &Project, toolchains: &Toolchains) -> Result<Vec<u8>, BuildError> {
     let rust = Rust::find()?;
-    let mut cargo = rust.cargo_build();
     // One folder for all plugins of a user: the standard library may have to be built, once.
+    let shared = toolchains.scratch("rust");
+    let _alone = take_over(&shared, project)?;
+    let mut cargo = rust.cargo_build();
     cargo.current_dir(&project.folder).args(["--release", "--message-format=json-render-diagnostics"]);
-    cargo.arg("--target-dir").arg(toolchains.scratch("rust"));
-    let said = run(&mut cargo)?;
+    let said = run(cargo.arg("--target-dir").arg(&shared))?;
     let manifest = project.folder.join("Cargo.toml");
     let module = said
         .lines()
@@ -36,6 +37,31 @@ pub(super) fn rust(project: &Project, toolchains: &Toolchains) -> Result<Vec<u8>
         .find(|file| file.extension().is_some_and(|ending| ending == "wasm"))
         .ok_or(BuildError::Nothing("the package has no library with crate-type = [\"cdylib\"]"))?;
     Ok(componentize(&made(&module)?, &project.world)?)
+}
+
+/// Makes the shared folder this plugin's until the file returned is closed.
+///
+/// Cargo names modules after their crate only, so that plugins of the same crate name overwrite each other's, and takes
+/// what lies there for its own. So nothing of another plugin may lie there.
+fn take_over(shared: &Path, project: &Project) -> Result<File, BuildError> {
+    fs::create_dir_all(shared).map_err(about(shared))?;
+    let lock_file = shared.join("lock");
+    let lock = File::create(&lock_file).map_err(about(&lock_file))?;
+    lock.lock().map_err(about(&lock_file))?;
+    let owner_file = shared.join("owner");
+    let owner = project.folder.display().to_string();
+    if fs::read_to_string(&owner_file).is_ok_and(|last| last == owner) {
+        return Ok(lock);
+    }
+    let modules = shared.join(TARGET).join("release/deps");
+    for entry in fs::read_dir(&modules).into_iter().flatten().flatten() {
+        let file = entry.path();
+        if file.extension().is_some_and(|ending| ending == "wasm") {
+            fs::remove_file(&file).map_err(about(&file))?;
+        }
+    }
+    fs::write(&owner_file, owner).map_err(about(&owner_file))?;
+    Ok(lock)
 }
 
 /// What cargo says of a thing that it made.
@@ -123,4 +149,30 @@ pub(super) fn assemblyscript(project: &Project, toolchains: &Toolchains) -> Resu
 /// Makes the component of `build/core.wasm`.
 fn core(project: &Project) -> Result<Vec<u8>, BuildError> {
     Ok(componentize(&made(&project.build_folder().join("core.wasm"))?, &project.world)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::Language;
+
+    #[test]
+    fn a_module_of_another_plugin_is_not_taken_for_ones_own() {
+        let shared = tempfile::tempdir().unwrap();
+        let deps = shared.path().join(TARGET).join("release/deps");
+        fs::create_dir_all(&deps).unwrap();
+        let module = deps.join("guard.wasm");
+        let of = |folder: &str| Project {
+            folder: PathBuf::from(folder),
+            name: "guard".to_owned(),
+            language: Language::Rust,
+            world: "stream-guardrail-plugin".to_owned(),
+        };
+        drop(take_over(shared.path(), &of("/first")).unwrap());
+        fs::write(&module, "first").unwrap();
+        drop(take_over(shared.path(), &of("/first")).unwrap());
+        assert!(module.exists(), "the same plugin's module was thrown away");
+        drop(take_over(shared.path(), &of("/second")).unwrap());
+        assert!(!module.exists(), "another plugin's module was kept");
+    }
 }

@@ -17,7 +17,7 @@ use crate::process::ProcessError;
 pub use cache::Toolchains;
 pub(crate) use node::NodeSet;
 pub(crate) use python::PythonTool;
-pub(crate) use rust::Rust;
+pub(crate) use rust::{Rust, TARGET};
 
 /// Why a language can't be built here.
 #[derive(Debug, Error)]
