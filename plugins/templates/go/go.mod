@@ -1,0 +1,3 @@
+module my-guard
+
+go 1.24
