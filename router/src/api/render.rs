@@ -118,6 +118,11 @@ pub(super) fn trace_id(request: &HttpRequest, id: &str) -> String {
 
 fn error_body(dialect: Dialect, error: &GatewayError, for_page: bool) -> Vec<u8> {
     if let Some(verbatim) = error.upstream.as_ref().and_then(|failure| failure.verbatim.as_ref()) {
+        let mut fields = tidegate_providers::Fields::parse(verbatim).ok();
+        if let (Some(fields), Some(results)) = (&mut fields, &error.hook_results) {
+            fields.set_raw("hook_results", results.to_string());
+            return fields.to_vec();
+        }
         return verbatim.to_vec();
     }
     let mut body = match dialect {

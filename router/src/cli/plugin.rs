@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use serde_json::{Value, json};
+use tidegate_plugin_kit::command::{PluginCommand, run as run_for_author};
 
 use super::{Context, Failure, show};
 use crate::upstream::{Client, ConnectFailure};
@@ -39,6 +40,8 @@ struct Gateway {
 
 #[derive(Debug, Subcommand)]
 enum Order {
+    #[command(flatten)]
+    Author(PluginCommand),
     /// List plugins, their state and what they did.
     List,
     /// Show a plugin: checks, parameters, grants, statistics, versions.
@@ -76,6 +79,9 @@ enum Order {
 pub(super) fn run(context: &Context, plugin: Plugin) -> Result<(), Failure> {
     let gateway = &plugin.gateway;
     match plugin.command {
+        Order::Author(command) => {
+            run_for_author(&command, &mut std::io::stdout()).map_err(|error| format!("failed to {error}"))
+        }
         Order::List => list(context, gateway),
         Order::Show { id } => show::json(&gateway.ask(context, Method::GET, &path(&id, ""), Bytes::new())?),
         Order::Push { file, inactive } => push(context, gateway, &file, !inactive),

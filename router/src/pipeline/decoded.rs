@@ -122,6 +122,7 @@ impl Decoded {
             match self.reader.poll_next_unpin(&mut Context::from_waker(std::task::Waker::noop())) {
                 Poll::Ready(Some(Ok(event))) => {
                     self.decoder.decode(&event.event, &event.data, &mut self.scratch);
+                    progress.heard |= !self.scratch.is_empty();
                     self.events.extend(self.scratch.drain(..));
                 }
                 Poll::Ready(Some(Err(error))) => return self.unreadable(&error),
@@ -277,7 +278,8 @@ impl Decoded {
         let guard = self.guard.as_ref()?;
         let error = denied(guard.results());
         // Clients look at the finish reason, or at the error, or at both.
-        for choice in guard.open_choices().to_vec() {
+        let open = if guard.may_finish() { guard.open_choices().to_vec() } else { Vec::new() };
+        for choice in open {
             let reason = FinishReason::new(FinishKind::ContentFilter, "content_filter");
             self.encoder.encode(&Event::Finish { choice, reason }, out);
         }

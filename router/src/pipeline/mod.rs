@@ -150,7 +150,7 @@ async fn run(
     };
     let Some(lane) = lane else {
         // Nobody is asked, so nothing is held or paid; the request counts all the same.
-        let counted = count_here(payload, vendor.slug(), route);
+        let counted = count_here(payload, vendor.slug(), route, &early);
         docket.counts();
         match &counted {
             Ok(answer) => docket.conclude(answer.status, "ok", None),
@@ -256,7 +256,8 @@ async fn answer(
             fault: status >= 500,
             ..Ending::default()
         });
-        return Err(GatewayError { views: about.views, ..error });
+        let hook_results = (!results.is_empty()).then(|| Box::new(results.to_json()));
+        return Err(GatewayError { views: about.views, hook_results, ..error });
     }
     let options = EncodeOptions {
         model: route.model.clone(),
@@ -389,9 +390,21 @@ async fn upstream_error(
     GatewayError::upstream(UpstreamFailure { error, provider: vendor, verbatim, headers })
 }
 
-fn count_here(payload: &Payload<'_>, vendor: &str, route: &Route) -> Result<Answer, GatewayError> {
+fn count_here(
+    payload: &Payload<'_>,
+    vendor: &str,
+    route: &Route,
+    early: &Early<'_>,
+) -> Result<Answer, GatewayError> {
     let Payload::Json(fields) = payload else { return Err(unsupported(Endpoint::CountTokens, vendor)) };
-    let body = serde_json::json!({ "input_tokens": estimate::counted(fields, vendor)? });
+    let mut body = serde_json::json!({ "input_tokens": estimate::counted(fields, vendor)? });
+    let mut status = 200;
+    if let Early::Ready(results) = early
+        && !results.is_empty()
+    {
+        body["hook_results"] = results.to_json();
+        status = if results.failed() { 246 } else { 200 };
+    }
     let about = About {
         provider: Some(route.provider.vendor().slug()),
         option_index: route.option_index.clone(),
@@ -399,7 +412,7 @@ fn count_here(payload: &Payload<'_>, vendor: &str, route: &Route) -> Result<Answ
         views: Vec::new(),
     };
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    Ok(Answer { status: 200, headers, about, body: AnswerBody::Whole(body.to_string().into()) })
+    Ok(Answer { status, headers, about, body: AnswerBody::Whole(body.to_string().into()) })
 }
 
 fn row(caller: &Caller, request: &Request, shape: &Shape) -> LogRow {

@@ -289,7 +289,7 @@ impl Trip<'_> {
             Payload::Json(_) if guards.speculates() => (HookResults::default(), None),
             Payload::Json(fields) => {
                 let (results, changed) = guards.before(&fields.to_vec()).await?;
-                (results, changed.map(|body| body.to_string().into_bytes()))
+                (results, changed.map(String::into_bytes))
             }
             Payload::Form(form) => {
                 let (results, changes) = guards.before_form(&form.texts()).await?;

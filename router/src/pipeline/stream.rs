@@ -61,6 +61,8 @@ pub(super) struct Progress {
     pub(super) affords: u64,
     /// What the vendor reported.
     pub(super) usage: Option<Usage>,
+    /// The vendor said something, though guards may hold all of it.
+    pub(super) heard: bool,
     /// Real content was seen.
     pub(super) committed: bool,
 }
@@ -121,7 +123,7 @@ impl AnswerStream {
         prelude: Bytes,
     ) -> Result<Self, GatewayError> {
         let affords = if settlement.is_metered() { settlement.affords() } else { u64::MAX };
-        let progress = Progress { meter, affords, usage: None, committed: matches!(lane, Lane::Raw) };
+        let progress = Progress { meter, affords, usage: None, heard: false, committed: matches!(lane, Lane::Raw) };
         let mut stream = Self {
             upstream: Some(upstream),
             lane,
@@ -139,15 +141,20 @@ impl AnswerStream {
         let mut hold_until: Option<Instant> = None;
         let mut held = 0;
         loop {
-            stream.open_until = Some(hold_until.map_or(until, |hold| hold.min(until)));
+            stream.open_until = Some(hold_until.unwrap_or(until));
             let bytes = match stream.step(true).await {
                 Ok(None) => break,
                 Ok(Some(bytes)) => bytes,
                 Err(error) => return Err(*error),
             };
             if std::mem::take(&mut stream.late) {
-                if held > 0 {
+                if hold_until.is_some() {
                     break;
+                }
+                if stream.progress.heard {
+                    // It began in time; guards hold what it said. A denial may still be a status.
+                    hold_until = Some(Instant::now() + HOLD_BACK);
+                    continue;
                 }
                 let waited = patience.first_event.as_millis();
                 let message = format!("The provider sent no event for {waited} ms");
@@ -213,7 +220,7 @@ impl AnswerStream {
                 }
                 Step::Costs(tokens) => {
                     if let Err(error) = self.settlement.extend(tokens).await {
-                        return Ok(Some(self.cut_by_budget(&error)));
+                        return Ok(Some(self.cut_by_budget(&error).await));
                     }
                     self.progress.affords = self.settlement.affords();
                 }
@@ -334,10 +341,18 @@ impl AnswerStream {
         }
     }
 
-    fn cut_by_budget(&mut self, error: &GatewayError) -> Bytes {
+    async fn cut_by_budget(&mut self, error: &GatewayError) -> Bytes {
+        let mut words = Bytes::new();
+        if let Lane::Decoded(lane) = &mut self.lane {
+            // What guards hold is paid.
+            match lane.last_words(&mut self.progress, &error.message).await {
+                Ok(bytes) => words = bytes,
+                Err(denied) => return self.denied(denied),
+            }
+        }
         let frames = self.error_frames(&error.body(), true);
         self.settle(error.outcome(), Some(error.message.clone()), 200, false);
-        frames
+        [words, frames].concat().into()
     }
 
     /// Writes the client's error event; `clean` also ends the answer properly before and after it.

@@ -58,7 +58,7 @@ pub(super) async fn whole(
             let Read { usage, counted_output, .. } = read;
             let unpaid = to.endpoint == Endpoint::CountTokens;
             // Guards judge a 200 only, as Portkey's do.
-            let judged = if status == 200 { to.judge(read, guards, &mut results).await } else { Ok((read.content_type, read.bytes)) };
+            let judged = to.judge(read, guards.filter(|_| status == 200), &mut results).await;
             let (outcome, code, error) = match &judged {
                 Ok(_) => ("ok", if results.failed() { 246 } else { status }, None),
                 Err(error) => (error.outcome(), error.status(), Some(error.message.clone())),
@@ -202,14 +202,14 @@ impl Exchanged<'_> {
             Some(answer) => answer,
             None => registry::outbound(wire).read_answer(&bytes).map_err(|error| self.failure(error))?,
         };
-        let body = if guards.show_bodies() { serde_json::from_slice(&bytes).ok() } else { None };
-        let written: Value = match guards.after(&mut answer, body.as_ref(), results).await? {
+        let codec = registry::inbound(wire)
+            .ok_or_else(|| GatewayError::new(ErrorKind::Bug, "the endpoint has no wire"))?;
+        let write = |answer: &Answer| codec.write_answer(answer, self.options);
+        let written: Value = match guards.after(&mut answer, &bytes, &write, results).await? {
             Outcome::Same => return Ok(bytes),
             Outcome::Rewritten(body) => body,
             // Written anew from what was judged: nothing that guards did not see stays in it.
-            Outcome::Masked => registry::inbound(wire)
-                .map(|codec| codec.write_answer(&answer, self.options))
-                .ok_or_else(|| GatewayError::new(ErrorKind::Bug, "the endpoint has no wire"))?,
+            Outcome::Masked => write(&answer),
         };
         Ok(written.to_string().into())
     }

@@ -6,7 +6,7 @@ use tidegate_providers::texts::{self, TextKind};
 use tidegate_providers::{Answer, Choice, Part, registry};
 
 use super::before::inform;
-use super::exhibit::Exhibit;
+use super::exhibit::{Exhibit, Frame};
 use super::results::HookResults;
 use super::{Guards, denied};
 use crate::error::GatewayError;
@@ -22,61 +22,46 @@ pub(in crate::pipeline) enum Outcome {
 }
 
 impl Guards {
-    /// Judges an answer and masks it. `body`: the answer as the client would see it, for checks that want it.
+    /// Judges an answer and masks it. `body`: the answer as the client would see it; `write` writes another like it.
     ///
     /// # Errors
     /// 446 when a hook denies it.
     pub(in crate::pipeline) async fn after(
         &self,
         answer: &mut Answer,
-        body: Option<&Value>,
+        body: &[u8],
+        write: &dyn Fn(&Answer) -> Value,
         results: &mut HookResults,
     ) -> Result<Outcome, GatewayError> {
-        let mut slots = texts::of_answer(answer);
-        let shown = |slots: &[texts::AnswerSlot]| {
-            let mut exhibit = Exhibit::new(self.scene.subject(&self.after, Hook::Output, None, body));
-            for slot in slots {
-                let json = slot.kind == TextKind::ToolArguments;
-                exhibit.add(slot.kind.word(), slot.role, slot.index, slot.text.clone(), json);
-            }
-            exhibit
-        };
+        let given = answer.clone();
+        let frame = Answered { guards: self, given: &given, write };
+        let body = std::str::from_utf8(body).unwrap_or_default();
+        let mut exhibit = frame.shown(answer, self.after.wants("body").then_some(body));
         if !self.informing.1.is_empty() {
-            inform(self.informing.1.clone(), shown(&slots));
+            inform(self.informing.1.clone(), frame.shown(answer, self.informing.1.wants("body").then_some(body)));
         }
-        let mut exhibit = shown(&slots);
-        let judged = self.after.judge(&mut exhibit).await;
+        let judged = self.after.judge(&mut exhibit, &frame).await;
         results.after(judged.results);
         if judged.denied {
             return Err(denied(results));
         }
-        let mut outcome = Outcome::Same;
-        if let Some(rewrite) = judged.rewrite {
-            // The masks of the others belong on the new body.
-            let Some((value, anew)) = self.read(&rewrite) else {
-                tracing::warn!("a check wrote an answer anew that can't be read");
-                return Err(denied(results));
-            };
-            *answer = anew;
-            slots = texts::of_answer(answer);
-            exhibit = shown(&slots);
-            self.after.mask_again(&mut exhibit).await;
-            outcome = Outcome::Rewritten(value);
+        let rewritten = judged.rewritten.then_some(exhibit.body.as_deref()).flatten();
+        if let Some(body) = rewritten {
+            *answer = self.read(body).ok_or_else(|| denied(results))?;
         }
-        for (index, text) in exhibit.changes() {
-            if let Some(slot) = slots.get(index) {
-                texts::replace_in_answer(answer, slot, text.to_owned());
-                outcome = Outcome::Masked;
-            }
+        if frame.put(&exhibit, answer) {
+            return Ok(Outcome::Masked);
         }
-        Ok(outcome)
+        Ok(match rewritten.and_then(|body| serde_json::from_str(body).ok()) {
+            Some(body) => Outcome::Rewritten(body),
+            None => Outcome::Same,
+        })
     }
 
     /// Reads an answer in the client's dialect.
-    fn read(&self, body: &str) -> Option<(Value, Answer)> {
+    fn read(&self, body: &str) -> Option<Answer> {
         let wire = self.scene.endpoint.wire()?;
-        let answer = registry::outbound(wire).read_answer(body.as_bytes()).ok()?;
-        Some((serde_json::from_str(body).ok()?, answer))
+        registry::outbound(wire).read_answer(body.as_bytes()).ok()
     }
 
     /// Judges one plain text that is an answer, like a transcript. Returns what it became.
@@ -91,10 +76,60 @@ impl Guards {
         let mut answer = Answer::default();
         let part = Part::Text { text: text.to_owned(), cache_control: None };
         answer.choices.push(Choice { parts: vec![part], finish: None, logprobs: None });
-        match self.after(&mut answer, None, results).await? {
+        match self.after(&mut answer, b"", &|_| Value::Null, results).await? {
             Outcome::Same => Ok(None),
             Outcome::Masked => Ok(texts::of_answer(&answer).into_iter().next().map(|slot| slot.text).or(Some(String::new()))),
             Outcome::Rewritten(_) => Err(denied(results)),
         }
+    }
+}
+
+/// An answer under judgement.
+struct Answered<'a> {
+    guards: &'a Guards,
+    /// The vendor's.
+    given: &'a Answer,
+    write: &'a dyn Fn(&Answer) -> Value,
+}
+
+impl Answered<'_> {
+    fn shown(&self, answer: &Answer, body: Option<&str>) -> Exhibit {
+        let guards = self.guards;
+        let value = body.and_then(|body| serde_json::from_str::<Value>(body).ok());
+        let subject = guards.scene.subject(&guards.after, Hook::Output, None, value.as_ref());
+        let mut exhibit = Exhibit::new(subject);
+        for slot in texts::of_answer(answer) {
+            let json = slot.kind == TextKind::ToolArguments;
+            exhibit.add(slot.kind.word(), slot.role, slot.index, slot.text, json);
+        }
+        exhibit.body = body.map(str::to_owned);
+        exhibit
+    }
+
+    /// Puts changed texts in the places of the answer that the exhibit shows. Returns whether there were any.
+    fn put(&self, exhibit: &Exhibit, answer: &mut Answer) -> bool {
+        let slots = texts::of_answer(answer);
+        for (index, text) in exhibit.changes() {
+            if let Some(slot) = slots.get(index) {
+                texts::replace_in_answer(answer, slot, text.to_owned());
+            }
+        }
+        exhibit.is_changed()
+    }
+}
+
+impl Frame for Answered<'_> {
+    fn show(&self, body: &str) -> Option<Exhibit> {
+        let answer = self.guards.read(body)?;
+        Some(self.shown(&answer, Some(body)))
+    }
+
+    fn write(&self, exhibit: &Exhibit) -> Option<String> {
+        let mut answer = match exhibit.body.as_deref() {
+            Some(body) => self.guards.read(body)?,
+            None => self.given.clone(),
+        };
+        self.put(exhibit, &mut answer);
+        Some((self.write)(&answer).to_string())
     }
 }

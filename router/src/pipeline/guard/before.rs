@@ -6,9 +6,9 @@ use serde_json::Value;
 use tidegate_plugin_host::Hook;
 use tidegate_providers::texts::{self, TextKind};
 
-use super::exhibit::Exhibit;
+use super::exhibit::{Exhibit, Frame, NoBody};
 use super::results::HookResults;
-use super::side::{Judged, Side};
+use super::side::Side;
 use super::{Guards, denied};
 use crate::error::{ErrorKind, GatewayError};
 
@@ -23,26 +23,30 @@ impl Guards {
     pub(in crate::pipeline) async fn before(
         &self,
         body: &[u8],
-    ) -> Result<(HookResults, Option<Value>), GatewayError> {
+    ) -> Result<(HookResults, Option<String>), GatewayError> {
         let mut results = HookResults::default();
         if !self.judge_requests() {
             return Ok((results, None));
         }
-        let mut body: Value = serde_json::from_slice(body)
-            .map_err(|error| GatewayError::new(ErrorKind::Invalid, format!("the body is not JSON: {error}")))?;
-        let mut exhibit = self.shown(&body);
-        if !self.informing.0.is_empty() {
-            inform(self.informing.0.clone(), self.shown(&body));
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        let Some(mut exhibit) = self.show(text) else {
+            return Err(GatewayError::new(ErrorKind::Invalid, "the body is not a JSON object"));
+        };
+        if let (false, Some(shown)) = (self.informing.0.is_empty(), self.show(text)) {
+            inform(self.informing.0.clone(), shown);
         }
-        let judged = self.before.judge(&mut exhibit).await;
-        let mut changed = self.conclude(judged, &mut results, &mut body)?;
-        if changed {
-            // A check put another body in place: the masks of the others belong on that one.
-            exhibit = self.shown(&body);
-            self.before.mask_again(&mut exhibit).await;
+        let judged = self.before.judge(&mut exhibit, self).await;
+        results.before(judged.results);
+        if judged.denied {
+            return Err(denied(&results));
         }
-        changed |= self.replace(&exhibit, &mut body)?;
-        Ok((results, changed.then_some(body)))
+        if !judged.rewritten && !exhibit.is_changed() {
+            return Ok((results, None));
+        }
+        let Some(body) = self.write(&exhibit) else {
+            return Err(GatewayError::new(ErrorKind::Invalid, "a guardrail's change could not be applied"));
+        };
+        Ok((results, Some(body)))
     }
 
     /// Judges the texts of a form. Returns the results, and the fields that became others.
@@ -68,61 +72,40 @@ impl Guards {
         if !self.informing.0.is_empty() {
             inform(self.informing.0.clone(), shown());
         }
-        let judged = self.before.judge(&mut exhibit).await;
+        let judged = self.before.judge(&mut exhibit, &NoBody).await;
         results.before(judged.results);
-        if judged.denied || judged.rewrite.is_some() {
-            // A form has no JSON body that a check could write anew.
+        if judged.denied {
             return Err(denied(&results));
         }
         let changes =
             exhibit.changes().filter_map(|(index, text)| Some((fields.get(index)?.0, text.to_owned())));
         Ok((results, changes.collect()))
     }
+}
 
-    /// Notes results; puts a rewritten body in place and says whether there was one.
-    fn conclude(
-        &self,
-        judged: Judged,
-        results: &mut HookResults,
-        body: &mut Value,
-    ) -> Result<bool, GatewayError> {
-        results.before(judged.results);
-        if judged.denied {
-            return Err(denied(results));
-        }
-        let Some(rewrite) = judged.rewrite else { return Ok(false) };
-        match serde_json::from_str(&rewrite) {
-            Ok(rewritten @ Value::Object(_)) => *body = rewritten,
-            _ => {
-                tracing::warn!("a check wrote a request anew that is no JSON object");
-                return Err(denied(results));
-            }
-        }
-        Ok(true)
-    }
-
-    fn shown(&self, body: &Value) -> Exhibit {
-        let mut subject = self.scene.subject(&self.before, Hook::Input, Some(body), Some(body));
-        // Texts that are empty are no pieces; which message is the last one is said all the same.
-        let count = texts::message_count(self.scene.endpoint, body);
+impl Frame for Guards {
+    fn show(&self, body: &str) -> Option<Exhibit> {
+        let value: Value = serde_json::from_str(body).ok().filter(Value::is_object)?;
+        let mut subject = self.scene.subject(&self.before, Hook::Input, Some(&value), Some(&value));
+        // Texts that are empty are no pieces; how many messages there are is said all the same.
+        let count = texts::message_count(self.scene.endpoint, &value);
         subject.extra.push(("messages".to_owned(), count.to_string()));
         let mut exhibit = Exhibit::new(subject);
-        for slot in texts::of_request(self.scene.endpoint, body) {
+        for slot in texts::of_request(self.scene.endpoint, &value) {
             let json = slot.kind == TextKind::ToolArguments;
             exhibit.add(slot.kind.word(), slot.role, slot.index, slot.text, json);
         }
-        exhibit
+        exhibit.body = Some(body.to_owned());
+        Some(exhibit)
     }
 
-    fn replace(&self, exhibit: &Exhibit, body: &mut Value) -> Result<bool, GatewayError> {
-        let slots = texts::of_request(self.scene.endpoint, body);
+    fn write(&self, exhibit: &Exhibit) -> Option<String> {
+        let mut body: Value = serde_json::from_str(exhibit.body.as_deref()?).ok()?;
+        let slots = texts::of_request(self.scene.endpoint, &body);
         let edits: Vec<_> =
             exhibit.changes().filter_map(|(index, text)| Some((slots.get(index)?, text.to_owned()))).collect();
-        let changed = !edits.is_empty();
-        texts::replace_all(body, edits).map_err(|error| {
-            GatewayError::new(ErrorKind::Invalid, format!("a guardrail's change could not be applied: {error}"))
-        })?;
-        Ok(changed)
+        texts::replace_all(&mut body, edits).ok()?;
+        Some(body.to_string())
     }
 }
 
@@ -130,9 +113,11 @@ impl Guards {
 #[expect(clippy::disallowed_methods, reason = "it ends by the deadline of its calls, and loses nothing but a log line")]
 pub(super) fn inform(side: Arc<Side>, mut exhibit: Exhibit) {
     actix_web::rt::spawn(async move {
-        for result in side.judge(&mut exhibit).await.results {
-            let checks = serde_json::to_string(&result.checks).unwrap_or_default();
-            tracing::info!(hook = result.id, verdict = result.verdict, checks, "guardrail judged");
+        for result in side.judge(&mut exhibit, &NoBody).await.results {
+            // Not what a check found: that may be what somebody said.
+            let failed = result.checks.iter().filter(|check| !check.verdict);
+            let failed: Vec<&str> = failed.map(|check| check.id.as_str()).collect();
+            tracing::info!(hook = result.id, verdict = result.verdict, ?failed, "guardrail judged");
         }
     });
 }

@@ -12,12 +12,34 @@ pub(super) struct Exhibit {
     /// By piece: the JSON text behind it, for tool arguments.
     raw: Vec<Option<String>>,
     changed: Vec<bool>,
+    /// The JSON body that the pieces were found in; `None` where there is none that a check could write anew.
+    pub(super) body: Option<String>,
+}
+
+/// Where exhibits come from: a request or an answer.
+pub(super) trait Frame {
+    /// Shows a body; `None` when it is none.
+    fn show(&self, body: &str) -> Option<Exhibit>;
+    /// Writes an exhibit's body with its changes.
+    fn write(&self, exhibit: &Exhibit) -> Option<String>;
+}
+
+/// Texts without a body: forms and streams.
+pub(super) struct NoBody;
+
+impl Frame for NoBody {
+    fn show(&self, _body: &str) -> Option<Exhibit> {
+        None
+    }
+    fn write(&self, _exhibit: &Exhibit) -> Option<String> {
+        None
+    }
 }
 
 impl Exhibit {
     /// Makes an exhibit of a subject without pieces.
     pub(super) fn new(subject: Subject) -> Self {
-        Self { subject, raw: Vec::new(), changed: Vec::new() }
+        Self { subject, raw: Vec::new(), changed: Vec::new(), body: None }
     }
 
     /// Adds a piece. `json`: the text is JSON, which checks see decoded.
@@ -53,6 +75,11 @@ impl Exhibit {
             }
             self.changed[index] = true;
         }
+    }
+
+    /// Returns whether a piece changed.
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed.contains(&true)
     }
 
     /// Returns the pieces that changed, by index, as they stand in the body.

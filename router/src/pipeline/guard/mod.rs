@@ -92,11 +92,6 @@ impl Guards {
         !self.after.is_empty() || !self.informing.1.is_empty()
     }
 
-    /// Returns whether a check of answers wants to see whole bodies.
-    pub(super) fn show_bodies(&self) -> bool {
-        self.after.wants("body") || self.informing.1.wants("body")
-    }
-
     /// Returns whether requests must be judged.
     pub(super) fn judge_requests(&self) -> bool {
         !self.before.is_empty() || !self.informing.0.is_empty()

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tidegate_config::Hook;
 use tidegate_plugin_host::{CallError, Judgement, Limits, Plugin, PluginSet, Subject, Verdict};
 
-use super::exhibit::Exhibit;
+use super::exhibit::{Exhibit, Frame};
 use super::masks::Mask;
 use super::results::{CheckFailure, CheckResult, HookResult, now};
 
@@ -64,8 +64,25 @@ pub(super) struct Judged {
     pub(super) results: Vec<HookResult>,
     /// Whether it must not go on.
     pub(super) denied: bool,
-    /// The body that a check put in place.
-    pub(super) rewrite: Option<String>,
+    /// Whether a check wrote the body anew: it is the exhibit's now.
+    pub(super) rewritten: bool,
+}
+
+impl Judged {
+    fn apply(&mut self, effect: Effect, exhibit: &mut Exhibit, frame: &dyn Frame) {
+        exhibit.mask(&effect.masks);
+        let Some(body) = effect.rewrite else { return };
+        match frame.show(&body) {
+            Some(anew) => {
+                *exhibit = anew;
+                self.rewritten = true;
+            }
+            None => {
+                tracing::warn!("a check wrote a body anew that can't be read, or where there is none");
+                self.denied = true;
+            }
+        }
+    }
 }
 
 impl BoundCheck {
@@ -73,6 +90,9 @@ impl BoundCheck {
     pub(super) fn bind(call: &tidegate_config::CheckCall, set: &PluginSet, fail_on_error: bool) -> Self {
         let (plugin, name) = call.id.split_once('.').unwrap_or(("default", &call.id));
         let plugin = set.get(plugin).filter(|plugin| plugin.check_info(name).is_some()).cloned();
+        if plugin.is_none() {
+            tracing::warn!(check = call.id, "no plugin has this check: it judges nothing");
+        }
         let limits = call.limits.as_ref().and_then(|wanted| {
             let plugin = plugin.as_ref()?;
             Some(tightened(plugin.limits(), wanted))
@@ -234,11 +254,13 @@ impl Side {
 
     /// Judges whole texts: hooks in parallel on one snapshot, their masks merged; then sequential hooks, each check
     /// on what the one before made. A denial ends it at once.
-    pub(super) async fn judge(&self, exhibit: &mut Exhibit) -> Judged {
+    pub(super) async fn judge(&self, exhibit: &mut Exhibit, frame: &dyn Frame) -> Judged {
         let mut judged = Judged::default();
         let mut slots: Vec<Option<HookResult>> = self.hooks.iter().map(|_| None).collect();
-        let masks = self.in_parallel(&exhibit.subject, &mut slots, &mut judged).await;
-        exhibit.mask(&masks);
+        let effects = self.in_parallel(&exhibit.subject, &mut slots, &mut judged).await;
+        if !judged.denied {
+            self.combine(effects, exhibit, frame, &mut judged).await;
+        }
         for (at, bound) in self.hooks.iter().enumerate() {
             if judged.denied || !bound.hook.sequential {
                 continue;
@@ -246,13 +268,10 @@ impl Side {
             let started = Instant::now();
             let (mut checks, mut blocked) = (Vec::with_capacity(bound.checks.len()), false);
             for check in &bound.checks {
-                let (result, effect) = check.ask(&self.tenant, &exhibit.subject).await;
+                let (result, effect) = self.ask_on(check, exhibit, frame).await;
                 blocked |= effect.blocked;
                 checks.push(result);
-                exhibit.mask(&effect.masks);
-                if effect.rewrite.is_some() {
-                    judged.rewrite = effect.rewrite;
-                }
+                judged.apply(effect, exhibit, frame);
             }
             let result = HookResult::new(&bound.hook, checks, blocked, millis(started));
             judged.denied |= result.deny;
@@ -262,11 +281,52 @@ impl Side {
         judged
     }
 
-    /// Lets the checks that mask judge a body once more that another check put in place: both must take effect.
-    pub(super) async fn mask_again(&self, exhibit: &mut Exhibit) {
-        for check in self.hooks.iter().flat_map(|hook| &hook.checks).filter(|check| check.mutates()) {
-            let (_, effect) = check.ask(&self.tenant, &exhibit.subject).await;
-            exhibit.mask(&effect.masks);
+    /// Asks a check about what earlier ones made, the whole body included.
+    async fn ask_on(
+        &self,
+        check: &BoundCheck,
+        exhibit: &mut Exhibit,
+        frame: &dyn Frame,
+    ) -> (CheckResult, Effect) {
+        let wants_body = check.plugin.as_ref().is_some_and(|plugin| plugin.wants("body"));
+        if wants_body
+            && exhibit.is_changed()
+            && let Some(folded) = frame.write(exhibit).and_then(|body| frame.show(&body))
+        {
+            *exhibit = folded;
+        }
+        check.ask(&self.tenant, &exhibit.subject).await
+    }
+
+    /// Lets the effects of checks that judged side by side all take effect. Where one wrote the body anew, the others
+    /// that change something are asked again about the new one.
+    async fn combine(
+        &self,
+        effects: Vec<(usize, usize, Effect)>,
+        exhibit: &mut Exhibit,
+        frame: &dyn Frame,
+        judged: &mut Judged,
+    ) {
+        let writer = effects.iter().find(|(_, _, effect)| effect.rewrite.is_some());
+        let Some(writer) = writer.map(|(hook, check, _)| (*hook, *check)) else {
+            let masks: Vec<_> = effects.into_iter().flat_map(|(_, _, effect)| effect.masks).collect();
+            exhibit.mask(&masks);
+            return;
+        };
+        let mut again = Vec::new();
+        for (hook, check, effect) in effects {
+            if (hook, check) == writer {
+                judged.apply(effect, exhibit, frame);
+            } else {
+                again.push(&self.hooks[hook].checks[check]);
+            }
+        }
+        for check in again.into_iter().filter(|check| check.mutates()) {
+            if judged.denied {
+                return;
+            }
+            let (_, effect) = self.ask_on(check, exhibit, frame).await;
+            judged.apply(effect, exhibit, frame);
         }
     }
 
@@ -275,7 +335,7 @@ impl Side {
         subject: &Subject,
         slots: &mut [Option<HookResult>],
         judged: &mut Judged,
-    ) -> Vec<(usize, Mask)> {
+    ) -> Vec<(usize, usize, Effect)> {
         let started = Instant::now();
         let mut running = FuturesUnordered::new();
         let mut open: Vec<(Vec<Option<CheckResult>>, bool)> = Vec::with_capacity(self.hooks.len());
@@ -288,19 +348,15 @@ impl Side {
                 running.push(async move { (at, index, check.ask(&self.tenant, subject).await) });
             }
         }
-        // By check, so that the order of the config decides and not who was first.
-        let mut masks: Vec<Vec<Vec<(usize, Mask)>>> =
-            self.hooks.iter().map(|hook| hook.checks.iter().map(|_| Vec::new()).collect()).collect();
+        let mut effects = Vec::new();
         while let Some((at, index, (result, effect))) = running.next().await {
-            masks[at][index] = effect.masks;
-            if effect.rewrite.is_some() {
-                judged.rewrite = effect.rewrite;
-            }
             let bound = &self.hooks[at];
             let failed = !result.verdict && (result.error.is_none() || result.fail_on_error);
-            open[at].1 |= effect.blocked;
+            let blocked = effect.blocked;
+            effects.push((at, index, effect));
+            open[at].1 |= blocked;
             open[at].0[index] = Some(result);
-            if effect.blocked || (failed && bound.hook.deny && !bound.hook.asynchronous) {
+            if blocked || (failed && bound.hook.deny && !bound.hook.asynchronous) {
                 judged.denied = true;
                 // First block wins; the rest is stopped where it is.
                 break;
@@ -315,7 +371,9 @@ impl Side {
                 slots[at] = Some(HookResult::new(&bound.hook, finished, blocked, millis(started)));
             }
         }
-        masks.into_iter().flatten().flatten().collect()
+        // The order of the config decides, not who was first.
+        effects.sort_by_key(|(hook, check, _)| (*hook, *check));
+        effects
     }
 }
 

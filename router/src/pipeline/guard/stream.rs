@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_plugin_host::Hook;
-use tidegate_providers::Event;
+use tidegate_providers::{Endpoint, Event};
 
 use super::before::inform;
 use super::channel::Channel;
-use super::exhibit::Exhibit;
+use super::exhibit::{Exhibit, NoBody};
 use super::held;
 use super::key::{Key, Kind};
 use super::results::{CheckResult, HookResult, HookResults};
@@ -60,6 +60,8 @@ pub(in crate::pipeline) struct StreamGuard {
     /// Bytes of text that wait in a held stream.
     waiting_bytes: usize,
     open_choices: Vec<u32>,
+    /// Whether a tool was called.
+    called: bool,
     started: Instant,
     judged_at: Option<Instant>,
     unseen_since: Option<Instant>,
@@ -111,6 +113,7 @@ impl StreamGuard {
             turn: Turn::default(),
             waiting_bytes: 0,
             open_choices: Vec::new(),
+            called: false,
             started: Instant::now(),
             judged_at: None,
             unseen_since: None,
@@ -133,6 +136,12 @@ impl StreamGuard {
         &self.open_choices
     }
 
+    /// Returns whether a denied answer may still be ended like others. An open call of a tool is ended in OpenAI's
+    /// responses with arguments, and nobody shall call it.
+    pub(in crate::pipeline) fn may_finish(&self) -> bool {
+        self.scene.endpoint != Endpoint::Responses || !self.called
+    }
+
     /// Takes an event from the vendor.
     pub(in crate::pipeline) fn push(&mut self, event: Event) {
         if let Some((key, text)) = Key::of(&event) {
@@ -141,6 +150,7 @@ impl StreamGuard {
             self.begin(key.choice);
         }
         if let Event::ToolStart { choice, .. } = &event {
+            self.called = true;
             self.begin(*choice);
         }
         self.waiting.push_back(event);
@@ -202,11 +212,12 @@ impl StreamGuard {
         self.turn.denied |= too_much(held);
     }
 
-    /// Returns the event to handle next. In a dialect that writes one text after the other, arguments of a tool call are
-    /// written to their end before anything else of the choice: a vendor may send several calls in turns.
+    /// Returns the event to handle next. A dialect that writes one text after the other can't come back to one: there,
+    /// what else a choice says waits for a tool call until its arguments are complete, and for a text of which a part is
+    /// still held. Only thoughts are taken for complete when the answer goes on: it would wait for its end otherwise.
     fn next_event(&mut self) -> Option<Event> {
         loop {
-            let Some(call) = self.call_under_way() else {
+            let Some(call) = self.text_under_way() else {
                 return self.deferred.pop_front().or_else(|| self.waiting.pop_front());
             };
             let belongs = |event: &Event| Key::of(event).is_some_and(|(key, _)| key == call);
@@ -217,7 +228,7 @@ impl StreamGuard {
             match &event {
                 Event::Finish { choice, .. } if *choice != call.choice => return Some(event),
                 Event::Finish { .. } | Event::End | Event::Error(_) => {
-                    // The arguments will never be complete: what waited for them goes first.
+                    // It will never be complete: what waited for it goes first.
                     self.waiting.push_front(event);
                     return self.deferred.pop_front().or_else(|| self.waiting.pop_front());
                 }
@@ -228,9 +239,14 @@ impl StreamGuard {
         }
     }
 
-    fn call_under_way(&self) -> Option<Key> {
-        let mut open = self.channels.iter().filter(|(_, channel)| self.in_order && channel.is_unfinished_json());
-        open.next().map(|(key, _)| *key)
+    /// Returns the text that others have to wait for.
+    fn text_under_way(&self) -> Option<Key> {
+        let waits = |(key, channel): &&(Key, Channel)| match key.kind {
+            Kind::Arguments(_) => channel.is_unfinished_json(),
+            Kind::Text | Kind::Refusal => channel.held() > 0,
+            Kind::Reasoning => false,
+        };
+        self.channels.iter().filter(|_| self.in_order).find(waits).map(|(key, _)| *key)
     }
 
     /// Returns which texts are complete once an event comes.
@@ -364,16 +380,13 @@ impl StreamGuard {
         let events: Vec<Event> = self.waiting.iter().cloned().collect();
         let texts = held::texts(&events);
         let mut exhibit = self.exhibit(&texts);
-        let judged = self.side.judge(&mut exhibit).await;
+        let judged = self.side.judge(&mut exhibit, &NoBody).await;
         self.waiting.clear();
         self.results.after(judged.results);
         if !self.informing.is_empty() {
             inform(self.informing.clone(), self.exhibit(&texts));
         }
-        if judged.rewrite.is_some() {
-            tracing::warn!("a check answered a stream with a new body; a stream has none, so it was ended");
-        }
-        self.turn.denied = judged.denied || judged.rewrite.is_some();
+        self.turn.denied = judged.denied;
         if !self.turn.denied {
             let changes: Vec<(Key, String)> = exhibit
                 .changes()
