@@ -177,9 +177,7 @@ pub(super) fn completion_stream(plan: &Plan, form: &Form<'_>) -> Stream {
         }
         format!("data: {chunk}\n\n")
     };
-    let choice = |index: u32, text: &str, reason: Value| {
-        json!([{ "text": text, "index": index, "logprobs": null, "finish_reason": reason }])
-    };
+    let choice = |index: u32, text: &str, reason: Value| json!([{ "text": text, "index": index, "logprobs": null, "finish_reason": reason }]);
     let pieces = plan.pieces.iter();
     let mut parts: Vec<Part> = pieces
         .map(|piece| {
@@ -235,7 +233,8 @@ fn messages_reason(plan: &Plan) -> &'static str {
 
 /// A message of Anthropic, streamed: one block after the other, a new one where the kind of text changes.
 pub(super) fn message_stream(plan: &Plan, form: &Form<'_>) -> Stream {
-    let event = |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or_default());
+    let event =
+        |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or_default());
     let usage = json!({ "input_tokens": 7, "output_tokens": 1 });
     let started = json!({
         "id": "msg_planned", "type": "message", "role": "assistant", "model": form.model, "content": [],
@@ -328,7 +327,8 @@ pub(super) fn content(plan: &Plan, form: &Form<'_>) -> Value {
 
 /// Gemini's answer, streamed as events. Its calls come whole, at the end.
 pub(super) fn content_stream(plan: &Plan, form: &Form<'_>) -> Stream {
-    let event = |parts: &[Value], last: bool| format!("data: {}\r\n\r\n", gemini_chunk(plan, form, parts, last));
+    let event =
+        |parts: &[Value], last: bool| format!("data: {}\r\n\r\n", gemini_chunk(plan, form, parts, last));
     let is_call = |kind: Kind| matches!(kind, Kind::Arguments(_));
     let texts = plan.pieces.iter().filter(|piece| !is_call(piece.kind));
     let mut parts: Vec<Part> = texts

@@ -148,7 +148,8 @@ async fn answer(
     let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let _ = record.body.set(bytes.clone());
     let route = Route::of(&head.method, path);
-    let call = Call { headers: &head.headers, path, query: head.uri.query().unwrap_or_default(), bytes, plans };
+    let call =
+        Call { headers: &head.headers, path, query: head.uri.query().unwrap_or_default(), bytes, plans };
     let response = respond(route, &call, fate).await;
     record.status.store(response.status().as_u16(), Relaxed);
     Ok(response)
@@ -300,8 +301,10 @@ async fn respond(route: Route, call: &Call<'_>, fate: Fate) -> Response {
         return json_response(status, &dialect.error(status, &message), fate);
     }
     if let Some(id) = script.plan {
-        let form =
-            planned::Form { model: asked.model.split('?').next().unwrap_or_default(), include_usage: body["stream_options"]["include_usage"] == true };
+        let form = planned::Form {
+            model: asked.model.split('?').next().unwrap_or_default(),
+            include_usage: body["stream_options"]["include_usage"] == true,
+        };
         return planned_response(route, &call.plans.get(id), &form, asked.wants_stream, script, fate);
     }
     let reply = || Reply::to(&asked, &script);
