@@ -252,3 +252,23 @@ async fn log_probabilities_do_not_tell_what_is_masked() {
         }
     }
 }
+
+/// Quotes, dashes and letters of scripts that write without spaces stand right beside what is looked for.
+#[tokio::test]
+async fn signs_and_scripts_beyond_ascii_hide_nothing_that_stands_beside_them() {
+    let World { mock, client, gateway: _gateway } = &world().await;
+    let ask = &Ask { client, mock, pair: CHAT, guards: redact() };
+    // Values after names like "password" are known by how they are written down in ASCII.
+    let cases: &Vec<Case> = &cases().into_iter().filter(|case| case.mask != "[SECRET]").collect();
+    let around = [("“", "”"), ("«", "»"), ("「", "」"), ("—", "…"), ("卡号", "。")];
+    let asked = cases.iter().flat_map(|case| around.map(|around| (case, around)));
+    let seen = all(asked.map(|(case, (before, after))| async move {
+        let text = format!("so: {before}{}{after}", case.secret);
+        let hound = Hound::of([case.secret.as_str()]);
+        let heard = ask.stream(Plan::new().say(Kind::Text, &text)).await;
+        heard.strings().iter().any(|text| hound.sniff(text).is_some()).then_some(text)
+    }))
+    .await;
+    let left: Vec<String> = seen.into_iter().flatten().collect();
+    assert!(left.is_empty(), "{} of {} texts were not masked: {left:#?}", left.len(), cases.len() * 5);
+}

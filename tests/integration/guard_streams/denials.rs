@@ -133,11 +133,13 @@ async fn what_is_denied_in_arguments_reasoning_and_refusals_does_not_leave() {
                 true => case.secret.chars().map(|letter| format!("\\u{:04x}", letter as u32)).collect(),
                 false => case.secret.clone(),
             };
-            let before = &format!("{open}{}", lead(case));
+            // The words before it: some are only secrets behind a name.
+            let before =
+                &format!("{open}{}{}", lead(case), if case.mask == "[SECRET]" { case.before } else { "" });
             let hound = &Hound::of([case.secret.as_str(), secret]);
             all(cuts(secret).into_iter().step_by(1 + secret.len() / 12).map(|cut| async move {
                 let (head, tail) = secret.split_at(cut);
-                let plan = Plan::new().say(kind, &format!("{before} {head}")).then(
+                let plan = Plan::new().say(kind, &format!("{before}{head}")).then(
                     kind,
                     &format!("{tail} {}{close}", harmless(80)),
                     APART,
