@@ -1,6 +1,7 @@
 //! Guardrails on streams: whatever the dialect and wherever upstream cuts its answer, nothing leaves that the whole
 //! answer would not show, and what may leave leaves as soon as it may.
 
+mod corners;
 mod corpus;
 mod cuts;
 mod denials;

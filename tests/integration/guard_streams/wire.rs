@@ -196,6 +196,8 @@ pub(super) struct Heard {
     pub(super) cut: bool,
     /// Which item of a response is which text.
     items: BTreeMap<u64, Kind>,
+    /// What the pieces of an item of a response add up to.
+    item_texts: BTreeMap<u64, String>,
 }
 
 impl Heard {
@@ -324,13 +326,14 @@ impl Heard {
             _ if kind.starts_with("response.function_call_arguments.") => self.items[&index],
             _ => return,
         };
+        let item = self.item_texts.entry(index).or_default();
         if kind.ends_with(".delta") {
+            item.push_str(data["delta"].as_str().unwrap_or_default());
             self.add(0, told, &data["delta"]);
         } else if kind.ends_with(".done") {
             let members = [&data["text"], &data["refusal"], &data["arguments"]];
-            let whole = members.into_iter().find_map(Value::as_str);
-            if let Some(whole) = whole {
-                assert_eq!(whole, self.text(told), "the end of a text repeats it: {data}");
+            if let Some(whole) = members.into_iter().find_map(Value::as_str) {
+                assert_eq!(whole, item, "the end of a text repeats it: {data}");
             }
         }
     }
