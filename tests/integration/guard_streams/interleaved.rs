@@ -107,7 +107,7 @@ async fn choices_in_turns_are_masked_each_on_its_own() {
     let ask = &Ask { client, mock, pair: CHAT, guards: redact() };
     let cases = &cases();
     let hound = &Hound::of_cases(cases);
-    all((0..48).map(|at: usize| async move {
+    all((0..24).map(|at: usize| async move {
         let mut plan = Plan::new();
         for (index, case) in cases.iter().enumerate() {
             // What one choice holds back must not be judged with what the other says.

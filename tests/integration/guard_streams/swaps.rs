@@ -14,7 +14,7 @@ use crate::support::World;
 const STREAMS: usize = 1_000;
 const SWAPS: usize = 20;
 /// Secrets in each stream, and what upstream waits between them.
-const SECRETS: usize = 14;
+const SECRETS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(2_000);
 
 /// The bundled plugin as it is, and with another word in its table: same code, other digest, other mask.
