@@ -92,7 +92,7 @@ async fn what_is_denied_in_a_call_between_pieces_of_another_does_not_leave() {
                 // Not even the half that came before the other call, which nobody could know alone.
                 if let Some(sent) = heard.texts.get(&(0, Kind::Arguments(0))) {
                     let before = format!("{{\"a\": \"{clean} {}", escaped(case.before));
-                    assert!(before.starts_with(sent.as_str()), "{what}: {sent}");
+                    assert!(before.starts_with(sent.as_str()), "{what}: {sent}: {}", heard.raw);
                 }
             },
         ))

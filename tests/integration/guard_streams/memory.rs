@@ -15,7 +15,7 @@ const APART: Duration = Duration::from_millis(25);
 
 #[tokio::test]
 async fn clients_that_leave_a_guarded_stream_leave_no_hold_and_no_memory() {
-    const CLIENTS: usize = 150;
+    const CLIENTS: usize = 120;
     const PAYING: &str = "tg-paying-key-of-the-tests-0123456789";
     let World { mock, gateway, .. } =
         &world_like(|settings| settings.key("paying", PAYING, "budget = { usd = 1000.0 }")).await;
@@ -60,8 +60,8 @@ async fn an_answer_of_200_mb_through_windows_is_never_in_memory() {
     let ask = Ask { client, mock, pair: CHAT, guards };
     // Warm: what a first large answer allocates for good is not this one's fault.
     ask.request("chunks=20&pad=100000", 1, true).send().await.bytes().await;
-    // An unoptimized gateway takes 40 seconds of a processor for all of it; what it shows, a quarter shows too.
-    let pieces = if cfg!(debug_assertions) { 500 } else { 2_000 };
+    // An unoptimized gateway takes 40 seconds of a processor for all of it; what it shows, a part shows too.
+    let pieces = if cfg!(debug_assertions) { 300 } else { 2_000 };
     let before = gateway.resident_bytes();
     let mut answer = ask.request(&format!("chunks={pieces}&pad=100000"), 1, true).send().await;
     assert_eq!(answer.status, 200);

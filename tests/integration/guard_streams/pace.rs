@@ -123,7 +123,7 @@ async fn fast(ask: &Ask<'_>, pieces: usize) -> Duration {
 
 #[tokio::test]
 async fn a_fast_stream_stays_fast() {
-    const PIECES: usize = 3_000;
+    const PIECES: usize = 2_000;
     let World { mock, client, gateway: _gateway } = &world().await;
     for pair in [CHAT, MESSAGES] {
         let ask = |guards: Value, pair: Pair| Ask { client, mock, pair, guards };
