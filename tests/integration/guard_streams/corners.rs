@@ -112,20 +112,20 @@ async fn a_budget_that_runs_out_ends_a_guarded_stream_behind_all_that_it_paid() 
 async fn a_held_answer_may_take_longer_than_a_first_event() {
     let World { mock, client, gateway: _gateway } =
         &world_like(|settings| settings.toml("[timeouts]\nfirst_event_ms = 700")).await;
-    for pair in [CHAT, MESSAGES, RESPONSES] {
-        for guards in [
-            json!([{ "default.wordCount": { "minWords": 1, "maxWords": 9000 }, "deny": true }]),
-            json!([{ "pii.redact": {} }]),
-        ] {
-            let ask = Ask { client, mock, pair, guards };
-            let plan = (0..15)
-                .fold(Plan::new(), |plan, _| plan.then(Kind::Text, "tide ", Duration::from_millis(100)));
-            let heard = ask.stream(plan).await;
-            assert_eq!(heard.status, 200, "{pair:?}: {}", heard.raw);
-            assert_eq!(heard.text(Kind::Text), "tide ".repeat(15), "{pair:?}: {}", heard.raw);
-            assert!(heard.ended && heard.error.is_none(), "{pair:?}: {}", heard.raw);
-        }
-    }
+    let held = json!([{ "default.wordCount": { "minWords": 1, "maxWords": 9000 }, "deny": true }]);
+    let windows = json!([{ "pii.redact": {} }]);
+    let asked = [CHAT, MESSAGES, RESPONSES].into_iter();
+    let asked = asked.flat_map(|pair| [held.clone(), windows.clone()].map(|guards| (pair, guards)));
+    all(asked.map(|(pair, guards)| async move {
+        let ask = Ask { client, mock, pair, guards };
+        let plan =
+            (0..15).fold(Plan::new(), |plan, _| plan.then(Kind::Text, "tide ", Duration::from_millis(100)));
+        let heard = ask.stream(plan).await;
+        assert_eq!(heard.status, 200, "{pair:?}: {}", heard.raw);
+        assert_eq!(heard.text(Kind::Text), "tide ".repeat(15), "{pair:?}: {}", heard.raw);
+        assert!(heard.ended && heard.error.is_none(), "{pair:?}: {}", heard.raw);
+    }))
+    .await;
 }
 
 /// Usage that a client asked for, and the order of a chat's last events, are those of an unguarded stream.

@@ -70,7 +70,7 @@ async fn nothing_of_what_is_denied_leaves_at_any_cut() {
     let World { mock, client, gateway: _gateway } = &world().await;
     let cases = cases();
     for (pair, step) in [
-        (CHAT, 1),
+        (CHAT, 2),
         (MESSAGES, 5),
         (RESPONSES, 5),
         (COMPLETIONS, 7),
@@ -92,7 +92,7 @@ async fn nothing_of_what_is_denied_leaves_at_any_cut() {
             let whole = &ask.whole(plan(0)).await;
             assert_eq!(whole.status, 446, "{pair:?} {case:?}: {}", whole.raw);
             // A few cuts of each are enough for categories whose texts are long.
-            all(cuts(&case.secret).into_iter().step_by(1 + case.secret.len() / 24).map(|cut| async move {
+            all(cuts(&case.secret).into_iter().step_by(1 + case.secret.len() / 20).map(|cut| async move {
                 let heard = ask.stream(plan(cut)).await;
                 let what = format!("{pair:?} {:?} cut {cut}", case.secret);
                 let leak = heard.strings().iter().find_map(|text| hound.sniff(text));
@@ -137,7 +137,7 @@ async fn what_is_denied_in_arguments_reasoning_and_refusals_does_not_leave() {
             let before =
                 &format!("{open}{}{}", lead(case), if case.mask == "[SECRET]" { case.before } else { "" });
             let hound = &Hound::of([case.secret.as_str(), secret]);
-            all(cuts(secret).into_iter().step_by(1 + secret.len() / 12).map(|cut| async move {
+            all(cuts(secret).into_iter().step_by(1 + secret.len() / 9).map(|cut| async move {
                 let (head, tail) = secret.split_at(cut);
                 let plan = Plan::new().say(kind, &format!("{before}{head}")).then(
                     kind,
@@ -230,4 +230,24 @@ async fn with_two_choices_a_denial_in_one_ends_both() {
     assert!(heard.ended);
     let hound = Hound::of([case.secret.as_str()]);
     assert_eq!(heard.strings().iter().find_map(|text| hound.sniff(text)), None, "{}", heard.raw);
+}
+
+/// A client may act on the end of a call's arguments at once.
+#[tokio::test]
+async fn a_denied_call_is_not_ended_with_arguments_that_nobody_sent() {
+    let World { mock, client, gateway: _gateway } = &world().await;
+    let case = cases().into_iter().rfind(|case| case.mask == "[JWT]").expect("one");
+    for pair in [CHAT, RESPONSES, MESSAGES_OVER_OPENAI, MESSAGES] {
+        let guards = json!([{ "secrets.detect": {}, "deny": true }]);
+        let ask = Ask { client, mock, pair, guards };
+        let plan = Plan::new()
+            .say(Kind::Text, &harmless(200))
+            .then(Kind::Arguments(0), "{\"a\": \"", APART)
+            .then(Kind::Arguments(0), &format!("{}\"}}", case.text()), APART);
+        let heard = ask.stream(plan).await;
+        let what = format!("{pair:?}: {}", heard.raw);
+        assert!(heard.error.is_some(), "{what}");
+        let sent = heard.text(Kind::Arguments(0));
+        assert!("{\"a\": \"Bearer ".starts_with(sent), "{what}");
+    }
 }

@@ -90,7 +90,8 @@ async fn what_is_denied_in_a_call_between_pieces_of_another_does_not_leave() {
                 let what = format!("{pair:?} {:?} cut at {quarter}/4", case.secret);
                 assert!(heard.status == 446 || heard.error.is_some(), "{what}: not denied: {}", heard.raw);
                 // Not even the half that came before the other call, which nobody could know alone.
-                if let Some(sent) = heard.texts.get(&(0, Kind::Arguments(0))) {
+                let sent = heard.texts.get(&(0, Kind::Arguments(0)));
+                if let Some(sent) = sent.filter(|sent| *sent != "{}") {
                     let before = format!("{{\"a\": \"{clean} {}", escaped(case.before));
                     assert!(before.starts_with(sent.as_str()), "{what}: {sent}: {}", heard.raw);
                 }
