@@ -54,7 +54,7 @@ async fn clients_that_leave_a_guarded_stream_leave_no_hold_and_no_memory() {
 }
 
 #[tokio::test]
-async fn an_answer_of_200_mb_through_windows_is_never_in_memory() {
+async fn a_large_answer_through_windows_is_never_in_memory() {
     let World { mock, client, gateway } = &world().await;
     let guards = json!([{ "secrets.redact": {} }]);
     let ask = Ask { client, mock, pair: CHAT, guards };
