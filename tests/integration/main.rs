@@ -6,6 +6,7 @@ mod budgets;
 mod disconnect;
 mod endpoints;
 mod failures;
+mod guard_streams;
 mod openwebui;
 mod operator;
 mod plugins;

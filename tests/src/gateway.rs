@@ -34,6 +34,7 @@ impl Gateway {
         crate::files::raise_limit();
         let folder = TempDir::new().expect("a folder");
         write_settings(folder.path(), &settings.write(folder.path(), ADMIN_KEY));
+        settings.sow(folder.path());
         let mut process = Process::serve(folder.path());
         let addr = process.address().await;
         let gateway = Gateway { folder, process, addr };

@@ -1,7 +1,7 @@
 //! A settings file for a gateway under test, put together piece by piece.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::mock::Mock;
 
@@ -11,6 +11,7 @@ pub struct Settings {
     top: String,
     rest: String,
     secrets: Vec<(String, String)>,
+    seeds: Vec<(PathBuf, String)>,
 }
 
 impl Settings {
@@ -60,6 +61,24 @@ impl Settings {
     pub fn key(mut self, name: &str, text: &str, more: &str) -> Settings {
         let secret = self.secret(&format!("key-{name}"), text);
         self.toml(&format!("[[key]]\nname = \"{name}\"\nkey = \"{secret}\"\n{more}"))
+    }
+
+    /// Copies the files of a folder, if there is one, to a place below the gateway's own folder before it starts.
+    #[must_use]
+    pub fn seed(mut self, from: &Path, to: &str) -> Settings {
+        self.seeds.push((from.to_owned(), to.to_owned()));
+        self
+    }
+
+    /// Puts the seeds in their places.
+    pub(crate) fn sow(&self, folder: &Path) {
+        for (from, to) in &self.seeds {
+            let to = folder.join(to);
+            std::fs::create_dir_all(&to).expect("a folder for seeds");
+            for file in std::fs::read_dir(from).into_iter().flatten().flatten() {
+                std::fs::copy(file.path(), to.join(file.file_name())).expect("a seed");
+            }
+        }
     }
 
     fn secret(&mut self, name: &str, text: &str) -> String {

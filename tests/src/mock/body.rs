@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -21,15 +21,21 @@ pub(super) struct Part {
     pub(super) bytes: Bytes,
     /// Whether it carries output, and so counts as a piece.
     pub(super) content: bool,
+    /// How long the sender waits before it.
+    pub(super) pause: Duration,
 }
 
 impl Part {
     pub(super) fn content(text: String) -> Part {
-        Part { bytes: text.into(), content: true }
+        Part { bytes: text.into(), content: true, pause: Duration::ZERO }
     }
 
     pub(super) fn frame(text: String) -> Part {
-        Part { bytes: text.into(), content: false }
+        Part { bytes: text.into(), content: false, pause: Duration::ZERO }
+    }
+
+    pub(super) fn after(self, pause: Duration) -> Part {
+        Part { pause, ..self }
     }
 }
 
@@ -83,6 +89,9 @@ async fn send(stream: Stream, script: Script, record: Arc<Record>, to: Sender) -
         if part.content && pieces > 0 && !script.delay.is_zero() {
             sleep(script.delay).await;
         }
+        if !part.pause.is_zero() {
+            sleep(part.pause).await;
+        }
         if let Some(fault) = faults.due(pieces) {
             match fault {
                 Fault::Error => return write(&to, &script, &record, stream.error.clone()).await,
@@ -98,7 +107,11 @@ async fn send(stream: Stream, script: Script, record: Arc<Record>, to: Sender) -
             }
         }
         if part.content {
-            let _ = record.first_piece_at.set(Instant::now());
+            let now = Instant::now();
+            let _ = record.first_piece_at.set(now);
+            if !script.delay.is_zero() {
+                record.pieces_at.lock().expect("record").push(now);
+            }
         }
         if script.comments && part.content {
             write(&to, &script, &record, Bytes::from(": keep-alive\n\n")).await?;

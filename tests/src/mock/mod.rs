@@ -12,6 +12,9 @@ mod anthropic;
 mod body;
 mod gemini;
 mod openai;
+pub mod plan;
+mod planned;
+mod planned_responses;
 pub mod record;
 mod reply;
 mod responses;
@@ -23,12 +26,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use plan::{Plan, Plans};
 use record::{Record, Recorder};
 
 /// A scripted upstream on a thread of its own, so that a busy test does not disturb its clock.
 pub struct Mock {
     addr: SocketAddr,
     recorder: Arc<Recorder>,
+    plans: Arc<Plans>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
@@ -47,6 +52,8 @@ impl Mock {
         let recorder = Arc::new(Recorder::new());
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let seen = Arc::clone(&recorder);
+        let plans = Arc::new(Plans::default());
+        let known = Arc::clone(&plans);
         std::thread::Builder::new()
             .name("mock-upstream".into())
             .spawn(move || {
@@ -56,14 +63,14 @@ impl Mock {
                     .expect("a runtime for the mock");
                 runtime.block_on(async {
                     tokio::select! {
-                        () = server::serve(listener, seen) => {}
+                        () = server::serve(listener, seen, known) => {}
                         _ = stopped => {}
                     }
                 });
                 runtime.shutdown_timeout(Duration::from_millis(10));
             })
             .expect("a thread for the mock");
-        Mock { addr, recorder, stop: Some(stop) }
+        Mock { addr, recorder, plans, stop: Some(stop) }
     }
 
     /// Where it listens.
@@ -74,6 +81,11 @@ impl Mock {
     /// `http://127.0.0.1:PORT` plus this path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
+    }
+
+    /// Keeps a plan and returns the directive that asks for it, like `plan=7`.
+    pub fn plan(&self, plan: Plan) -> String {
+        format!("plan={}", self.plans.add(plan))
     }
 
     /// Every request so far, oldest first.

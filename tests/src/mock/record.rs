@@ -56,6 +56,7 @@ pub struct Record {
     pub(super) bytes_sent: AtomicU64,
     pub(super) written_at_end: OnceLock<u64>,
     pub(super) first_piece_at: OnceLock<Instant>,
+    pub(super) pieces_at: Mutex<Vec<Instant>>,
     pub(super) finished_at: OnceLock<Instant>,
     pub(super) client_closed_at: OnceLock<Instant>,
 }
@@ -112,6 +113,11 @@ impl Record {
     /// When the first piece of output was handed to the connection.
     pub fn first_piece_at(&self) -> Option<Instant> {
         self.first_piece_at.get().copied()
+    }
+
+    /// When each piece was handed to the connection, where the script has pieces wait (`delay_ms`).
+    pub fn pieces_at(&self) -> Vec<Instant> {
+        self.pieces_at.lock().expect("record").clone()
     }
 
     /// When the whole answer had been handed to the connection.

@@ -66,6 +66,8 @@ pub struct Script {
     pub cached: u64,
     /// Output tokens to report.
     pub output: Option<u64>,
+    /// A planned answer, see [`super::plan`].
+    pub plan: Option<usize>,
     /// Text of the answer instead of the echo.
     pub say: Option<String>,
 }
@@ -136,6 +138,7 @@ impl Script {
             "input" => self.input = number.map(|tokens| tokens as u64),
             "cached" => self.cached = number.unwrap_or(0) as u64,
             "output" => self.output = number.map(|tokens| tokens as u64),
+            "plan" => self.plan = number,
             "say" => self.say = Some(value.to_owned()),
             // A test with a typing error must not pass.
             unknown => panic!("the scripted upstream knows no directive {unknown:?}"),

@@ -22,6 +22,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::body::{MockBody, Stream};
+use super::plan::{Plan, Plans};
+use super::planned;
 use super::record::{Connection, Fate, Record, Recorder};
 use super::reply::{Asked, Reply};
 use super::script::Script;
@@ -30,7 +32,7 @@ use super::{anthropic, gemini, openai, responses};
 
 type Response = http::Response<MockBody>;
 
-pub(super) async fn serve(listener: TcpListener, recorder: Arc<Recorder>) {
+pub(super) async fn serve(listener: TcpListener, recorder: Arc<Recorder>, plans: Arc<Plans>) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("a listener for tokio");
     loop {
         let stream = match listener.accept().await {
@@ -39,12 +41,13 @@ pub(super) async fn serve(listener: TcpListener, recorder: Arc<Recorder>) {
             Err(_) => continue,
         };
         let recorder = Arc::clone(&recorder);
+        let plans = Arc::clone(&plans);
         tokio::spawn(async move {
             stream.set_nodelay(true).ok();
             let connection = Arc::new(Connection::default());
             let io = TokioIo::new(Counted { stream, connection: Arc::clone(&connection) });
             let service =
-                service_fn(|request| answer(request, Arc::clone(&recorder), Arc::clone(&connection)));
+                service_fn(|request| answer(request, Arc::clone(&recorder), &plans, Arc::clone(&connection)));
             // A cut connection is part of many scripts.
             let _ = http1::Builder::new().serve_connection(io, service).await;
         });
@@ -104,6 +107,7 @@ impl AsyncWrite for Counted {
 async fn answer(
     request: http::Request<Incoming>,
     recorder: Arc<Recorder>,
+    plans: &Plans,
     connection: Arc<Connection>,
 ) -> Result<Response, Infallible> {
     let (head, body) = request.into_parts();
@@ -123,6 +127,7 @@ async fn answer(
         bytes_sent: Default::default(),
         written_at_end: OnceLock::new(),
         first_piece_at: OnceLock::new(),
+        pieces_at: Default::default(),
         finished_at: OnceLock::new(),
         client_closed_at: OnceLock::new(),
     });
@@ -143,7 +148,8 @@ async fn answer(
     let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let _ = record.body.set(bytes.clone());
     let route = Route::of(&head.method, path);
-    let call = Call { headers: &head.headers, path, query: head.uri.query().unwrap_or_default(), bytes };
+    let call =
+        Call { headers: &head.headers, path, query: head.uri.query().unwrap_or_default(), bytes, plans };
     let response = respond(route, &call, fate).await;
     record.status.store(response.status().as_u16(), Relaxed);
     Ok(response)
@@ -155,6 +161,7 @@ struct Call<'a> {
     path: &'a str,
     query: &'a str,
     bytes: Bytes,
+    plans: &'a Plans,
 }
 
 impl Call<'_> {
@@ -293,6 +300,13 @@ async fn respond(route: Route, call: &Call<'_>, fate: Fate) -> Response {
     if let Err((status, message)) = refusal(route, &asked, &body) {
         return json_response(status, &dialect.error(status, &message), fate);
     }
+    if let Some(id) = script.plan {
+        let form = planned::Form {
+            model: asked.model.split('?').next().unwrap_or_default(),
+            include_usage: body["stream_options"]["include_usage"] == true,
+        };
+        return planned_response(route, &call.plans.get(id), &form, asked.wants_stream, script, fate);
+    }
     let reply = || Reply::to(&asked, &script);
     let limits = [
         ("x-ratelimit-limit-requests", "5000"),
@@ -376,6 +390,30 @@ async fn respond(route: Route, call: &Call<'_>, fate: Fate) -> Response {
         response.headers_mut().insert(name, value.parse().expect("a header value"));
     }
     response
+}
+
+fn planned_response(
+    route: Route,
+    plan: &Plan,
+    form: &planned::Form<'_>,
+    wants_stream: bool,
+    script: Script,
+    fate: Fate,
+) -> Response {
+    let stream = match (route, wants_stream) {
+        (Route::Chat, true) => planned::chat_stream(plan, form),
+        (Route::Chat, false) => return json_response(200, &planned::chat(plan, form), fate),
+        (Route::Completions, true) => planned::completion_stream(plan, form),
+        (Route::Completions, false) => return json_response(200, &planned::completion(plan, form), fate),
+        (Route::Responses, true) => planned::response_stream(plan, form),
+        (Route::Responses, false) => return json_response(200, &planned::response(plan, form), fate),
+        (Route::Messages, true) => planned::message_stream(plan, form),
+        (Route::Messages, false) => return json_response(200, &planned::message(plan, form), fate),
+        (Route::StreamGenerate, _) => planned::content_stream(plan, form),
+        (Route::Generate, _) => return json_response(200, &planned::content(plan, form), fate),
+        (route, _) => panic!("no plan has an answer for {route:?}"),
+    };
+    stream_response(stream, script, "text/event-stream", fate)
 }
 
 fn asked(route: Route, call: &Call<'_>, body: &Value, form: &Form) -> Asked {
