@@ -6,6 +6,7 @@ mod budgets;
 mod disconnect;
 mod endpoints;
 mod failures;
+mod guardrails;
 mod openwebui;
 mod operator;
 mod routing;
