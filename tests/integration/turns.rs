@@ -113,7 +113,8 @@ pub(crate) fn completion(says: &Value) -> Value {
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}})
 }
 
-async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+/// Reads one request: its head, and its body if the head says how long that is.
+pub(crate) async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {

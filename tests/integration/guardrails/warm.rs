@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_tests::Gateway;
 
 use crate::support::{World, chat};
@@ -12,8 +12,21 @@ use crate::support::{World, chat};
 /// For a machine that compiles all of them and does other things too.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-/// Lends a gateway what earlier tests had compiled, waits until it has the bundled plugins, and keeps what is new.
-pub(super) async fn warm(world: &World) {
+/// A config with checks of every bundled plugin.
+pub(super) fn checks() -> Value {
+    json!({"provider": "@openai-prod", "input_guardrails": [
+        {"notNull": {}, "pii.detect": {}, "secrets.detect": {}, "topics.keywords": {"topics": {"none": ["zzzzzz"]}}}]})
+}
+
+/// A config with a condition of the bundled plugin that has some.
+pub(super) fn conditions() -> Value {
+    json!({"strategy": {"mode": "conditional", "default": "all", "conditions": [
+            {"query": {"$plugin": {"id": "prompt.longer_than", "params": {"characters": 1000}}}, "then": "all"}]},
+        "targets": [{"name": "all", "provider": "@openai-prod"}]})
+}
+
+/// Lends a gateway what earlier tests had compiled, waits until it has the plugins of a config, and keeps what is new.
+pub(super) async fn warm(world: &World, config: &Value) {
     let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled-plugins");
     fs::create_dir_all(&shared).expect("a shared folder");
     // One after the other: what the first compiles the others take.
@@ -22,13 +35,7 @@ pub(super) async fn warm(world: &World) {
     let own = compiled(&world.gateway);
     fs::create_dir_all(&own).expect("the gateway's folder");
     copy(&shared, &own);
-    let guards = json!({
-        "strategy": {"mode": "conditional", "default": "all", "conditions": [
-            {"query": {"$plugin": {"id": "prompt.longer_than", "params": {"characters": 1000}}}, "then": "all"}]},
-        "targets": [{"name": "all", "provider": "@openai-prod", "input_guardrails": [
-            {"notNull": {}, "pii.detect": {}, "secrets.detect": {}, "topics.keywords": {"topics": {"none": ["zzzzzz"]}}}]}],
-    });
-    let request = world.client.chat(&chat("mock", "warms up")).header("x-portkey-config", guards.to_string());
+    let request = world.client.chat(&chat("mock", "warms up")).header("x-portkey-config", config.to_string());
     let answer = tokio::time::timeout(PATIENCE, request.try_send()).await.expect("plugins in time");
     answer.expect("an answer").expect(200).await;
     copy(&own, &shared);
