@@ -178,11 +178,14 @@ async fn without_a_grant_nobody_is_asked_and_the_error_says_so() {
             let message = check["error"]["message"].as_str().unwrap_or_else(|| panic!("no error: {answer}"));
             assert!(message.contains("grant"), "{name}: {message}");
         }
-        let answer = ask(world, json!({"output_guardrails": [{"validUrls": {}}]})).await;
-        let check = &answer["hook_results"]["after_request_hooks"][0]["checks"][0];
-        assert_eq!(check["verdict"], false, "{answer}");
+        let guards = json!({"input_guardrails": [{"validUrls": {}}]}).to_string();
+        let request = world.client.chat(&chat("@openai-prod/mock", &format!("see {base}/page")));
+        let answer = request.header("x-portkey-config", guards).send().await.json().await;
+        let check = &answer["hook_results"]["before_request_hooks"][0]["checks"][0];
+        let message = check["error"]["message"].as_str().unwrap_or_else(|| panic!("no error: {answer}"));
+        assert!(message.contains("grant"), "a link that may not be asked for is no bad link: {message}");
     }
-    for path in ["/yes", "/log", "/introspect"] {
+    for path in ["/yes", "/log", "/introspect", "/page"] {
         assert!(elsewhere.calls(path).is_empty(), "{path}");
     }
 }

@@ -232,7 +232,7 @@ async fn redactors_change_streams_in_every_dialect() {
             let events = answer.events().await;
             assert_eq!(text_of(&events), "one 2 [EMAIL] 2 three", "{path} {provider}: {events:#?}");
             let all: String = events.iter().map(|event| event.data.clone()).collect();
-            assert!(!all.contains("ada"), "{path} {provider}: {events:#?}");
+            assert!(!all.contains("ada@"), "{path} {provider}: {events:#?}");
             assert!(events.iter().any(|event| ends(path, event)), "{path} {provider}: {events:#?}");
         }
     }
