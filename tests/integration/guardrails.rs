@@ -9,7 +9,7 @@ mod streams;
 mod warm;
 
 use serde_json::{Value, json};
-use tidegate_tests::{Answer, Mock, Settings};
+use tidegate_tests::{Answer, Mock, Settings, wait};
 
 use crate::support::{KEY, World, chat, providers, world_with};
 
@@ -54,8 +54,8 @@ fn no_word(word: &str, deny: bool) -> Value {
 /// Checks that a body is Portkey's denial in OpenAI's form.
 fn assert_denied(body: &Value) {
     assert_eq!(body["error"]["type"], "hooks_failed", "{body}");
-    assert_eq!(body["hook_results"]["before_request_hooks"].is_array(), true, "{body}");
-    assert_eq!(body["hook_results"]["after_request_hooks"].is_array(), true, "{body}");
+    assert!(body["hook_results"]["before_request_hooks"].is_array(), "{body}");
+    assert!(body["hook_results"]["after_request_hooks"].is_array(), "{body}");
 }
 
 /// Sends a chat with guards around the first provider.
@@ -73,7 +73,7 @@ async fn what_portkey_was_seen_to_do_is_done() {
     let world = guarded().await;
     let cases = cases::read(include_str!("../fixtures/guardrails/observed.json"));
     assert!(cases.len() >= 21, "cases are missing");
-    cases::run(&world.client, &cases).await;
+    cases::run(&world, &cases).await;
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn the_rules_of_hooks_hold() {
     let world = guarded().await;
     let cases = cases::read(include_str!("../fixtures/guardrails/rules.json"));
     assert!(cases.len() >= 60, "cases are missing");
-    cases::run(&world.client, &cases).await;
+    cases::run(&world, &cases).await;
 }
 
 #[tokio::test]
@@ -141,4 +141,24 @@ async fn a_denied_request_costs_nothing_and_a_denied_answer_costs_its_price() {
     assert_eq!(spent().await, before + price);
     let row = world.gateway.log_of("after").await;
     assert_eq!((&row["status"], &row["outcome"]), (&json!(446), &json!("guardrail_denied")), "{row}");
+}
+
+#[tokio::test]
+async fn what_an_asynchronous_guard_found_is_logged() {
+    let world = guarded().await;
+    let quiet = |id: &str| json!([{"id": id, "async": true, "deny": true, "contains": {"words": ["hello"], "operator": "none"}}]);
+    let guards = json!({"input_guardrails": quiet("quiet-in"), "output_guardrails": quiet("quiet-out")});
+    ask(&world, "hello", &guards).await.expect(200).await;
+    for id in ["quiet-in", "quiet-out"] {
+        let line = wait::until("the result in the log", || {
+            let output = world.gateway.output();
+            output
+                .lines()
+                .find(|line| line.contains("guardrail judged") && line.contains(id))
+                .map(str::to_owned)
+        });
+        let line = line.await;
+        assert!(line.contains("verdict=false"), "{line}");
+        assert!(!line.contains("echo: hello"), "what was said stays out of the log: {line}");
+    }
 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use tidegate_tests::Client;
 
-use crate::support::KEY;
+use crate::support::{KEY, World};
 use crate::turns::{Turns, completion};
 
 const DENIED: &str = "The guardrail checks defined in the config failed. You can find more information in the \
@@ -20,10 +20,12 @@ pub(super) fn read(text: &str) -> Vec<Value> {
 }
 
 /// Runs cases and panics with all that came out differently.
-pub(super) async fn run(client: &Client, cases: &[Value]) {
+pub(super) async fn run(world: &World, cases: &[Value]) {
+    // The key goes into its own header: Authorization is left for a user's token.
+    let client = world.gateway.client();
     let mut wrong = Vec::new();
     for some in cases.chunks(8) {
-        let found = join_all(some.iter().map(|case| differences(client, case))).await;
+        let found = join_all(some.iter().map(|case| differences(&client, case))).await;
         wrong.extend(found.into_iter().flatten());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

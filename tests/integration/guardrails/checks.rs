@@ -78,7 +78,7 @@ async fn every_default_check_passes_and_fails_through_the_gateway() {
     let all: Vec<Value> =
         rows.iter().flat_map(|row| outcomes.iter().filter_map(|outcome| case(row, outcome))).collect();
     assert!(all.len() > 80, "cases are missing: {}", all.len());
-    cases::run(&world.client, &all).await;
+    cases::run(&world, &all).await;
 }
 
 async fn ask(world: &World, guards: Value) -> Value {
