@@ -15,11 +15,9 @@ const CASES: &str = include_str!("../fixtures/routing/cases.json");
 /// A gateway whose key may bring its own credentials.
 async fn guest() -> World {
     let mock = Mock::start();
-    let settings = providers(&mock).toml("[security]\ntrusted_hosts = [\"127.0.0.1\", \"localhost\"]").key(
-        "tests",
-        KEY,
-        "header_credentials = true",
-    );
+    let settings = providers(&mock)
+        .toml("[security]\ntrusted_hosts = [\"127.0.0.1\", \"localhost\"]")
+        .key("tests", KEY, "header_credentials = true");
     world_with(mock, settings).await
 }
 
