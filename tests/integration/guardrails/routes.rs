@@ -170,6 +170,23 @@ async fn answers_are_masked_and_shown_with_results_on_every_route() {
 }
 
 #[tokio::test]
+async fn tokens_that_are_counted_here_are_guarded_like_those_a_vendor_counts() {
+    let world = guarded().await;
+    let path = "/v1/messages/count_tokens";
+    let body = body(path, "openai-prod", "now please");
+    let mut answer =
+        post(&world.client, path, &body, &json!({"input_guardrails": no_word("please", true)})).await;
+    assert_eq!(answer.status, 446);
+    assert_denied_on(path, &answer.json().await);
+    let mut answer =
+        post(&world.client, path, &body, &json!({"input_guardrails": no_word("please", false)})).await;
+    let counted = answer.json().await;
+    assert!(counted["input_tokens"].is_u64(), "{counted}");
+    assert_eq!(counted["hook_results"]["before_request_hooks"][0]["verdict"], false, "{counted}");
+    assert_eq!((answer.status, answer.reason.as_str()), (246, "Hooks failed"));
+}
+
+#[tokio::test]
 async fn vectors_have_no_text_to_judge() {
     let world = guarded().await;
     let guards = json!({"output_guardrails": [{"deny": true, "contains": {"words": ["nothing like it"]}}]});
