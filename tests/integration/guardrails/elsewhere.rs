@@ -88,10 +88,12 @@ fn answer(target: &str, body: &Value) -> (u16, String, String) {
         "/silent" => json(200, json!({"data": {}})),
         "/broken" => json(500, json!({"why": "boom"})),
         "/rewrite" => {
-            let mut request = body["request"]["json"].clone();
-            request["messages"][0]["content"] = "rewritten elsewhere".into();
-            let mut response = body["response"]["json"].clone();
-            response["choices"][0]["message"]["content"] = "rewritten elsewhere".into();
+            let (mut request, mut response) = (body["request"]["json"].clone(), body["response"]["json"].clone());
+            if body["eventType"] == "beforeRequestHook" {
+                request["messages"][0]["content"] = "rewritten elsewhere".into();
+            } else {
+                response["choices"][0]["message"]["content"] = "rewritten elsewhere".into();
+            }
             json(
                 200,
                 json!({"verdict": true, "transformedData": {"request": {"json": request}, "response": {"json": response}}}),
