@@ -48,6 +48,10 @@ fn case(row: &Value, outcome: &str) -> Option<Value> {
     } else {
         without.push(format!("{pointer}/error"));
     }
+    if outcome == "fails" {
+        let explains = case.get("explains").cloned().unwrap_or_else(|| "<any>".into());
+        at[format!("{pointer}/data/explanation")] = explains;
+    }
     let calls = if status == 200 || side == "after" { 1 } else { 0 };
     let mut expect = json!({"status": status, "calls": calls, "at": at, "without": without});
     for name in ["sent", "message"] {

@@ -88,7 +88,8 @@ fn answer(target: &str, body: &Value) -> (u16, String, String) {
         "/silent" => json(200, json!({"data": {}})),
         "/broken" => json(500, json!({"why": "boom"})),
         "/rewrite" => {
-            let (mut request, mut response) = (body["request"]["json"].clone(), body["response"]["json"].clone());
+            let (mut request, mut response) =
+                (body["request"]["json"].clone(), body["response"]["json"].clone());
             if body["eventType"] == "beforeRequestHook" {
                 request["messages"][0]["content"] = "rewritten elsewhere".into();
             } else {
