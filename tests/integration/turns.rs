@@ -29,7 +29,7 @@ pub(crate) struct Turns {
 
 impl Turns {
     /// Starts it. An answer is an object with `status` (200), `headers`, `delay_ms`, `destroy`; `says`: the text of its
-    /// choice, or a list for several; `chunks`: the events of a stream instead.
+    /// choice, or a list for several; `body`: all of it; `chunks`: the events of a stream instead.
     pub(crate) async fn start(answers: Vec<Value>) -> Turns {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
@@ -61,7 +61,7 @@ async fn serve(mut stream: TcpStream, answers: Vec<Value>, calls: Arc<Mutex<Vec<
             .filter_map(|line| line.split_once(':'))
             .find_map(|(name, value)| name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned()))
     };
-    let key = header("authorization").unwrap_or_default();
+    let key = header("authorization").or(header("x-api-key")).unwrap_or_default();
     let turn = {
         let mut calls = calls.lock().expect("calls");
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
@@ -85,6 +85,7 @@ async fn serve(mut stream: TcpStream, answers: Vec<Value>, calls: Arc<Mutex<Vec<
     let kind = if events.is_some() { "text/event-stream" } else { "application/json" };
     let body = match events {
         Some(events) => events,
+        None if answer.get("body").is_some() => answer["body"].to_string(),
         None if status < 300 => completion(&answer["says"]).to_string(),
         None => json!({"error": {"message": "boom", "type": "server_error", "param": null, "code": null}})
             .to_string(),

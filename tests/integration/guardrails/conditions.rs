@@ -148,7 +148,13 @@ async fn conditions_that_nobody_knows_or_that_make_no_sense_are_refused() {
 async fn a_condition_that_is_decided_without_its_plugin_asks_none() {
     let world = deciding().await;
     let nobody = json!({"$plugin": {"id": "nobody.knows"}});
-    // The first condition decides: what the second asks is never looked at.
-    let config = config(&[json!({"metadata.plan": "paid"}), nobody]);
-    assert_eq!(chosen(&world, "hi", &config).await, "first");
+    let (paid, free) = (json!({"metadata.plan": "paid"}), json!({"metadata.plan": "free"}));
+    for (queries, target) in [
+        // What decides before is enough, and so is a part of the query itself.
+        (vec![paid.clone(), nobody.clone()], "first"),
+        (vec![json!({"$or": [paid, nobody]})], "first"),
+        (vec![json!({"$and": [free, nobody]})], "rest"),
+    ] {
+        assert_eq!(chosen(&world, "hi", &config(&queries)).await, target, "{queries:?}");
+    }
 }
