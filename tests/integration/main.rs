@@ -7,6 +7,7 @@ mod disconnect;
 mod endpoints;
 mod failures;
 mod guard_streams;
+mod guardrails;
 mod openwebui;
 mod operator;
 mod plugins;

@@ -15,6 +15,8 @@ pub(crate) struct Call {
     pub(crate) at: Instant,
     /// The vendor's key that it brought.
     pub(crate) key: String,
+    /// Path and query.
+    pub(crate) target: String,
     /// Its body.
     pub(crate) body: Value,
 }
@@ -26,7 +28,8 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Starts it. An answer is an object with `status` (200), `headers`, `delay_ms`, `destroy`.
+    /// Starts it. An answer is an object with `status` (200), `headers`, `delay_ms`, `destroy`; `says`: the text of its
+    /// choice, or a list for several; `body`: all of it; `chunks`: the events of a stream instead.
     pub(crate) async fn start(answers: Vec<Value>) -> Turns {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
@@ -58,11 +61,13 @@ async fn serve(mut stream: TcpStream, answers: Vec<Value>, calls: Arc<Mutex<Vec<
             .filter_map(|line| line.split_once(':'))
             .find_map(|(name, value)| name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned()))
     };
-    let key = header("authorization").unwrap_or_default();
+    let key = header("authorization").or(header("x-api-key")).unwrap_or_default();
     let turn = {
         let mut calls = calls.lock().expect("calls");
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        calls.push(Call { at: Instant::now(), key: key.trim_start_matches("Bearer ").to_owned(), body });
+        let key = key.trim_start_matches("Bearer ").to_owned();
+        let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        calls.push(Call { at: Instant::now(), key, target, body });
         calls.len() - 1
     };
     let answer = answers.get(turn).or(answers.last()).cloned().unwrap_or(json!({}));
@@ -71,15 +76,21 @@ async fn serve(mut stream: TcpStream, answers: Vec<Value>, calls: Arc<Mutex<Vec<
         return;
     }
     let status = answer["status"].as_u64().unwrap_or(200);
-    let body = if status == 200 {
-        json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": "Apple pie"}, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}})
-    } else {
-        json!({"error": {"message": "boom", "type": "server_error", "param": null, "code": null}})
+    let events: Option<String> = answer["chunks"].as_array().map(|chunks| {
+        chunks
+            .iter()
+            .map(|chunk| format!("data: {}\n\n", chunk.as_str().unwrap_or(&chunk.to_string())))
+            .collect()
+    });
+    let kind = if events.is_some() { "text/event-stream" } else { "application/json" };
+    let body = match events {
+        Some(events) => events,
+        None if answer.get("body").is_some() => answer["body"].to_string(),
+        None if status < 300 => completion(&answer["says"]).to_string(),
+        None => json!({"error": {"message": "boom", "type": "server_error", "param": null, "code": null}})
+            .to_string(),
     };
-    let body = body.to_string();
-    let mut head = format!("HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nconnection: close\r\n");
+    let mut head = format!("HTTP/1.1 {status} x\r\ncontent-type: {kind}\r\nconnection: close\r\n");
     for (name, value) in answer["headers"].as_object().into_iter().flatten() {
         head.push_str(&format!("{name}: {}\r\n", value.as_str().unwrap_or_default()));
     }
@@ -88,7 +99,23 @@ async fn serve(mut stream: TcpStream, answers: Vec<Value>, calls: Arc<Mutex<Vec<
     let _ = stream.write_all(message.as_bytes()).await;
 }
 
-async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+/// A chat completion that says one text, or several in as many choices.
+pub(crate) fn completion(says: &Value) -> Value {
+    let texts = match says {
+        Value::Array(texts) => texts.clone(),
+        Value::Null => vec![json!("Apple pie")],
+        one => vec![one.clone()],
+    };
+    let choices = texts.iter().enumerate().map(|(index, text)| {
+        json!({"index": index, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"})
+    });
+    json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": choices.collect::<Vec<_>>(),
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}})
+}
+
+/// Reads one request: its head, and its body if the head says how long that is.
+pub(crate) async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {

@@ -45,25 +45,37 @@ fn origin(link: &str) -> &str {
     link.get(..to).unwrap_or(link)
 }
 
-fn answers(link: &str) -> bool {
+/// Returns whether a link leads somewhere.
+///
+/// # Errors
+/// The host's sentence when asking is not allowed: that says nothing of the link.
+fn answers(link: &str) -> Result<bool, String> {
     let mut link = link.to_owned();
     for _ in 0..=MOST_REDIRECTS {
         let request =
             HttpRequest::new("HEAD", &link).header("user-agent", "URLValidator/1.0").timeout_ms(TIMEOUT_MS);
-        let Ok(answer) = http::send(&request) else { return false };
+        let answer = match http::send(&request) {
+            Ok(answer) => answer,
+            Err(refusal) => return unless_forbidden(refusal),
+        };
         if answer.is_success() {
-            return true;
+            return Ok(true);
         }
         let Some(next) = answer.header("location").filter(|_| (300..400).contains(&answer.status)) else {
-            return false;
+            return Ok(false);
         };
         link = if next.starts_with('/') { format!("{}{next}", origin(&link)) } else { next.to_owned() };
     }
-    false
+    Ok(false)
+}
+
+/// A link that can't be reached is invalid; one that must not be asked is not known.
+fn unless_forbidden(refusal: String) -> Result<bool, String> {
+    if ["granted", "private", "address"].iter().any(|word| refusal.contains(word)) { Err(refusal) } else { Ok(false) }
 }
 
 /// Asks a resolver over HTTPS: plugins have no other way to names. The operator may set another one.
-fn resolves(link: &str) -> bool {
+fn resolves(link: &str) -> Result<bool, String> {
     let resolver = host::config("dns_over_https").unwrap_or_else(|| "https://1.1.1.1/dns-query".to_owned());
     let authority = origin(link).rsplit_once("://").map_or("", |(_, authority)| authority);
     let name = authority.rsplit_once('@').map_or(authority, |(_, name)| name);
@@ -72,13 +84,17 @@ fn resolves(link: &str) -> bool {
     let request = HttpRequest::new("GET", &format!("{resolver}?name={name}"))
         .header("accept", "application/dns-json")
         .timeout_ms(TIMEOUT_MS);
-    let Some(answer) = Some(is_name).filter(|is| *is).and_then(|_| http::send(&request).ok()) else {
-        return false;
+    if !is_name {
+        return Ok(false);
+    }
+    let answer = match http::send(&request) {
+        Ok(answer) => answer,
+        Err(refusal) => return unless_forbidden(refusal),
     };
-    answer.json().is_ok_and(|answer| {
+    Ok(answer.json().is_ok_and(|answer| {
         let addresses = answer.get("Answer").and_then(Value::as_array);
         answer.get("Status") == Some(&json!(0)) && addresses.is_some_and(|addresses| !addresses.is_empty())
-    })
+    }))
 }
 
 pub(crate) fn check(params: &Params, subject: &Subject) -> Judged {
@@ -102,8 +118,20 @@ pub(crate) fn check(params: &Params, subject: &Subject) -> Judged {
         return Ok(judged("validUrls", false, &data));
     }
     let total = links.len();
-    let (valid, invalid): (Vec<&str>, Vec<&str>) =
-        links.into_iter().partition(|link| if only_dns { resolves(link) } else { answers(link) });
+    let (mut valid, mut invalid): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    for link in links {
+        match if only_dns { resolves(link) } else { answers(link) } {
+            Ok(true) => valid.push(link),
+            Ok(false) => invalid.push(link),
+            Err(refusal) => {
+                let data = json!({
+                    "explanation": format!("An error occurred while validating URLs: {refusal}"),
+                    "validationMethod": method, "not": not, "textExcerpt": excerpt(&text),
+                });
+                return Err(error(&refusal, &data));
+            }
+        }
+    }
     let verdict = invalid.is_empty() != not;
     let explanation = match (verdict, not) {
         (true, true) => format!("All URLs are invalid as expected ({} of {total}).", invalid.len()),
