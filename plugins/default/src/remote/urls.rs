@@ -56,7 +56,7 @@ fn answers(link: &str) -> Result<bool, String> {
             HttpRequest::new("HEAD", &link).header("user-agent", "URLValidator/1.0").timeout_ms(TIMEOUT_MS);
         let answer = match http::send(&request) {
             Ok(answer) => answer,
-            Err(refusal) => return unless_forbidden(refusal),
+            Err(refusal) => return unless_forbidden(refusal.to_string()),
         };
         if answer.is_success() {
             return Ok(true);
@@ -89,7 +89,7 @@ fn resolves(link: &str) -> Result<bool, String> {
     }
     let answer = match http::send(&request) {
         Ok(answer) => answer,
-        Err(refusal) => return unless_forbidden(refusal),
+        Err(refusal) => return unless_forbidden(refusal.to_string()),
     };
     Ok(answer.json().is_ok_and(|answer| {
         let addresses = answer.get("Answer").and_then(Value::as_array);
