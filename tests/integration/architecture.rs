@@ -48,8 +48,8 @@ fn modules_of_the_router_point_down_only() {
         (
             "pipeline",
             &[
-                "actors", "clock", "error", "gateway", "limits", "money", "plugins", "routing", "secret", "settings",
-                "upstream",
+                "actors", "clock", "error", "gateway", "limits", "money", "plugins", "routing", "secret",
+                "settings", "upstream",
             ],
         ),
         ("api", &["actors", "clock", "error", "limits", "pipeline", "plugins", "provision", "server"]),

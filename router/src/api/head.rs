@@ -73,15 +73,17 @@ pub(super) fn routing(request: &HttpRequest) -> HeaderMap {
     headers
 }
 
-/// Copies the headers that are neither routing nor credentials: plugins may be granted some by name.
-pub(super) fn plain(request: &HttpRequest, brings_credentials: bool) -> Vec<(String, String)> {
-    const SECRET: [&str; 5] = ["x-api-key", "x-goog-api-key", "x-portkey-api-key", "x-tidegate-api-key", "cookie"];
+/// Copies the headers that are not routing: plugins may be granted some by name.
+pub(super) fn plain(request: &HttpRequest) -> Vec<(String, String)> {
+    const SECRET: [&str; 5] =
+        ["x-api-key", "x-goog-api-key", "x-portkey-api-key", "x-tidegate-api-key", "cookie"];
     let own = credentials(request);
     let headers = request.headers().iter().filter(|(name, _)| !SECRET.contains(&name.as_str()));
-    let texts = headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
-    // Beside a gateway key, Authorization is a vendor's key only where the key may bring some; else a user's own token.
-    let vendor = own.vendor.filter(|_| brings_credentials);
-    texts.filter(|(_, value)| ![own.key, vendor].contains(&Some(bearer(value.trim())))).collect()
+    let texts =
+        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+    // Beside a gateway key, Authorization may be a user's own token: who grants it to a plugin knows. The gateway's key it
+    // is never.
+    texts.filter(|(_, value)| own.key != Some(bearer(value.trim()))).collect()
 }
 
 /// Joins metadata: the request's, beaten by the key's; Open WebUI's user headers fill `_user`.

@@ -75,7 +75,7 @@ async fn answered(
         started,
         started_at_ms: clock::unix_ms(),
         headers,
-        plain_headers: if guarded { head::plain(request, key.record().header_credentials) } else { Vec::new() },
+        plain_headers: if guarded { head::plain(request) } else { Vec::new() },
         vendor_key: credentials.vendor.map(str::to_owned),
         body,
     };

@@ -176,7 +176,9 @@ impl Decoded {
         self.decoder.finish(&mut self.scratch);
         self.events.extend(self.scratch.drain(..));
         if self.events.is_empty() {
-            self.events.push_back(Event::Error(broken_off("The provider ended the stream in the middle of its answer")));
+            self.events.push_back(Event::Error(broken_off(
+                "The provider ended the stream in the middle of its answer",
+            )));
         }
         progress.affords = u64::MAX;
         match self.write(progress).await {

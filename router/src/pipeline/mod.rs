@@ -93,8 +93,7 @@ pub async fn serve(
     let row = row(caller, &request, &Shape { model, ..Shape::default() });
     let docket = Docket::new(gateway.clone(), row, request.started);
     let pathname = format!("/v1{}", request.endpoint.path());
-    let trip =
-        Trip { gateway, client, caller, request: &request, asked: &asked, pathname };
+    let trip = Trip { gateway, client, caller, request: &request, asked: &asked, pathname };
     trip.walk(&plan, docket).await
 }
 

@@ -36,8 +36,8 @@ pub struct Request {
     pub started_at_ms: i64,
     /// Routing and vendor headers; `x-tidegate-*` is spelled `x-portkey-*` here.
     pub headers: HeaderMap,
-    /// The client's other headers, by lower-case name: plugins may be granted some. Never a credential of the gateway
-    /// or a vendor.
+    /// The client's other headers, by lower-case name: plugins may be granted some. The gateway's key is never among
+    /// them.
     pub plain_headers: Vec<(String, String)>,
     /// Key for the vendor that the client brought: Authorization or x-api-key beside a gateway key.
     pub vendor_key: Option<String>,

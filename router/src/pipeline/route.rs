@@ -305,7 +305,10 @@ impl Trip<'_> {
         Ok(Some(match &self.request.body {
             Body::Json(_) => {
                 let fields = Fields::parse(changed).map_err(|error| {
-                    GatewayError::new(ErrorKind::Invalid, format!("a guardrail wrote no JSON object: {error}"))
+                    GatewayError::new(
+                        ErrorKind::Invalid,
+                        format!("a guardrail wrote no JSON object: {error}"),
+                    )
                 })?;
                 let shape = shape::of_json(endpoint, &fields)?;
                 (Asked::Json(fields), shape)

@@ -123,7 +123,8 @@ impl AnswerStream {
         prelude: Bytes,
     ) -> Result<Self, GatewayError> {
         let affords = if settlement.is_metered() { settlement.affords() } else { u64::MAX };
-        let progress = Progress { meter, affords, usage: None, heard: false, committed: matches!(lane, Lane::Raw) };
+        let progress =
+            Progress { meter, affords, usage: None, heard: false, committed: matches!(lane, Lane::Raw) };
         let mut stream = Self {
             upstream: Some(upstream),
             lane,

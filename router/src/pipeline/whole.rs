@@ -231,7 +231,8 @@ impl Exchanged<'_> {
         }
         let mut fields = Fields::parse(&bytes)
             .map_err(|_| unreachable("The provider's answer is not a JSON object".into()))?;
-        let text = fields.raw("text").and_then(|raw| serde_json::from_str::<String>(raw).ok()).unwrap_or_default();
+        let text =
+            fields.raw("text").and_then(|raw| serde_json::from_str::<String>(raw).ok()).unwrap_or_default();
         let Some(masked) = guards.after_text(&text, results).await? else { return Ok(bytes) };
         fields.set_str("text", &masked);
         // They spell the same words again.

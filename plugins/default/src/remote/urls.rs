@@ -71,7 +71,11 @@ fn answers(link: &str) -> Result<bool, String> {
 
 /// A link that can't be reached is invalid; one that must not be asked is not known.
 fn unless_forbidden(refusal: String) -> Result<bool, String> {
-    if ["granted", "private", "address"].iter().any(|word| refusal.contains(word)) { Err(refusal) } else { Ok(false) }
+    if ["granted", "private", "address"].iter().any(|word| refusal.contains(word)) {
+        Err(refusal)
+    } else {
+        Ok(false)
+    }
 }
 
 /// Asks a resolver over HTTPS: plugins have no other way to names. The operator may set another one.

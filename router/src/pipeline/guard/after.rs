@@ -38,7 +38,10 @@ impl Guards {
         let body = std::str::from_utf8(body).unwrap_or_default();
         let mut exhibit = frame.shown(answer, self.after.wants("body").then_some(body));
         if !self.informing.1.is_empty() {
-            inform(self.informing.1.clone(), frame.shown(answer, self.informing.1.wants("body").then_some(body)));
+            inform(
+                self.informing.1.clone(),
+                frame.shown(answer, self.informing.1.wants("body").then_some(body)),
+            );
         }
         let judged = self.after.judge(&mut exhibit, &frame).await;
         results.after(judged.results);
@@ -78,7 +81,9 @@ impl Guards {
         answer.choices.push(Choice { parts: vec![part], finish: None, logprobs: None });
         match self.after(&mut answer, b"", &|_| Value::Null, results).await? {
             Outcome::Same => Ok(None),
-            Outcome::Masked => Ok(texts::of_answer(&answer).into_iter().next().map(|slot| slot.text).or(Some(String::new()))),
+            Outcome::Masked => {
+                Ok(texts::of_answer(&answer).into_iter().next().map(|slot| slot.text).or(Some(String::new())))
+            }
             Outcome::Rewritten(_) => Err(denied(results)),
         }
     }

@@ -102,15 +102,17 @@ impl Frame for Guards {
     fn write(&self, exhibit: &Exhibit) -> Option<String> {
         let mut body: Value = serde_json::from_str(exhibit.body.as_deref()?).ok()?;
         let slots = texts::of_request(self.scene.endpoint, &body);
-        let edits: Vec<_> =
-            exhibit.changes().filter_map(|(index, text)| Some((slots.get(index)?, text.to_owned()))).collect();
+        let edits: Vec<_> = exhibit
+            .changes()
+            .filter_map(|(index, text)| Some((slots.get(index)?, text.to_owned())))
+            .collect();
         texts::replace_all(&mut body, edits).ok()?;
         Some(body.to_string())
     }
 }
 
-/// Lets hooks judge that only inform: their results are logged, nobody waits.
-#[expect(clippy::disallowed_methods, reason = "it ends by the deadline of its calls, and loses nothing but a log line")]
+/// Lets hooks judge that only inform: their results are logged, nobody waits. The task ends by the deadlines of its calls
+/// and loses nothing but log lines.
 pub(super) fn inform(side: Arc<Side>, mut exhibit: Exhibit) {
     actix_web::rt::spawn(async move {
         for result in side.judge(&mut exhibit, &NoBody).await.results {

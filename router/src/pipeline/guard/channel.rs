@@ -179,7 +179,14 @@ impl Channel {
     }
 
     /// Takes a check's answer to a window of this text; `masks` count from the window's start.
-    pub(super) fn judged(&mut self, check: usize, window: &Window, last: bool, masks: Vec<Mask>, state: Vec<u8>) {
+    pub(super) fn judged(
+        &mut self,
+        check: usize,
+        window: &Window,
+        last: bool,
+        masks: Vec<Mask>,
+        state: Vec<u8>,
+    ) {
         let Some(old) = self.readers.get(check).map(|reader| reader.edge) else { return };
         let start = old - window.overlap;
         let end = start + window.text.len();
@@ -229,7 +236,9 @@ impl Channel {
             return String::new();
         }
         masks.retain(|mask| {
-            mask.range.start >= self.released && mask.range.end <= edge && (mask.range.start < edge || all_closed)
+            mask.range.start >= self.released
+                && mask.range.end <= edge
+                && (mask.range.start < edge || all_closed)
         });
         for reader in &mut self.readers {
             reader.masks.retain(|mask| mask.range.start >= edge && !(all_closed && mask.range.start == edge));

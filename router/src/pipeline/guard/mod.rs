@@ -99,7 +99,8 @@ impl Guards {
 
     /// Prepares the guards of a streamed answer. `in_order`: the client's dialect writes one text after the other.
     pub(super) async fn stream(&self, in_order: bool, before: HookResults) -> StreamGuard {
-        StreamGuard::new(self.after.clone(), self.informing.1.clone(), self.scene.clone(), in_order, before).await
+        StreamGuard::new(self.after.clone(), self.informing.1.clone(), self.scene.clone(), in_order, before)
+            .await
     }
 }
 

@@ -92,7 +92,8 @@ impl HookResult {
 /// Adds the three lists to a feedback's metadata.
 fn with_lists(feedback: &Value, checks: &[CheckResult]) -> Value {
     let list = |wanted: &dyn Fn(&CheckResult) -> bool| {
-        let ids: Vec<&str> = checks.iter().filter(|check| wanted(check)).map(|check| check.id.as_str()).collect();
+        let ids: Vec<&str> =
+            checks.iter().filter(|check| wanted(check)).map(|check| check.id.as_str()).collect();
         Value::from(ids.join(", "))
     };
     let mut metadata: Map<String, Value> =

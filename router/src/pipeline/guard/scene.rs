@@ -41,12 +41,22 @@ impl Scene {
             metadata: self.metadata.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             user: self.user.clone().or_else(|| self.metadata.get("_user").cloned()),
             stream: self.stream,
-            extra: self.headers.iter().map(|(name, value)| (format!("header:{name}"), value.clone())).collect(),
+            extra: self
+                .headers
+                .iter()
+                .map(|(name, value)| (format!("header:{name}"), value.clone()))
+                .collect(),
         }
     }
 
     /// Makes a subject without pieces.
-    pub(super) fn subject(&self, side: &Side, hook: Hook, asked: Option<&Value>, judged: Option<&Value>) -> Subject {
+    pub(super) fn subject(
+        &self,
+        side: &Side,
+        hook: Hook,
+        asked: Option<&Value>,
+        judged: Option<&Value>,
+    ) -> Subject {
         let body_json = judged.filter(|_| side.wants("body")).map(Value::to_string);
         let call = self.view(asked, &|what| side.wants(what));
         Subject { hook, call, pieces: Vec::new(), body_json, extra: Vec::new() }

@@ -216,7 +216,12 @@ pub(super) fn explain(data: &mut Value, message: &str) {
 
 impl Side {
     /// Binds hooks to the plugins of a set. `fail_on_error`: the operator's default.
-    pub(in crate::pipeline) fn bind(hooks: Vec<Hook>, set: &PluginSet, tenant: &Arc<str>, fail_on_error: bool) -> Self {
+    pub(in crate::pipeline) fn bind(
+        hooks: Vec<Hook>,
+        set: &PluginSet,
+        tenant: &Arc<str>,
+        fail_on_error: bool,
+    ) -> Self {
         let hooks = hooks
             .into_iter()
             // Portkey skips these: a change that nobody waits for has no effect.
@@ -268,7 +273,7 @@ impl Side {
             let started = Instant::now();
             let (mut checks, mut blocked) = (Vec::with_capacity(bound.checks.len()), false);
             for check in &bound.checks {
-                let (result, effect) = self.ask_on(check, exhibit, frame).await;
+                let (result, effect) = self.ask_on(check, exhibit, frame, &mut judged).await;
                 blocked |= effect.blocked;
                 checks.push(result);
                 judged.apply(effect, exhibit, frame);
@@ -287,6 +292,7 @@ impl Side {
         check: &BoundCheck,
         exhibit: &mut Exhibit,
         frame: &dyn Frame,
+        judged: &mut Judged,
     ) -> (CheckResult, Effect) {
         let wants_body = check.plugin.as_ref().is_some_and(|plugin| plugin.wants("body"));
         if wants_body
@@ -294,6 +300,7 @@ impl Side {
             && let Some(folded) = frame.write(exhibit).and_then(|body| frame.show(&body))
         {
             *exhibit = folded;
+            judged.rewritten = true;
         }
         check.ask(&self.tenant, &exhibit.subject).await
     }
@@ -325,7 +332,7 @@ impl Side {
             if judged.denied {
                 return;
             }
-            let (_, effect) = self.ask_on(check, exhibit, frame).await;
+            let (_, effect) = self.ask_on(check, exhibit, frame, judged).await;
             judged.apply(effect, exhibit, frame);
         }
     }
@@ -382,16 +389,16 @@ fn tightened(most: &Limits, wanted: &Value) -> Limits {
     let number = |name: &str| wanted.get(name).and_then(Value::as_u64);
     let bytes = |name: &str| number(name).and_then(|mib| usize::try_from(mib.saturating_mul(1 << 20)).ok());
     let least = |wanted: Option<u64>, most: u64| wanted.map_or(most, |wanted| wanted.clamp(1, most));
-    let least_bytes = |wanted: Option<usize>, most: usize| wanted.map_or(most, |wanted| wanted.clamp(1, most));
+    let least_bytes =
+        |wanted: Option<usize>, most: usize| wanted.map_or(most, |wanted| wanted.clamp(1, most));
     Limits {
         deadline_ms: least(number("deadline_ms"), most.deadline_ms),
         total_ms: least(number("total_ms"), most.total_ms),
         memory: least_bytes(bytes("memory_mb"), most.memory),
         input: least_bytes(bytes("input_mb"), most.input),
         output: least_bytes(bytes("output_mb"), most.output),
-        host_calls: number("host_calls").map_or(most.host_calls, |calls| {
-            u32::try_from(calls).unwrap_or(u32::MAX).min(most.host_calls)
-        }),
+        host_calls: number("host_calls")
+            .map_or(most.host_calls, |calls| u32::try_from(calls).unwrap_or(u32::MAX).min(most.host_calls)),
         ..most.clone()
     }
 }

@@ -87,7 +87,10 @@ impl StreamGuard {
         before: HookResults,
     ) -> Self {
         let (mut watchers, mut at_end) = (Vec::new(), Vec::new());
-        let holds = side.hooks.iter().any(|bound| bound.checks.iter().any(|check| holds(bound, check)) || builds(bound));
+        let holds = side
+            .hooks
+            .iter()
+            .any(|bound| bound.checks.iter().any(|check| holds(bound, check)) || builds(bound));
         for (at, bound) in side.hooks.iter().enumerate().filter(|_| !holds) {
             for (index, check) in bound.checks.iter().enumerate() {
                 if knows_windows(check) {
@@ -362,7 +365,9 @@ impl StreamGuard {
             let mut checks: Vec<(usize, CheckResult)> =
                 own.map(|watcher| (watcher.check, watcher.result())).collect();
             checks.extend(
-                late.iter().filter(|((hook, _), _)| *hook == at).map(|((_, check), result)| (*check, result.clone())),
+                late.iter()
+                    .filter(|((hook, _), _)| *hook == at)
+                    .map(|((_, check), result)| (*check, result.clone())),
             );
             checks.sort_by_key(|(check, _)| *check);
             let checks = checks.into_iter().map(|(_, result)| result).collect();

@@ -55,7 +55,8 @@ impl Watcher {
         };
         match needs {
             Ok(needs) => {
-                watcher.needs = Needs { lookahead: needs.lookahead as usize, overlap: needs.overlap as usize };
+                watcher.needs =
+                    Needs { lookahead: needs.lookahead as usize, overlap: needs.overlap as usize };
             }
             Err(error) => {
                 bound.erred(&mut watcher.result, &error);
@@ -66,7 +67,12 @@ impl Watcher {
     }
 
     /// Notes an answer and returns its masks and state.
-    fn heard(&mut self, bound: &BoundCheck, deny: bool, answer: Result<WindowAnswer, CallError>) -> (Vec<Mask>, Vec<u8>) {
+    fn heard(
+        &mut self,
+        bound: &BoundCheck,
+        deny: bool,
+        answer: Result<WindowAnswer, CallError>,
+    ) -> (Vec<Mask>, Vec<u8>) {
         let (mut masks, mut state) = (Vec::new(), Vec::new());
         match answer {
             Ok(answer) => {
