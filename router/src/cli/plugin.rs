@@ -152,7 +152,8 @@ fn list(context: &Context, gateway: &Gateway) -> Result<(), Failure> {
         .collect();
     for refusal in refused.iter().chain(&rows("refused")) {
         let what = refusal["file"].as_str().unwrap_or(short(text(refusal, "digest")));
-        show::line(&format!("refused: {what}: {}", text(refusal, "reason")));
+        let reason: Vec<&str> = text(refusal, "reason").split_whitespace().collect();
+        show::line(&format!("refused: {what}: {}", reason.join(" ")));
     }
     Ok(())
 }

@@ -5,9 +5,12 @@ use tidegate_prices::NanoUsd;
 
 use super::Failure;
 
-#[expect(clippy::print_stdout, reason = "the command line's own output")]
+/// Prints a line. A reader that has seen enough, like `head`, ends the command without fuss.
 pub(super) fn line(text: &str) {
-    println!("{text}");
+    use std::io::Write as _;
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
+    }
 }
 
 pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
