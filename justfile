@@ -13,3 +13,7 @@ sdk:
 # A small real model behind the gateway.
 model:
     tests/model/run
+
+# Builds the bundled plugins' components again
+plugins:
+    plugins/build

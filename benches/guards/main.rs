@@ -1,10 +1,13 @@
 //! What do guards add to a request of the real binary? One connection, whole answers and streams in turns, without
-//! guards and with 1, 3 and 5 of them: `guards [ROUNDS]`. `TIDEGATE_BIN` and `MOCK_BIN` name the binaries.
+//! guards and with 1, 3 and 5 of them; then what a good guard's requests cost beside endless loops of a bad one:
+//! `guards [ROUNDS]`. `TIDEGATE_BIN` and `MOCK_BIN` name the binaries.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 1_000;
@@ -12,6 +15,9 @@ const WARM_UP: usize = 20;
 const KEY: &str = "tg-key-of-the-measurement-0123456789";
 /// A check that always passes, and a regular expression over about a kilobyte.
 const PASS: &str = r#"{"prompt-free.check": {}}"#;
+const LOOP: &str = r#"{"input_guardrails": [{"loops.check": {}}]}"#;
+/// So many clients ask for the endless loop, one request after the other.
+const LOOPING: usize = 4;
 const REGEX: &str = r#"{"default.regexMatch": {"rule": "\\b[A-Z]{3}-\\d{4}\\b", "not": true}}"#;
 
 #[allow(dead_code, reason = "the host's tests need more of it")]
@@ -117,6 +123,9 @@ fn main() -> io::Result<()> {
     let mut pass = guest::Guest::passes().with_window("(i32.const 0)");
     pass.manifest.id = "prompt-free".to_owned();
     std::fs::write(folder.path().join("plugins/prompt-free.wasm"), pass.build())?;
+    let mut loops = guest::Guest::checks("(loop $again (br $again)) (unreachable)");
+    loops.manifest.id = "loops".to_owned();
+    std::fs::write(folder.path().join("plugins/loops.wasm"), loops.build())?;
 
     let mut mock = Command::new(binary("MOCK_BIN")?);
     mock.arg("0");
@@ -130,7 +139,9 @@ fn main() -> io::Result<()> {
 
     let text = "All quiet at the harbour, boat 7 came in late. ".repeat(22);
     let body = |stream: bool| {
-        format!(r#"{{"model": "@mock/gpt-4o", "stream": {stream}, "messages": [{{"role": "user", "content": "{text}"}}]}}"#)
+        format!(
+            r#"{{"model": "@mock/gpt-4o", "stream": {stream}, "messages": [{{"role": "user", "content": "{text}"}}]}}"#
+        )
     };
     let none = "{}".to_owned();
     let mut cases = vec![("whole, no guard".to_owned(), none.clone(), body(false))];
@@ -144,7 +155,11 @@ fn main() -> io::Result<()> {
     }
     cases.push(("stream, no guard".to_owned(), none, body(true)));
     for (name, guard) in [("regex", REGEX), ("pii", r#"{"pii.redact": {}}"#)] {
-        cases.push((format!("stream, {name} on the answer"), config(guard, 1, "output_guardrails"), body(true)));
+        cases.push((
+            format!("stream, {name} on the answer"),
+            config(guard, 1, "output_guardrails"),
+            body(true),
+        ));
     }
     let mut times = vec![Vec::with_capacity(rounds); cases.len()];
     for round in 0..rounds + WARM_UP {
@@ -165,6 +180,47 @@ fn main() -> io::Result<()> {
         }
         let over = p50.as_secs_f64() - base.as_secs_f64();
         println!("| {name} | {} | {} | {:.0} |", p50.as_micros(), p99.as_micros(), over * 1e6);
+    }
+    neighbours(&mut client, &gateway.1, &config(PASS, 1, "input_guardrails"), &body(false), rounds)
+}
+
+/// Measures a good guard's requests by turns alone and beside loops.
+fn neighbours(client: &mut Client, address: &str, good: &str, body: &str, rounds: usize) -> io::Result<()> {
+    let looping = Arc::new(AtomicBool::new(false));
+    for _ in 0..LOOPING {
+        let (looping, address, body) = (looping.clone(), address.to_owned(), body.to_owned());
+        std::thread::spawn(move || {
+            let mut client = Client::open(&address)?;
+            loop {
+                if looping.load(Ordering::Relaxed) {
+                    // A check that errs passes, so that each loop ends in an answer.
+                    client.ask(LOOP, &body)?;
+                } else {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            #[expect(unreachable_code, reason = "says what `?` returns")]
+            Ok::<(), io::Error>(())
+        });
+    }
+    let mut times = [Vec::with_capacity(rounds), Vec::with_capacity(rounds)];
+    for _ in 0..10 {
+        for (at, times) in times.iter_mut().enumerate() {
+            looping.store(at == 1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(100));
+            for _ in 0..rounds / 10 {
+                times.push(client.ask(good, body)?);
+            }
+        }
+    }
+    println!("\n| a good guard's requests | p50 µs | p99 µs |\n|---|---|---|");
+    for (name, mut times) in ["alone", "beside 4 endless loops"].into_iter().zip(times) {
+        times.sort_unstable();
+        println!(
+            "| {name} | {} | {} |",
+            times[rounds / 2 - 1].as_micros(),
+            times[rounds * 99 / 100 - 1].as_micros()
+        );
     }
     Ok(())
 }

@@ -44,7 +44,13 @@ impl Bench {
         }
     }
 
-    fn check(&self, group: &mut Group<'_>, name: &'static str, call: (&Arc<Plugin>, &str, &str), bytes: usize) {
+    fn check(
+        &self,
+        group: &mut Group<'_>,
+        name: &'static str,
+        call: (&Arc<Plugin>, &str, &str),
+        bytes: usize,
+    ) {
         let (plugin, check, params) = call;
         let subject = subject(bytes);
         group.bench(name, |b| {
@@ -96,8 +102,7 @@ fn main() {
         bench.check(group, "lets all pass, 1 KB", (&bench.pass_reused, "check", "{}"), 1 << 10);
     });
     table.group("a window of a stream, 256 bytes", 1, |group| {
-        for (name, plugin, check) in
-            [("lets all pass", &bench.pass, "check"), ("pii", &bench.pii, "redact")]
+        for (name, plugin, check) in [("lets all pass", &bench.pass, "check"), ("pii", &bench.pii, "redact")]
         {
             let window = StreamWindow {
                 text: "All quiet at the harbour. ".repeat(10).get(..256).unwrap_or_default().to_owned(),

@@ -54,7 +54,9 @@ fn a_word_cut_anywhere_never_leaves_and_the_rest_is_not_held_longer_than_needed(
             continue;
         }
         let held = cut - out[0].replace("[#]", "swordfish").len();
-        assert!(held <= "swordfish".len() - 1 + 1, "{held} bytes were held at cut {cut}");
+        // The lookahead, and before it a match that could still grow.
+        let most = 2 * "swordfish".len() - 1;
+        assert!(held <= most, "{held} bytes were held at cut {cut}");
     }
 }
 
