@@ -97,6 +97,17 @@ fn powers_must_be_granted_and_wanted() {
 }
 
 #[test]
+fn a_power_that_a_plugin_may_do_without_is_refused_call_by_call() {
+    let mut guest = Guest::passes().importing("kv", "delete", "(param i32 i32 i32)");
+    guest.manifest.wants = vec!["kv?".to_owned(), "header:*".to_owned()];
+    let headers = ["x-team".to_owned()].into();
+    let plugin =
+        load_with(guest, Setup { grants: Grants { headers, ..Grants::default() }, ..Setup::default() });
+    assert!(!plugin.wants("kv"));
+    assert!(plugin.wants("header:x-team") && !plugin.wants("header:cookie"));
+}
+
+#[test]
 fn manifests_that_lie_are_refused() {
     let mut streams = Guest::passes();
     streams.manifest.checks[0].streams = true;
