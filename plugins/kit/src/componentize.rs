@@ -2,7 +2,7 @@
 //!
 //! Languages that come with a libc or a run-time of their own ask for `wasi_snapshot_preview1`. The usual adapter turns
 //! that into a dozen imports that the gateway refuses, and in Go it traps when a collection starts while the host
-//! allocates. [`WASI_STUB`] answers instead: clocks that only count, random bytes that are the same in every instance,
+//! allocates. `wasi_stub.wat` answers instead: clocks that only count, random bytes that are the same in every instance,
 //! output that goes nowhere, no files. Plugins have `now-ms`, `random` and `log` of the host.
 
 use thiserror::Error;
