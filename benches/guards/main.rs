@@ -129,7 +129,7 @@ fn main() -> io::Result<()> {
 
     let mut mock = Command::new(binary("MOCK_BIN")?);
     mock.arg("0");
-    let mock = spawn(mock, "http://")?;
+    let mock = spawn(mock, "listening on ")?;
     let file = folder.path().join("tidegate.toml");
     std::fs::write(&file, settings(folder.path(), &mock.1))?;
     let mut gateway = Command::new(binary("TIDEGATE_BIN")?);
