@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use tidegate_config::{Condition, Facts, Plan, PluginCondition, Target};
 use tidegate_providers::Fields;
+use tidegate_store::KeyStatus;
 
 use super::docket::{Docket, Slot};
 use super::encode::Payload;
@@ -278,8 +279,13 @@ impl Trip<'_> {
         shape: &Shape,
         payload: &Payload<'_>,
     ) -> Result<(Option<Guards>, HookResults, Option<Changed>), GatewayError> {
-        // A guard's own calls of models are not judged by guards: that would never end.
-        if target.hooks.is_empty() || self.request.headers.contains_key(PLUGIN_CALL) {
+        // A guard's own calls of models are not judged by guards: that would never end. A key that admission is sure to
+        // refuse makes no guard work.
+        let key = self.caller.key.record();
+        let refused = key.status != KeyStatus::Active
+            || key.expires_at.is_some_and(|at| at <= clock::unix())
+            || !key.scopes.iter().any(|scope| scope == super::SCOPE);
+        if target.hooks.is_empty() || refused || self.request.headers.contains_key(PLUGIN_CALL) {
             return Ok((None, HookResults::default(), None));
         }
         let scene = self.scene(shape, route.model.clone(), Some(route.provider.record().slug.clone()));
