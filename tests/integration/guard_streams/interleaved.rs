@@ -179,3 +179,61 @@ async fn kinds_in_turns_are_masked_each_on_its_own() {
         .await;
     }
 }
+
+/// Thoughts that the vendor interrupts with pieces of its answer and takes up again.
+#[tokio::test]
+async fn thoughts_that_are_interrupted_and_go_on_are_masked_whole() {
+    let World { mock, client, gateway: _gateway } = &world().await;
+    let cases = &cases();
+    let hound = &Hound::of_cases(cases);
+    for pair in [CHAT, MESSAGES_OVER_OPENAI] {
+        let ask = &Ask { client, mock, pair, guards: redact() };
+        let plans = (0..cases.len()).flat_map(|index| (1..8).map(move |eighth| (index, eighth)));
+        all(plans.map(|(index, eighth)| async move {
+            let [thought, text] = [0, 9].map(|offset| &cases[(index + offset) % cases.len()]);
+            let cut = |case: &Case| cut_before(&case.secret, case.secret.len() * eighth / 8);
+            let (head, tail) = thought.secret.split_at(cut(thought));
+            let (one, two) = text.secret.split_at(cut(text));
+            let plan = Plan::new()
+                .say(Kind::Reasoning, &format!("{}{head}", thought.before))
+                .then(Kind::Text, &format!("{}{one}", text.before), APART)
+                .then(Kind::Reasoning, &format!("{tail}{}", thought.after), APART)
+                .then(Kind::Text, &format!("{two}{}", text.after), APART);
+            let heard = ask.stream(plan).await;
+            let what = format!("{pair:?} {:?} in {:?}, cut at {eighth}/8", thought.secret, text.secret);
+            let leak = heard.strings().iter().find_map(|text| hound.sniff(text));
+            assert_eq!(leak, None, "{what}: {}", heard.raw);
+            assert_eq!(heard.text(Kind::Reasoning), thought.masked(), "{what}");
+            assert_eq!(heard.text(Kind::Text), text.masked(), "{what}");
+            assert!(heard.ended && heard.error.is_none(), "{what}: {}", heard.raw);
+        }))
+        .await;
+    }
+}
+
+/// The same, denied: nothing of it leaves, not even its beginning.
+#[tokio::test]
+async fn what_is_denied_in_interrupted_thoughts_does_not_leave() {
+    let World { mock, client, gateway: _gateway } = &world().await;
+    let cases: &Vec<Case> = &cases().into_iter().filter(|case| case.plugin == "secrets").collect();
+    for pair in [CHAT, MESSAGES_OVER_OPENAI] {
+        let guards = json!([{ "secrets.detect": {}, "deny": true }]);
+        let ask = &Ask { client, mock, pair, guards };
+        let plans = cases.iter().flat_map(|case| (1..4).map(move |quarter| (case, quarter)));
+        all(plans.map(|(case, quarter)| async move {
+            let cut = cut_before(&case.secret, case.secret.len() * quarter / 4);
+            let (head, tail) = case.secret.split_at(cut);
+            let plan = Plan::new()
+                .say(Kind::Reasoning, &format!("{}{head}", case.before))
+                .then(Kind::Text, "Well, ", APART)
+                .then(Kind::Reasoning, &format!("{tail}{}", case.after), APART)
+                .then(Kind::Text, "this is it.", APART);
+            let heard = ask.stream(plan).await;
+            let what = format!("{pair:?} {:?} cut at {quarter}/4", case.secret);
+            assert!(heard.status == 446 || heard.error.is_some(), "{what}: not denied: {}", heard.raw);
+            let sent = heard.texts.get(&(0, Kind::Reasoning)).map_or("", String::as_str);
+            assert!(case.before.starts_with(sent), "{what}: {sent}: {}", heard.raw);
+        }))
+        .await;
+    }
+}

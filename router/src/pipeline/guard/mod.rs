@@ -14,6 +14,7 @@ mod held;
 mod key;
 mod masks;
 mod nesting;
+mod queue;
 mod results;
 mod scene;
 mod side;

@@ -9,7 +9,6 @@
 //! A check without windows that may forbid or change holds the whole stream to its end, where it is judged like a
 //! whole answer. One that can only fail judges at the end as well, but holds nothing.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ use super::channel::Channel;
 use super::exhibit::{Exhibit, NoBody};
 use super::held;
 use super::key::{Key, Kind};
+use super::queue::Queue;
 use super::results::{CheckResult, HookResult, HookResults};
 use super::scene::Scene;
 use super::side::{BoundCheck, BoundHook, Side, millis};
@@ -46,14 +46,10 @@ pub(in crate::pipeline) struct StreamGuard {
     at_end: Vec<(usize, usize)>,
     /// Whether everything waits for the end.
     holds: bool,
-    /// Whether the client's dialect writes one text of a choice after the other.
-    in_order: bool,
     channels: Vec<(Key, Channel)>,
     /// Whole texts for the checks at the end.
     whole: Vec<(Key, String)>,
-    waiting: VecDeque<Event>,
-    /// Events that wait for a tool call which is written first, where the client's dialect knows no turns.
-    deferred: VecDeque<Event>,
+    waiting: Queue,
     /// The event under way, and what may leave: both outlive a turn that is cut off.
     current: Option<Event>,
     turn: Turn,
@@ -100,6 +96,7 @@ impl StreamGuard {
                 }
             }
         }
+        let patience = watchers.iter().map(|watcher| watcher.needs.lookahead).max().unwrap_or(0);
         Self {
             side,
             informing,
@@ -107,11 +104,9 @@ impl StreamGuard {
             watchers,
             at_end,
             holds,
-            in_order,
             channels: Vec::new(),
             whole: Vec::new(),
-            waiting: VecDeque::new(),
-            deferred: VecDeque::new(),
+            waiting: Queue::new(in_order, patience),
             current: None,
             turn: Turn::default(),
             waiting_bytes: 0,
@@ -156,7 +151,7 @@ impl StreamGuard {
             self.called = true;
             self.begin(*choice);
         }
-        self.waiting.push_back(event);
+        self.waiting.push(event);
     }
 
     /// Returns when windows should run although nothing more comes.
@@ -176,7 +171,6 @@ impl StreamGuard {
             // The denial is the last word: results stand, what was held is gone.
             self.note(&[]);
             self.waiting.clear();
-            self.deferred.clear();
             self.channels.clear();
             self.unseen_since = None;
         }
@@ -187,7 +181,7 @@ impl StreamGuard {
     async fn advance(&mut self) {
         loop {
             if self.current.is_none() {
-                self.current = self.next_event();
+                self.current = self.waiting.next(&self.channels);
             }
             let Some(event) = &self.current else { break };
             let ends = matches!(event, Event::End | Event::Error(_));
@@ -212,51 +206,14 @@ impl StreamGuard {
             self.windows(Closing::Nothing, false).await;
         }
         let held: usize = self.channels.iter().map(|(_, channel)| channel.held()).sum();
-        self.turn.denied |= too_much(held);
-    }
-
-    /// Returns the event to handle next. A dialect that writes one text after the other can't come back to one: there,
-    /// what else a choice says waits for a tool call until its arguments are complete, and for a text of which a part is
-    /// still held. Only thoughts are taken for complete when the answer goes on: it would wait for its end otherwise.
-    fn next_event(&mut self) -> Option<Event> {
-        loop {
-            let Some(call) = self.text_under_way() else {
-                return self.deferred.pop_front().or_else(|| self.waiting.pop_front());
-            };
-            let belongs = |event: &Event| Key::of(event).is_some_and(|(key, _)| key == call);
-            if let Some(at) = self.deferred.iter().position(belongs) {
-                return self.deferred.remove(at);
-            }
-            let event = self.waiting.pop_front()?;
-            match &event {
-                Event::Finish { choice, .. } if *choice != call.choice => return Some(event),
-                Event::Finish { .. } | Event::End | Event::Error(_) => {
-                    // It will never be complete: what waited for it goes first.
-                    self.waiting.push_front(event);
-                    return self.deferred.pop_front().or_else(|| self.waiting.pop_front());
-                }
-                _ if belongs(&event) => return Some(event),
-                Event::Start { .. } | Event::Usage(_) => return Some(event),
-                _ => self.deferred.push_back(event),
-            }
-        }
-    }
-
-    /// Returns the text that others have to wait for.
-    fn text_under_way(&self) -> Option<Key> {
-        let waits = |(key, channel): &&(Key, Channel)| match key.kind {
-            Kind::Arguments(_) => channel.is_unfinished_json(),
-            Kind::Text | Kind::Refusal => channel.held() > 0,
-            Kind::Reasoning => false,
-        };
-        self.channels.iter().filter(|_| self.in_order).find(waits).map(|(key, _)| *key)
+        self.turn.denied |= too_much(held + self.waiting.deferred());
     }
 
     /// Returns which texts are complete once an event comes.
     fn closes(&self, event: &Event) -> Closing {
         match (Key::of(event), event) {
-            (Some((key, _)), _) if self.in_order => Closing::Others(key),
-            (_, Event::ToolStart { choice, .. }) if self.in_order => Closing::Choice(*choice),
+            (Some((key, _)), _) if self.waiting.is_in_order() => Closing::Others(key),
+            (_, Event::ToolStart { choice, .. }) if self.waiting.is_in_order() => Closing::Choice(*choice),
             (_, Event::Signature { choice, .. }) => {
                 Closing::One(Key { choice: *choice, kind: Kind::Reasoning })
             }
@@ -378,11 +335,11 @@ impl StreamGuard {
 
     /// Handles what waits in a stream that is held to its end.
     async fn held(&mut self) {
-        if !matches!(self.waiting.back(), Some(Event::End | Event::Error(_))) {
+        if !self.waiting.is_complete() {
             self.turn.denied = too_much(self.waiting_bytes);
             return;
         }
-        let events: Vec<Event> = self.waiting.iter().cloned().collect();
+        let events = self.waiting.all();
         let texts = held::texts(&events);
         let mut exhibit = self.exhibit(&texts);
         let judged = self.side.judge(&mut exhibit, &NoBody).await;
