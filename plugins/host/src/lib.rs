@@ -47,5 +47,5 @@ pub use limits::Limits;
 pub use plugin::Plugin;
 pub use powers::{BoxFuture, NoPowers, Powers};
 pub use set::PluginSet;
-pub use setup::{Instances, Setup};
+pub use setup::{Instances, Setup, Terms};
 pub use stats::{State, Statistics};

@@ -15,8 +15,8 @@ use crate::pool::slots::Slots;
 use crate::quarantine::{Admission, Change, Outcome, Quarantine};
 use crate::stats::{Counters, Kind, Recorder, State};
 use crate::{
-    CallError, CallView, CheckInfo, ConditionInfo, Judgement, Limits, Manifest, Setup, Statistics,
-    StreamWindow, Subject, Verdict, WindowAnswer, WindowNeeds, WindowVerdict,
+    CallError, CallView, CheckInfo, ConditionInfo, Instances, Judgement, Limits, Manifest, Setup, Statistics,
+    StreamWindow, Subject, Terms, Verdict, WindowAnswer, WindowNeeds, WindowVerdict,
 };
 
 /// What loading made.
@@ -27,7 +27,7 @@ pub(crate) struct Parts {
     pub(crate) manifest: Manifest,
     pub(crate) digest: String,
     pub(crate) starts_slowly: bool,
-    pub(crate) shelf: Option<Arc<Shelf>>,
+    pub(crate) shelf: Arc<Shelf>,
 }
 
 /// A component that passed all tests of loading. Its code lives as long as somebody holds it.
@@ -40,7 +40,8 @@ pub struct Plugin {
     starts_slowly: bool,
     limits: Limits,
     lent: Arc<Lent>,
-    shelf: Option<Arc<Shelf>>,
+    shelf: Arc<Shelf>,
+    reuses: bool,
     recorder: Recorder,
     standing: Mutex<Standing>,
 }
@@ -73,6 +74,7 @@ impl Plugin {
             limits: setup.limits,
             lent: Arc::new(lent),
             shelf,
+            reuses: matches!(setup.instances, Instances::Reuse { .. }),
             recorder: Recorder::default(),
             standing: Mutex::new(standing),
         }
@@ -124,15 +126,14 @@ impl Plugin {
         self.recorder.statistics(state, since_ms, &self.lent.counters)
     }
 
-    /// Judges a whole input or output. `limits` are the attachment's, if it has its own; how many calls may run at
-    /// once is the plugin's alone.
+    /// Judges a whole input or output. `terms` are the attachment's, if it has its own.
     pub async fn check(
         self: &Arc<Self>,
         tenant: &str,
         check: &str,
         params: &str,
         subject: &Subject,
-        limits: Option<&Limits>,
+        terms: Option<&Terms>,
     ) -> Result<Judgement, CallError> {
         let judged = async {
             let info = self.find_check(check)?;
@@ -144,7 +145,7 @@ impl Plugin {
                 params: params.to_owned(),
                 subject: self.lent.grants.strip_subject(subject),
             };
-            self.ask(tenant, ask, limits, |answer| match answer {
+            self.ask(tenant, ask, terms, |answer| match answer {
                 Answer::Judgement(judged) => answer::judgement(judged, info, subject),
                 _ => Err(strange()),
             })
@@ -165,12 +166,12 @@ impl Plugin {
         tenant: &str,
         check: &str,
         params: &str,
-        limits: Option<&Limits>,
+        terms: Option<&Terms>,
     ) -> Result<WindowNeeds, CallError> {
         let needed = async {
             self.find_stream_check(check)?;
             let ask = Ask::Needs { check: check.to_owned(), params: params.to_owned() };
-            self.ask(tenant, ask, limits, |answer| match answer {
+            self.ask(tenant, ask, terms, |answer| match answer {
                 Answer::Needs(needs) => needs.map_err(CallError::Check),
                 _ => Err(strange()),
             })
@@ -190,13 +191,13 @@ impl Plugin {
         check: &str,
         params: &str,
         window: &StreamWindow,
-        limits: Option<&Limits>,
+        terms: Option<&Terms>,
     ) -> Result<WindowAnswer, CallError> {
         let judged = async {
             let info = self.find_stream_check(check)?;
             let ask =
                 Ask::Window { check: check.to_owned(), params: params.to_owned(), window: window.clone() };
-            self.ask(tenant, ask, limits, |answer| match answer {
+            self.ask(tenant, ask, terms, |answer| match answer {
                 Answer::Window(judged) => answer::window(judged, info, window),
                 _ => Err(strange()),
             })
@@ -217,7 +218,7 @@ impl Plugin {
         condition: &str,
         params: &str,
         call: &CallView,
-        limits: Option<&Limits>,
+        terms: Option<&Terms>,
     ) -> Result<bool, CallError> {
         let decided = async {
             if self.condition_info(condition).is_none() {
@@ -228,7 +229,7 @@ impl Plugin {
                 params: params.to_owned(),
                 call: self.lent.grants.strip_call(call),
             };
-            self.ask(tenant, ask, limits, |answer| match answer {
+            self.ask(tenant, ask, terms, |answer| match answer {
                 Answer::Matches(matches) => matches.map_err(CallError::Check),
                 _ => Err(strange()),
             })
@@ -259,10 +260,11 @@ impl Plugin {
         &self,
         tenant: &str,
         ask: Ask,
-        limits: Option<&Limits>,
+        terms: Option<&Terms>,
         take: impl FnOnce(Answer) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
-        let limits = limits.unwrap_or(&self.limits);
+        let limits = terms.and_then(|terms| terms.limits.as_ref()).unwrap_or(&self.limits);
+        let reuses = terms.and_then(|terms| terms.reuse).unwrap_or(self.reuses);
         let input = answer::input_size(&ask);
         if input > limits.input {
             return Err(CallError::Input);
@@ -273,10 +275,10 @@ impl Plugin {
             code: self.code.clone(),
             lent: Arc::clone(&self.lent),
             tenant: Arc::from(tenant),
+            shelf: reuses.then(|| (Arc::clone(&self.shelf), owner(tenant, &ask))),
             ask,
             input,
             limits: limits.clone(),
-            shelf: self.shelf.clone(),
             starts_slowly: self.starts_slowly,
         };
         let done = call(self.host.threads(), &self.slots, job, now).await;
@@ -361,6 +363,18 @@ fn outcome<T>(result: &Result<T, CallError>) -> Outcome {
         Err(CallError::Busy) => Outcome::Unknown,
         Err(_) => Outcome::Failed,
     }
+}
+
+/// Names who reuses an instance: what one check keeps for its parameters, another must not find.
+fn owner(tenant: &str, ask: &Ask) -> Arc<str> {
+    let (name, params) = match ask {
+        Ask::Check { check, params, .. }
+        | Ask::Needs { check, params }
+        | Ask::Window { check, params, .. } => (check.as_str(), params.as_str()),
+        Ask::Matches { condition, params, .. } => (condition.as_str(), params.as_str()),
+        Ask::Describe => ("", ""),
+    };
+    format!("{tenant}\0{name}\0{params}").into()
 }
 
 fn strange() -> CallError {

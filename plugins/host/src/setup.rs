@@ -12,13 +12,30 @@ pub enum Instances {
     /// A new one for each call: nothing is left of the call before.
     #[default]
     Fresh,
-    /// One after the other of a tenant's calls in the same instance. For guests that start slowly.
+    /// One after the other of a tenant's calls of the same check with the same parameters in the same instance. For guests
+    /// that start slowly.
     Reuse {
         /// So many calls, then a new one.
         calls: u32,
-        /// So many instances of a tenant may wait for calls.
+        /// So many such instances may wait for calls.
         idle: u32,
     },
+}
+
+impl Instances {
+    /// So many calls where nobody says more.
+    pub const CALLS: u32 = 1_000;
+    /// So many waiting instances where nobody says more.
+    pub const IDLE: u32 = 2;
+}
+
+/// What an attachment of a plugin decides for its calls.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// What a call may cost; `None`: what the plugin's calls may. How many calls may run at once is the plugin's alone.
+    pub limits: Option<Limits>,
+    /// Whether instances are used again, by this attachment only; `None`: as the plugin's setup says.
+    pub reuse: Option<bool>,
 }
 
 /// Everything about a plugin that is not in its bytes.

@@ -11,10 +11,6 @@ use super::values::{Secret, resolve_secret};
 const PLAIN_WORDS: [&str; 7] = ["messages", "params", "metadata", "user", "body", "kv", "models"];
 /// The words among them that show data of a request. A plugin without a way out gets all of them.
 const DATA_WORDS: usize = 5;
-/// A reused instance serves so many calls; then a new one takes its place.
-const REUSED_FOR: u32 = 1_000;
-/// So many reused instances of a tenant wait for calls.
-const REUSED_IDLE: u32 = 2;
 /// The host's pool has no room for larger guests.
 const MOST_MEMORY_MB: usize = 512;
 /// Answers of the `http` power are read so far.
@@ -146,7 +142,7 @@ pub(super) fn plugin(
         limits: limits(&declared.limits)?,
         instances: match declared.instances {
             InstancesName::Fresh => Instances::Fresh,
-            InstancesName::Reuse => Instances::Reuse { calls: REUSED_FOR, idle: REUSED_IDLE },
+            InstancesName::Reuse => Instances::Reuse { calls: Instances::CALLS, idle: Instances::IDLE },
         },
         key: declared.key.clone(),
     })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tidegate_tests::mock::plan::{Kind, Plan};
 
-use super::corpus::{Hound, cases, cut_before, cuts, harmless};
+use super::corpus::{Hound, cases, cut_before, cuts, harmless, thin};
 use super::wire::{
     Ask, CHAT, CHAT_OVER_ANTHROPIC, Front, Heard, MESSAGES, MESSAGES_OVER_OPENAI, RESPONSES,
     RESPONSES_OVER_ANTHROPIC, all, world, world_like,
@@ -62,12 +62,12 @@ async fn guards_over_the_same_bytes_show_what_the_whole_answer_shows() {
     ]);
     for pair in [CHAT, MESSAGES] {
         let ask = &Ask { client, mock, pair, guards: guards.clone() };
-        for case in cases().iter().step_by(3) {
+        for case in cases().iter().step_by(thin(3)) {
             let text = &format!("{} 12345 {} abc1", harmless(60), case.text());
             let whole = &ask.whole(Plan::new().say(Kind::Text, text)).await;
             assert_eq!(whole.status, 200, "{}", whole.raw);
             assert_ne!(whole.text(Kind::Text), text, "something is masked");
-            all(cuts(text).into_iter().step_by(5).map(|cut| async move {
+            all(cuts(text).into_iter().step_by(thin(5)).map(|cut| async move {
                 let (head, tail) = text.split_at(cut);
                 let plan = Plan::new().say(Kind::Text, head).then(Kind::Text, tail, APART);
                 let heard = ask.stream(plan).await;

@@ -128,3 +128,9 @@ pub(super) fn harmless(bytes: usize) -> String {
     }
     text
 }
+
+/// Returns how many cuts to go on by: `reduced` in the suite, which has no time for all of them, and 1 where
+/// `GUARD_CUTS=all` asks for every one.
+pub(super) fn thin(reduced: usize) -> usize {
+    if std::env::var("GUARD_CUTS").is_ok_and(|which| which == "all") { 1 } else { reduced }
+}

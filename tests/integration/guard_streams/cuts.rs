@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tidegate_tests::mock::plan::{Kind, Plan};
 
-use super::corpus::{Case, Hound, cases, cut_before, cuts};
+use super::corpus::{Case, Hound, cases, cut_before, cuts, thin};
 use super::wire::{
     Ask, CHAT, CHAT_OVER_ANTHROPIC, COMPLETIONS, Front, MESSAGES, MESSAGES_OVER_OPENAI, PAIRS, Pair,
     RESPONSES, RESPONSES_OVER_ANTHROPIC, all, world,
@@ -51,7 +51,7 @@ async fn long_streams(world: &World, pair: Pair, kind: Kind, step: usize) {
     assert_eq!(whole.status, 200, "{pair:?}: {}", whole.raw);
     assert_eq!(whole.text(kind), wanted, "{pair:?} {kind:?}: the whole answer");
     let whole = &whole;
-    let streams = (0..=longest(&cases)).step_by(step).map(|at| {
+    let streams = (0..=longest(&cases)).step_by(thin(step)).map(|at| {
         let (ask, cases, hound, wanted) = (&ask, &cases, &hound, &wanted);
         async move {
             let heard = ask.stream(long_plan(cases, kind, at)).await;
@@ -82,9 +82,14 @@ async fn secrets_cut_at_every_byte_stay_masked_in_the_text_of_every_dialect() {
 #[tokio::test]
 async fn secrets_cut_at_every_byte_stay_masked_in_reasoning() {
     let world = world().await;
-    for (pair, step) in
-        [(CHAT, 1), (MESSAGES, 3), (RESPONSES, 3), (MESSAGES_OVER_OPENAI, 9), (CHAT_OVER_ANTHROPIC, 9)]
-    {
+    for (pair, step) in [
+        (CHAT, 1),
+        (MESSAGES, 3),
+        (RESPONSES, 3),
+        (MESSAGES_OVER_OPENAI, 9),
+        (CHAT_OVER_ANTHROPIC, 9),
+        (RESPONSES_OVER_ANTHROPIC, 9),
+    ] {
         long_streams(&world, pair, Kind::Reasoning, step).await;
     }
 }
@@ -158,7 +163,7 @@ async fn secrets_in_tool_arguments_stay_masked_and_the_arguments_json() {
             (pair.front, pair.provider),
             (Front::Chat | Front::Responses, "openai-prod") | (Front::Messages, "anthropic-prod")
         );
-        all((0..SIZE).step_by(if native { 1 } else { 5 }).map(|first| async move {
+        all((0..SIZE).step_by(if native { 1 } else { thin(5) }).map(|first| async move {
             let pieces = pieces(raw, first, SIZE);
             let plan = pieces.iter().fold(Plan::new(), |plan, piece| plan.then(kind, piece, APART));
             let heard = ask.stream(plan).await;
@@ -224,7 +229,7 @@ async fn every_choice_is_guarded_on_its_own_at_every_cut() {
 #[tokio::test]
 async fn bytes_cut_within_events_and_characters_change_nothing() {
     let World { mock, client, gateway: _gateway } = &world().await;
-    let cases: Vec<Case> = cases().into_iter().step_by(5).collect();
+    let cases: Vec<Case> = cases().into_iter().step_by(thin(5)).collect();
     let hound = &Hound::of_cases(&cases);
     let wanted: &String = &cases.iter().map(|case| case.masked() + " ~ ").collect();
     let cases = &cases;

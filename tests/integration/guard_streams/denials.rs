@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tidegate_tests::mock::plan::{Kind, Plan};
 use tidegate_tests::wait;
 
-use super::corpus::{Case, Hound, cases, cuts, harmless};
+use super::corpus::{Case, Hound, cases, cuts, harmless, thin};
 use super::wire::{
     Ask, CHAT, CHAT_OVER_ANTHROPIC, COMPLETIONS, Front, Heard, MESSAGES, MESSAGES_OVER_OPENAI, PAIRS,
     RESPONSES, all, world,
@@ -77,7 +77,7 @@ async fn nothing_of_what_is_denied_leaves_at_any_cut() {
         (MESSAGES_OVER_OPENAI, 7),
         (CHAT_OVER_ANTHROPIC, 7),
     ] {
-        for case in cases.iter().step_by(step) {
+        for case in cases.iter().step_by(thin(step)) {
             let ask = &Ask { client, mock, pair, guards: detect(case) };
             let before = &(lead(case) + case.before);
             let hound = &Hound::of([case.secret.as_str()]);
@@ -92,16 +92,18 @@ async fn nothing_of_what_is_denied_leaves_at_any_cut() {
             let whole = &ask.whole(plan(0)).await;
             assert_eq!(whole.status, 446, "{pair:?} {case:?}: {}", whole.raw);
             // A few cuts of each are enough for categories whose texts are long.
-            all(cuts(&case.secret).into_iter().step_by(1 + case.secret.len() / 20).map(|cut| async move {
-                let heard = ask.stream(plan(cut)).await;
-                let what = format!("{pair:?} {:?} cut {cut}", case.secret);
-                let leak = heard.strings().iter().find_map(|text| hound.sniff(text));
-                assert_eq!(leak, None, "{what}: {}", heard.raw);
-                check_denied(pair.front, Kind::Text, before, &heard, &what);
-                if !heard.hooks.is_null() {
-                    assert_eq!(heard.verdicts(), whole.verdicts(), "{what}");
-                }
-            }))
+            all(cuts(&case.secret).into_iter().step_by(thin(1 + case.secret.len() / 20)).map(
+                |cut| async move {
+                    let heard = ask.stream(plan(cut)).await;
+                    let what = format!("{pair:?} {:?} cut {cut}", case.secret);
+                    let leak = heard.strings().iter().find_map(|text| hound.sniff(text));
+                    assert_eq!(leak, None, "{what}: {}", heard.raw);
+                    check_denied(pair.front, Kind::Text, before, &heard, &what);
+                    if !heard.hooks.is_null() {
+                        assert_eq!(heard.verdicts(), whole.verdicts(), "{what}");
+                    }
+                },
+            ))
             .await;
         }
     }

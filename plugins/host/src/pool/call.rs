@@ -36,7 +36,8 @@ pub(crate) struct Job {
     /// Bytes of what is asked.
     pub(crate) input: usize,
     pub(crate) limits: Limits,
-    pub(crate) shelf: Option<Arc<Shelf>>,
+    /// Where an instance may be taken from and put back, and in whose name.
+    pub(crate) shelf: Option<(Arc<Shelf>, Arc<str>)>,
     /// Starting an instance takes so long that it is not tried on the caller's thread.
     pub(crate) starts_slowly: bool,
 }
@@ -57,7 +58,7 @@ impl Done {
 /// Runs a call that began at `now`.
 pub(crate) async fn call(threads: &Threads, slots: &Slots, job: Job, now: Instant) -> Done {
     let running = threads.ticker.run();
-    let warm = !job.starts_slowly || job.shelf.as_ref().is_some_and(|shelf| shelf.has(&job.tenant));
+    let warm = !job.starts_slowly || job.shelf.as_ref().is_some_and(|(shelf, owner)| shelf.has(owner));
     let slot = if warm && job.input <= INLINE_INPUT { slots.try_take() } else { None };
     let Some(slot) = slot else {
         return queue(threads, slots, job, running, now).await;
@@ -105,7 +106,7 @@ async fn finish(work: Clocked<Done>, clock: Arc<Clock>, running: Running) -> Don
 /// `slot` is an argument, and so outlives the instance however this ends: its place is free when it is given back.
 async fn work(job: Job, clock: Arc<Clock>, mut slot: Slot) -> Done {
     let Job { code, lent, tenant, ask, limits, shelf, .. } = job;
-    let reused = shelf.as_ref().and_then(|shelf| shelf.take(&tenant));
+    let reused = shelf.as_ref().and_then(|(shelf, owner)| shelf.take(owner));
     let (mut live, calls) = match reused {
         Some(Idle { mut live, place, calls, .. }) => {
             // The instance brought its place along.
@@ -113,18 +114,18 @@ async fn work(job: Job, clock: Arc<Clock>, mut slot: Slot) -> Done {
             live.renew(clock, &limits);
             (live, calls)
         }
-        None => match code.start(lent, Arc::clone(&tenant), clock, &limits).await {
+        None => match code.start(lent, tenant, clock, &limits).await {
             Ok(live) => (live, 0),
             Err((error, memory)) => return Done { answer: Err(error), memory },
         },
     };
     let answer = live.call(&ask).await;
     let memory = live.memory();
-    if let Some(shelf) = shelf
+    if let Some((shelf, owner)) = shelf
         && answer.as_ref().is_ok_and(Answer::is_judged)
         && !live.is_bloated()
     {
-        shelf.put(&tenant, live, slot.place, calls + 1, Instant::now());
+        shelf.put(&owner, live, slot.place, calls + 1, Instant::now());
     }
     Done { answer, memory }
 }

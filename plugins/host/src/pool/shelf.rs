@@ -1,4 +1,4 @@
-//! Instances between two calls of the same tenant.
+//! Instances between two calls of the same attachment: one tenant's, of one check, with the same parameters.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -41,19 +41,22 @@ impl Shelves {
         })
     }
 
-    /// Makes a plugin's shelf; `None` if its instances are not reused.
-    pub(crate) fn add(self: &Arc<Self>, instances: Instances) -> Option<Arc<Shelf>> {
-        let Instances::Reuse { calls: calls @ 2.., idle: idle @ 1.. } = instances else { return None };
+    /// Makes a plugin's shelf. It stays empty while nobody reuses instances.
+    pub(crate) fn add(self: &Arc<Self>, instances: Instances) -> Arc<Shelf> {
+        let (calls, idle) = match instances {
+            Instances::Reuse { calls, idle } => (calls, idle),
+            Instances::Fresh => (Instances::CALLS, Instances::IDLE),
+        };
         let shelf = Arc::new(Shelf {
             calls,
-            per_tenant: usize::try_from(idle).unwrap_or(usize::MAX),
+            per_owner: usize::try_from(idle).unwrap_or(usize::MAX),
             shelves: Arc::clone(self),
             idle: Mutex::default(),
         });
         let mut all = lock(&self.all);
         all.retain(|shelf| shelf.strong_count() > 0);
         all.push(Arc::downgrade(&shelf));
-        Some(shelf)
+        shelf
     }
 
     /// Returns the right to keep one more instance, clearing old ones away if there is none.
@@ -67,15 +70,15 @@ impl Shelves {
     }
 }
 
-/// Keeps a plugin's instances by tenant: none is ever given to another.
+/// Keeps a plugin's instances by owner: none is ever given to another.
 pub(crate) struct Shelf {
     calls: u32,
-    per_tenant: usize,
+    per_owner: usize,
     shelves: Arc<Shelves>,
-    idle: Mutex<ByTenant>,
+    idle: Mutex<ByOwner>,
 }
 
-type ByTenant = HashMap<Arc<str>, Vec<Idle>>;
+type ByOwner = HashMap<Arc<str>, Vec<Idle>>;
 
 impl fmt::Debug for Shelf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,30 +87,30 @@ impl fmt::Debug for Shelf {
 }
 
 impl Shelf {
-    /// Whether an instance of the tenant waits.
-    pub(crate) fn has(&self, tenant: &str) -> bool {
-        lock(&self.idle).contains_key(tenant)
+    /// Whether an instance of the owner's waits.
+    pub(crate) fn has(&self, owner: &str) -> bool {
+        lock(&self.idle).contains_key(owner)
     }
 
-    /// Takes the tenant's instance that was used last.
-    pub(crate) fn take(&self, tenant: &str) -> Option<Idle> {
+    /// Takes the owner's instance that was used last.
+    pub(crate) fn take(&self, owner: &str) -> Option<Idle> {
         let mut shelf = lock(&self.idle);
-        let waiting = shelf.get_mut(tenant)?;
+        let waiting = shelf.get_mut(owner)?;
         let idle = waiting.pop();
         if waiting.is_empty() {
-            shelf.remove(tenant);
+            shelf.remove(owner);
         }
         idle
     }
 
     /// Puts an instance back after so many calls, if it has some left and there is room.
-    pub(crate) fn put(&self, tenant: &Arc<str>, live: Live, place: Place, calls: u32, now: Instant) {
+    pub(crate) fn put(&self, owner: &Arc<str>, live: Live, place: Place, calls: u32, now: Instant) {
         if calls >= self.calls {
             return;
         }
         self.clear_stale(now);
         let mut shelf = lock(&self.idle);
-        if shelf.get(tenant).is_some_and(|waiting| waiting.len() >= self.per_tenant) {
+        if shelf.get(owner).is_some_and(|waiting| waiting.len() >= self.per_owner) {
             return;
         }
         let total: usize = shelf.values().map(Vec::len).sum();
@@ -117,7 +120,7 @@ impl Shelf {
         drop(evicted);
         if let Some(right) = self.shelves.right(now) {
             let idle = Idle { live, place, calls, since: now, _right: right };
-            lock(&self.idle).entry(Arc::clone(tenant)).or_default().push(idle);
+            lock(&self.idle).entry(Arc::clone(owner)).or_default().push(idle);
         }
     }
 
@@ -138,14 +141,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes the instance that waited longest: the first of its tenant's, since the last is used first.
-fn oldest(shelf: &mut ByTenant) -> Option<Idle> {
+/// Takes the instance that waited longest: the first of its owner's, since the last is used first.
+fn oldest(shelf: &mut ByOwner) -> Option<Idle> {
     let oldest = shelf.iter().min_by_key(|(_, waiting)| waiting.first().map(|idle| idle.since));
-    let tenant = Arc::clone(oldest?.0);
-    let waiting = shelf.get_mut(&tenant)?;
+    let owner = Arc::clone(oldest?.0);
+    let waiting = shelf.get_mut(&owner)?;
     let idle = waiting.remove(0);
     if waiting.is_empty() {
-        shelf.remove(&tenant);
+        shelf.remove(&owner);
     }
     Some(idle)
 }

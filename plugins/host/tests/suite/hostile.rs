@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_plugin_host::{CallError, Plugin, Setup, Verdict};
+use tidegate_plugin_host::{CallError, Limits, Plugin, Setup, Terms, Verdict};
 
 use crate::guest::Guest;
 use crate::{check, limits, load_with, run};
@@ -51,7 +51,8 @@ fn an_endless_loop_ends_by_the_wall_clock_too() {
 #[test]
 fn limits_of_the_attachment_hold_instead_of_the_plugins() {
     let plugin = load_with(misbehaves(LOOP), limits(|limits| limits.deadline_ms = 600_000));
-    let own = tidegate_plugin_host::Limits { deadline_ms: 10, ..Default::default() };
+    let own = Limits { deadline_ms: 10, ..Limits::default() };
+    let own = Terms { limits: Some(own), reuse: None };
     let subject = crate::subject(&["evil"]);
     let error = run(plugin.check("tenant", "check", "{}", &subject, Some(&own))).unwrap_err();
     assert_eq!(error, CallError::Deadline);

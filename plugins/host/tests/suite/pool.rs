@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use tidegate_plugin_host::{CallError, Instances, Plugin, Setup, Verdict};
+use tidegate_plugin_host::{CallError, Instances, Plugin, Setup, Terms, Verdict};
 
 use crate::guest::{Guest, words};
-use crate::{check, check_as, host, limits, run};
+use crate::{check, check_as, host, limits, run, subject};
 
 const LOOP: &str = "(loop $again (br $again)) (unreachable)";
 
@@ -137,6 +137,28 @@ fn tenants_never_share_an_instance() {
             assert_eq!(asked(&plugin, "b").await, turn);
         }
         assert_eq!(asked(&plugin, "").await, 1);
+    });
+}
+
+#[test]
+fn an_attachment_decides_whether_its_instances_are_reused_and_shares_them_with_no_other() {
+    let fresh = host(16).load(&counts().build(), Setup::default()).unwrap();
+    let reused = reusing(100, 2);
+    let subject = subject(&["text"]);
+    let asked = async |plugin: &Arc<Plugin>, params: &str, reuse: bool| {
+        let terms = Terms { reuse: Some(reuse), limits: None };
+        match plugin.check("a", "check", params, &subject, Some(&terms)).await.unwrap().verdict {
+            Verdict::Fail(reason) => reason.code.len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    run(async {
+        for turn in 1..=4 {
+            assert_eq!(asked(&fresh, "{}", true).await, turn);
+            assert_eq!(asked(&fresh, r#"{"other": 1}"#, true).await, turn);
+            assert_eq!(asked(&fresh, "{}", false).await, 1);
+            assert_eq!(asked(&reused, "{}", false).await, 1);
+        }
     });
 }
 

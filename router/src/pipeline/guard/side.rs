@@ -6,8 +6,8 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Map, Value};
-use tidegate_config::Hook;
-use tidegate_plugin_host::{CallError, Judgement, Limits, Plugin, PluginSet, Subject, Verdict};
+use tidegate_config::{Hook, Instances};
+use tidegate_plugin_host::{CallError, Judgement, Limits, Plugin, PluginSet, Subject, Terms, Verdict};
 
 use super::exhibit::{Exhibit, Frame};
 use super::masks::Mask;
@@ -26,8 +26,8 @@ pub(super) struct BoundCheck {
     pub(super) plugin: Option<Arc<Plugin>>,
     /// Parameters as JSON text.
     pub(super) params: String,
-    /// Limits that the attachment sets.
-    pub(super) limits: Option<Limits>,
+    /// What the attachment decides.
+    pub(super) terms: Terms,
     /// Whether its errors are failures.
     pub(super) fail_on_error: bool,
 }
@@ -102,7 +102,7 @@ impl BoundCheck {
             name: name.to_owned(),
             plugin,
             params: Value::Object(call.parameters.clone()).to_string(),
-            limits,
+            terms: Terms { limits, reuse: call.instances.map(|instances| instances == Instances::Reuse) },
             fail_on_error: call.fail_on_error || fail_on_error,
         }
     }
@@ -116,9 +116,7 @@ impl BoundCheck {
     pub(super) async fn ask(&self, tenant: &str, subject: &Subject) -> (CheckResult, Effect) {
         let started = Instant::now();
         let answer = match &self.plugin {
-            Some(plugin) => {
-                plugin.check(tenant, &self.name, &self.params, subject, self.limits.as_ref()).await
-            }
+            Some(plugin) => plugin.check(tenant, &self.name, &self.params, subject, Some(&self.terms)).await,
             None => Err(CallError::Unknown { check: self.id.clone() }),
         };
         self.result(started, answer)
@@ -154,7 +152,12 @@ impl BoundCheck {
                     }
                 }
             }
-            Err(error) => self.erred(&mut result, &error),
+            Err(error) => {
+                // What is too large to be judged does not go on as if it had been.
+                result.fail_on_error |= error == CallError::Input;
+                effect.blocked = error == CallError::Input && self.mutates();
+                self.erred(&mut result, &error);
+            }
         }
         (result, effect)
     }

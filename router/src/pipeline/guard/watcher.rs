@@ -41,7 +41,7 @@ impl Watcher {
     pub(super) async fn new(hook: usize, check: usize, bound: &BoundCheck, tenant: &str) -> Self {
         let started = Instant::now();
         let needs = match &bound.plugin {
-            Some(plugin) => plugin.needs(tenant, &bound.name, &bound.params, bound.limits.as_ref()).await,
+            Some(plugin) => plugin.needs(tenant, &bound.name, &bound.params, Some(&bound.terms)).await,
             None => Err(CallError::Unknown { check: bound.id.clone() }),
         };
         let mut watcher = Self {
@@ -173,5 +173,5 @@ async fn ask(
         index: key.choice,
         state: window.state.clone(),
     };
-    plugin.window(tenant, &bound.name, &bound.params, &shown, bound.limits.as_ref()).await
+    plugin.window(tenant, &bound.name, &bound.params, &shown, Some(&bound.terms)).await
 }
