@@ -1,5 +1,6 @@
 //! A loaded plugin, and the calls it answers.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -44,7 +45,12 @@ pub struct Plugin {
     reuses: bool,
     recorder: Recorder,
     standing: Mutex<Standing>,
+    /// What checks of streams answered to `needs`, by name and parameters: nothing else can change it.
+    needs: Mutex<HashMap<String, WindowNeeds>>,
 }
+
+/// So many answers to `needs` are kept: there are as many as attachments.
+const MOST_NEEDS: usize = 256;
 
 /// Whether it may be called, and since when.
 struct Standing {
@@ -77,6 +83,7 @@ impl Plugin {
             reuses: matches!(setup.instances, Instances::Reuse { .. }),
             recorder: Recorder::default(),
             standing: Mutex::new(standing),
+            needs: Mutex::default(),
         }
     }
 
@@ -160,7 +167,7 @@ impl Plugin {
         })
     }
 
-    /// Returns how much a check of streams must see around a position.
+    /// Returns how much a check of streams must see around a position. It is asked once for the same parameters.
     pub async fn needs(
         self: &Arc<Self>,
         tenant: &str,
@@ -168,6 +175,11 @@ impl Plugin {
         params: &str,
         terms: Option<&Terms>,
     ) -> Result<WindowNeeds, CallError> {
+        let key = format!("{check}\0{params}");
+        let known = self.needs.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
         let needed = async {
             self.find_stream_check(check)?;
             let ask = Ask::Needs { check: check.to_owned(), params: params.to_owned() };
@@ -178,8 +190,15 @@ impl Plugin {
             .await
         };
         let needed = needed.await;
-        if let Err(error) = &needed {
-            self.recorder.error(error);
+        match &needed {
+            Ok(needed) => {
+                let mut known = self.needs.lock().unwrap_or_else(PoisonError::into_inner);
+                if known.len() >= MOST_NEEDS {
+                    known.clear();
+                }
+                known.insert(key, *needed);
+            }
+            Err(error) => self.recorder.error(error),
         }
         needed
     }
