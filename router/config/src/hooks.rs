@@ -4,6 +4,8 @@
 //! `output_guardrails`, `input_mutators`, `output_mutators`). What a check does is the plugin's business; here only
 //! its place, its parameters and its failure policy are read.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::members::{Members, join, refused, snake};
@@ -73,8 +75,8 @@ pub struct Hook {
 pub struct CheckCall {
     /// `plugin.check`.
     pub id: String,
-    /// What the check is given.
-    pub parameters: Map<String, Value>,
+    /// What the check is given, as JSON text: it is the same for every request.
+    pub parameters: Arc<str>,
     /// False where the config switched it off.
     pub enabled: bool,
     /// Whether an error of the check counts as a fail (`parameters.failOnError`).
@@ -89,15 +91,15 @@ pub struct CheckCall {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hooks {
     /// Run before the vendor is asked.
-    pub before: Vec<Hook>,
+    pub before: Vec<Arc<Hook>>,
     /// Run on its answer.
-    pub after: Vec<Hook>,
+    pub after: Vec<Arc<Hook>>,
     /// Ids of saved guardrails: input, output.
     pub saved: (Vec<String>, Vec<String>),
 }
 
 /// Hooks of one side, and ids of saved guardrails.
-type Side = (Vec<Hook>, Vec<String>);
+type Side = (Vec<Arc<Hook>>, Vec<String>);
 
 impl Hooks {
     /// Returns whether there are none.
@@ -124,8 +126,8 @@ impl Hooks {
                 Some(_) => hook(value, &path, word),
                 None => shorthand(value, &path, word, HookKind::Guardrail),
             };
-            hooks.before.push(read("input")?);
-            hooks.after.push(read("output")?);
+            hooks.before.push(Arc::new(read("input")?));
+            hooks.after.push(Arc::new(read("output")?));
         }
         Ok(hooks)
     }
@@ -151,7 +153,7 @@ fn side(node: &Members<'_>, full: &str, word: &str) -> Result<Option<Side>, Conf
     if let Some(list) = node.list(full, "hook objects")? {
         written = true;
         for (at, value) in list.iter().enumerate() {
-            hooks.push(hook(value, &node.at(&format!("{full}[{at}]")), word)?);
+            hooks.push(Arc::new(hook(value, &node.at(&format!("{full}[{at}]")), word)?));
         }
     }
     for (suffix, kind) in [("guardrails", HookKind::Guardrail), ("mutators", HookKind::Mutator)] {
@@ -164,7 +166,7 @@ fn side(node: &Members<'_>, full: &str, word: &str) -> Result<Option<Side>, Conf
         for (at, value) in list.iter().enumerate() {
             match value {
                 Value::String(id) => saved.push(id.clone()),
-                _ => hooks.push(shorthand(value, &node.at(&format!("{name}[{at}]")), word, kind)?),
+                _ => hooks.push(Arc::new(shorthand(value, &node.at(&format!("{name}[{at}]")), word, kind)?)),
             }
         }
     }
@@ -188,7 +190,7 @@ fn hook(value: &Value, path: &str, word: &str) -> Result<Hook, ConfigError> {
         checks.push(CheckCall {
             id: check_id(&id, &check.at("id"))?,
             fail_on_error: fail_on_error(&parameters),
-            parameters,
+            parameters: text_of(parameters),
             enabled: check.flag("is_enabled")?.unwrap_or(true),
             instances: instances(check.get("instances"), &check.at("instances"))?,
             limits: check.object("limits")?.map(|limits| Value::Object(limits.clone())),
@@ -223,7 +225,7 @@ fn shorthand(value: &Value, path: &str, word: &str, kind: HookKind) -> Result<Ho
         checks.push(CheckCall {
             id: check_id(name, &at)?,
             fail_on_error: fail_on_error(&parameters),
-            parameters,
+            parameters: text_of(parameters),
             enabled: true,
             instances,
             limits,
@@ -279,6 +281,10 @@ fn instances(value: Option<&Value>, path: &str) -> Result<Option<Instances>, Con
     }
 }
 
+fn text_of(parameters: Map<String, Value>) -> Arc<str> {
+    Value::Object(parameters).to_string().into()
+}
+
 /// A bare name is one of Portkey's own checks.
 fn check_id(name: &str, path: &str) -> Result<String, ConfigError> {
     match name.split_once('.') {
@@ -318,7 +324,7 @@ mod tests {
         read(&Members::of(&node, "").unwrap())
     }
 
-    fn before(node: Value) -> Vec<Hook> {
+    fn before(node: Value) -> Vec<Arc<Hook>> {
         hooks(node).unwrap().before.unwrap().0
     }
 
@@ -353,7 +359,7 @@ mod tests {
         assert_eq!(found.len(), 2);
         let ids: Vec<&str> = found[0].checks.iter().map(|check| check.id.as_str()).collect();
         assert_eq!(ids, ["default.contains", "acme.pii"]);
-        assert_eq!(found[0].checks[1].parameters, json!({"redact": true}).as_object().unwrap().clone());
+        assert_eq!(&*found[0].checks[1].parameters, r#"{"redact":true}"#);
         assert_eq!((found[0].deny, found[1].kind), (true, HookKind::Mutator));
         assert_eq!(found[0].path, "input_guardrails[0]");
     }

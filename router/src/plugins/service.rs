@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tidegate_plugin_host::{Plugin, PluginSet, Powers};
+use tidegate_plugin_host::{Instances, Plugin, PluginSet, Powers};
 use tokio::sync::watch;
 
 use super::bundled::Bundled;
@@ -16,6 +16,7 @@ use super::loader::{Declared, Loader};
 use super::vault::Vault;
 use crate::actors::plugins::PluginsHandle;
 use crate::actors::shards::Shards;
+use crate::settings::DeclaredPlugin;
 use crate::versions::{Source, Step};
 
 /// A request waits so long for the plugins of a gateway that just started.
@@ -131,7 +132,14 @@ impl Plugins {
 
     /// Loads a bundled plugin with what is declared now.
     pub(super) async fn bundled_again(&self, bundled: &'static Bundled) -> Step<Plugin> {
-        let (loader, declared) = (self.loader.clone(), self.declared());
+        let loader = self.loader.clone();
+        let mut declared = Declared::clone(&self.declared());
+        // They keep nothing of a call but what they compiled for it.
+        let reuses = || DeclaredPlugin {
+            instances: Instances::Reuse { calls: Instances::CALLS, idle: Instances::IDLE },
+            ..DeclaredPlugin::default()
+        };
+        declared.entry(bundled.id.to_owned()).or_insert_with(reuses);
         let loaded = off_thread(move || loader.load_as(bundled.id, bundled.bytes, &declared)).await;
         let id = bundled.id.to_owned();
         match loaded {

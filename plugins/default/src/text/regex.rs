@@ -1,12 +1,23 @@
 //! Regular expressions as JavaScript has them, and their errors as V8 words them.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use regress::{Match, Regex};
 use tidegate_plugin_sdk::CheckError;
+
+/// So many compiled patterns are kept; an attachment has one or two.
+const MOST_KEPT: usize = 8;
+
+thread_local! {
+    /// Patterns that were compiled, with their flags: an instance that is used again compiles each once.
+    static KEPT: RefCell<Vec<(String, Rc<Regex>)>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A compiled rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    regex: Regex,
+    regex: Rc<Regex>,
     /// All matches, not only the first one.
     pub(crate) global: bool,
 }
@@ -36,8 +47,25 @@ impl Rule {
             let message = format!("Invalid flags supplied to RegExp constructor '{flags}'");
             return Err(CheckError::new("SyntaxError", message));
         }
+        let global = flags.contains('g');
+        let name = format!("{flags}/{pattern}");
+        let kept = KEPT.with_borrow(|kept| {
+            kept.iter().find(|(known, _)| *known == name).map(|(_, regex)| Rc::clone(regex))
+        });
+        if let Some(regex) = kept {
+            return Ok(Self { regex, global });
+        }
         match Regex::with_flags(pattern, flags) {
-            Ok(regex) => Ok(Self { regex, global: flags.contains('g') }),
+            Ok(regex) => {
+                let regex = Rc::new(regex);
+                KEPT.with_borrow_mut(|kept| {
+                    if kept.len() >= MOST_KEPT {
+                        kept.clear();
+                    }
+                    kept.push((name, Rc::clone(&regex)));
+                });
+                Ok(Self { regex, global })
+            }
             Err(error) => {
                 let problem = as_v8_says(&error.to_string(), pattern);
                 let message = format!("Invalid regular expression: /{pattern}/{flags}: {problem}");

@@ -111,7 +111,12 @@ pub(super) fn tenant() -> Arc<str> {
 }
 
 /// Puts saved guardrails before a side's own hooks.
-fn saved(settings: &Settings, ids: &[String], own: &[Hook], before: bool) -> Result<Vec<Hook>, GatewayError> {
+fn saved(
+    settings: &Settings,
+    ids: &[String],
+    own: &[Arc<Hook>],
+    before: bool,
+) -> Result<Vec<Arc<Hook>>, GatewayError> {
     let invalid = |message| GatewayError::new(ErrorKind::Invalid, message).at("x-portkey-config");
     let mut all = Vec::new();
     for id in ids {

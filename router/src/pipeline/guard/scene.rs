@@ -44,7 +44,9 @@ impl Scene {
             extra: self
                 .headers
                 .iter()
-                .map(|(name, value)| (format!("header:{name}"), value.clone()))
+                .map(|(name, value)| (format!("header:{name}"), value))
+                .filter(|(want, _)| wants(want))
+                .map(|(want, value)| (want, value.clone()))
                 .collect(),
         }
     }

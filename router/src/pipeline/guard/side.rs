@@ -25,7 +25,7 @@ pub(super) struct BoundCheck {
     /// `None`: no plugin knows it.
     pub(super) plugin: Option<Arc<Plugin>>,
     /// Parameters as JSON text.
-    pub(super) params: String,
+    pub(super) params: Arc<str>,
     /// What the attachment decides.
     pub(super) terms: Terms,
     /// Whether its errors are failures.
@@ -35,7 +35,7 @@ pub(super) struct BoundCheck {
 /// A hook with its enabled checks.
 pub(super) struct BoundHook {
     /// As configured.
-    pub(super) hook: Hook,
+    pub(super) hook: Arc<Hook>,
     /// In the config's order.
     pub(super) checks: Vec<BoundCheck>,
 }
@@ -101,7 +101,7 @@ impl BoundCheck {
             id: call.id.clone(),
             name: name.to_owned(),
             plugin,
-            params: Value::Object(call.parameters.clone()).to_string(),
+            params: call.parameters.clone(),
             terms: Terms { limits, reuse: call.instances.map(|instances| instances == Instances::Reuse) },
             fail_on_error: call.fail_on_error || fail_on_error,
         }
@@ -220,7 +220,7 @@ pub(super) fn explain(data: &mut Value, message: &str) {
 impl Side {
     /// Binds hooks to the plugins of a set. `fail_on_error`: the operator's default.
     pub(in crate::pipeline) fn bind(
-        hooks: Vec<Hook>,
+        hooks: Vec<Arc<Hook>>,
         set: &PluginSet,
         tenant: &Arc<str>,
         fail_on_error: bool,
