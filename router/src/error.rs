@@ -48,6 +48,8 @@ pub enum ErrorKind {
     Upstream,
     /// A guardrail forbids the request or its answer.
     Guardrail,
+    /// The provider failed too often of late; it is left alone for a while.
+    CircuitOpen,
     /// A limit or store can't be asked; fail closed.
     Unavailable,
     /// A mistake of ours.
@@ -87,6 +89,7 @@ impl ErrorKind {
             ErrorKind::Upstream => face(502, "upstream_error", None, false),
             // Portkey's own status, beside `hook_results`.
             ErrorKind::Guardrail => face(446, "hooks_failed", None, false),
+            ErrorKind::CircuitOpen => face(503, "service_unavailable_error", Some("circuit_open"), true),
             ErrorKind::Unavailable => face(503, "service_unavailable_error", None, true),
             ErrorKind::Bug => face(500, "internal_error", None, true),
         }
@@ -236,6 +239,7 @@ impl GatewayError {
             ErrorKind::UpstreamTimeout => "upstream_timeout",
             ErrorKind::UpstreamUnreachable => "upstream_unreachable",
             ErrorKind::Upstream => "upstream_error",
+            ErrorKind::CircuitOpen => "circuit_open",
             ErrorKind::Bug => "bug",
             ErrorKind::Guardrail => "guardrail_denied",
             _ => "refused",

@@ -18,6 +18,7 @@ use crate::money::PriceDesk;
 use crate::plugins::{self, Plugins};
 use crate::powers::Lender;
 use crate::provision::{self, Printed};
+use crate::routing::breakers::Breakers;
 use crate::routing::plans::Plans;
 use crate::routing::retry_budget::RetryBudgets;
 use crate::secret::{MasterKey, SecretError};
@@ -67,6 +68,8 @@ pub struct Gateway {
     pub plans: Plans,
     /// How often providers may be retried.
     pub retries: RetryBudgets,
+    /// Which targets of configs failed of late.
+    pub breakers: Breakers,
     /// Which models providers offer.
     pub models: ModelLists,
     /// Plugins.
@@ -166,6 +169,7 @@ impl Gateway {
             shards,
             plans: Plans::default(),
             retries: RetryBudgets::default(),
+            breakers: Breakers::default(),
             models: ModelLists::default(),
             master,
             _lock: lock,

@@ -128,6 +128,7 @@ pub async fn find_ollama(gateway: Arc<Gateway>) {
         prices: serde_json::Value::Null,
         limits: Vec::new(),
         budget: None,
+        breaker: None,
     };
     if let Err(error) = gateway.add_found(found).await {
         tracing::warn!(%error, "@ollama could not be added");

@@ -39,7 +39,7 @@ fn names(module: &str) -> BTreeSet<String> {
 fn modules_of_the_router_point_down_only() {
     for (module, may_use) in [
         ("limits", &[][..]),
-        ("routing", &[]),
+        ("routing", &["limits"]),
         ("upstream", &[]),
         ("versions", &[]),
         ("actors", &["limits", "clock", "versions"]),

@@ -2,6 +2,8 @@
 
 mod architecture;
 mod bad_input;
+mod balance;
+mod breaker;
 mod budgets;
 mod disconnect;
 mod endpoints;

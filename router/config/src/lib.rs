@@ -5,6 +5,7 @@
 //! read, with its JSON path and what is accepted. A plan is immutable, has at least one target, and every strategy in
 //! it can choose one; only a conditional without a default may find nothing, which it says.
 
+mod balance;
 mod condition;
 mod hooks;
 mod inherit;
@@ -21,5 +22,5 @@ pub use hooks::{CheckCall, Hook, HookKind, Hooks, Instances};
 pub use params::DropPath;
 pub use pattern::Pattern;
 pub use plan::{
-    Breaker, Cache, CacheMode, ConfigError, Node, Note, Plan, Retry, Secret, Sticky, Strategy, Target,
+    Breaker, By, Cache, CacheMode, ConfigError, Node, Note, Plan, Retry, Secret, Sticky, Strategy, Target,
 };

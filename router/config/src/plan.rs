@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub struct Plan {
     root: Node,
     notes: Vec<Note>,
     weight: usize,
+    digest: u64,
+    has_breakers: bool,
 }
 
 /// A strategy over children, or a target.
@@ -73,12 +76,25 @@ pub enum Strategy {
         /// Statuses that count as failed; any but 2xx when there is no list.
         on_status_codes: Option<Vec<u16>>,
     },
-    /// One child by chance.
+    /// One child of many.
     LoadBalance {
         /// A weight per child; finite, not negative, not all zero.
         weights: Vec<f64>,
+        /// What decides.
+        by: By,
         /// Whether the same caller is to meet the same child again.
         sticky: Option<Sticky>,
+    },
+    /// The first child that has room.
+    Priority {
+        /// A level per child; lower ones come first.
+        levels: Vec<u64>,
+        /// A weight per child, for those of one level; finite, not negative, not all zero.
+        weights: Vec<f64>,
+        /// What decides within a level.
+        by: By,
+        /// The vendor's statuses after which the next child is tried.
+        on_status_codes: Option<Vec<u16>>,
     },
     /// The child of the first condition that holds.
     Conditional {
@@ -89,6 +105,20 @@ pub enum Strategy {
     },
     /// A target.
     Leaf(Arc<Target>),
+}
+
+/// What decides among several children. A child of weight 0 is never chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum By {
+    /// Chance, each as often as its weight says.
+    #[default]
+    Weight,
+    /// The time to the first byte.
+    Latency,
+    /// The price.
+    Cost,
+    /// Requests in flight, divided by weight.
+    LeastBusy,
 }
 
 /// Sticky load balancing.
@@ -224,7 +254,11 @@ impl Plan {
         }
         let value: Value = serde_json::from_str(json)
             .map_err(|error| ConfigError { path: String::new(), message: format!("not JSON: {error}") })?;
-        crate::read::plan(&value)
+        let mut plan = crate::read::plan(&value)?;
+        let mut hasher = DefaultHasher::new();
+        hasher.write(json.as_bytes());
+        plan.digest = hasher.finish();
+        Ok(plan)
     }
 
     /// Makes the plan of a request without a config: one target, about which nothing is said.
@@ -237,11 +271,26 @@ impl Plan {
             root: Node { path, name: None, strategy, children: Vec::new(), breaker: None },
             notes: Vec::new(),
             weight: 0,
+            digest: 0,
+            has_breakers: false,
         }
     }
 
     pub(crate) fn new(root: Node, notes: Vec<Note>, weight: usize) -> Self {
-        Self { root, notes, weight }
+        let has_breakers = root.has_breakers();
+        Self { root, notes, weight, digest: 0, has_breakers }
+    }
+
+    /// Returns a number that tells configs apart: that of an equal text is equal. It withstands chance, not malice.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Returns whether any target has a circuit breaker.
+    #[must_use]
+    pub fn has_breakers(&self) -> bool {
+        self.has_breakers
     }
 
     /// Returns roughly how many bytes the plan takes beyond its own text: values copied to children, compiled
@@ -273,6 +322,11 @@ impl Plan {
 }
 
 impl Node {
+    fn has_breakers(&self) -> bool {
+        let is_target = matches!(self.strategy, Strategy::Leaf(_));
+        (is_target && self.breaker.is_some()) || self.children.iter().any(Node::has_breakers)
+    }
+
     fn collect<'a>(&'a self, targets: &mut Vec<&'a Arc<Target>>) {
         if let Strategy::Leaf(target) = &self.strategy {
             targets.push(target);

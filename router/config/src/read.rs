@@ -16,12 +16,13 @@ const DEPTH: usize = 50;
 const MOST_TARGETS: usize = 1_000;
 
 /// Members of a node, without the vendors' own.
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 30] = [
     "strategy",
     "targets",
     "name",
     "id",
     "weight",
+    "priority",
     "provider",
     "api_key",
     "virtual_key",

@@ -4,20 +4,17 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::balance;
 use crate::condition::Condition;
 use crate::inherit::Reading;
 use crate::members::Members;
-use crate::plan::{Breaker, ConfigError, Node, Note, Sticky, Strategy};
+use crate::plan::{Breaker, ConfigError, Node, Note, Strategy};
 use crate::query;
 
 /// Accepted modes.
-const MODES: &str = "single, loadbalance, fallback, conditional";
-/// What the hosted Portkey documents as the life of a sticky choice, in seconds.
-const STICKY_TTL: u64 = 3_600;
+const MODES: &str = "single, loadbalance, fallback, priority, conditional";
 /// Shortest time a breaker stays open, in milliseconds.
 const LEAST_COOLDOWN: u64 = 30_000;
-/// Larger weights say nothing that smaller ones don't.
-const LARGEST_WEIGHT: f64 = 1e9;
 
 /// A strategy's mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +22,7 @@ pub(crate) enum Mode {
     Single,
     LoadBalance,
     Fallback,
+    Priority,
     Conditional,
 }
 
@@ -34,6 +32,7 @@ pub(crate) fn mode(strategy: &Members<'_>) -> Result<Mode, ConfigError> {
         Some("single") => Ok(Mode::Single),
         Some("loadbalance" | "load-balance" | "load_balance" | "loadBalance") => Ok(Mode::LoadBalance),
         Some("fallback") => Ok(Mode::Fallback),
+        Some("priority") => Ok(Mode::Priority),
         Some("conditional") => Ok(Mode::Conditional),
         Some(other) => {
             Err(strategy.wrong("mode", &format!("\"{other}\" is unknown; one of {MODES} is expected")))
@@ -51,7 +50,7 @@ pub(crate) fn read(
     path: &str,
     reading: &mut Reading,
 ) -> Result<Strategy, ConfigError> {
-    let known = ["mode", "on_status_codes", "conditions", "default", "sticky", "cb_config"];
+    let known = ["mode", "on_status_codes", "conditions", "default", "sticky", "cb_config", "by"];
     reading.unknown(strategy, &known);
     match mode {
         Mode::Single => {
@@ -62,45 +61,17 @@ pub(crate) fn read(
         }
         Mode::Fallback => Ok(Strategy::Fallback { on_status_codes: strategy.statuses("on_status_codes")? }),
         Mode::LoadBalance => {
-            Ok(Strategy::LoadBalance { weights: weights(targets, path)?, sticky: sticky(strategy)? })
+            let (weights, by) = (balance::weights(targets, path)?, balance::by(strategy)?);
+            Ok(Strategy::LoadBalance { weights, by, sticky: balance::sticky(strategy, by)? })
         }
+        Mode::Priority => Ok(Strategy::Priority {
+            levels: balance::levels(targets, path)?,
+            weights: balance::weights(targets, path)?,
+            by: balance::by(strategy)?,
+            on_status_codes: strategy.statuses("on_status_codes")?,
+        }),
         Mode::Conditional => conditional(strategy, children, reading),
     }
-}
-
-fn weights(targets: &[Value], path: &str) -> Result<Vec<f64>, ConfigError> {
-    let mut weights = Vec::with_capacity(targets.len());
-    for (at, target) in targets.iter().enumerate() {
-        let path = format!("{path}[{at}]");
-        let target = Members::of(target, &path)?;
-        let weight = match target.get("weight") {
-            None => Some(1.0),
-            Some(value) => value.as_f64().filter(|weight| (0.0..=LARGEST_WEIGHT).contains(weight)),
-        };
-        weights
-            .push(weight.ok_or_else(|| target.wrong("weight", "a number from 0 to 1000000000 is expected"))?);
-    }
-    if weights.iter().sum::<f64>() <= 0.0 {
-        return Err(crate::members::refused(path, "all weights are 0; at least one must be positive"));
-    }
-    Ok(weights)
-}
-
-fn sticky(strategy: &Members<'_>) -> Result<Option<Sticky>, ConfigError> {
-    let Some(object) = strategy.object("sticky")? else { return Ok(None) };
-    let at = strategy.at("sticky");
-    let members = Members { object, path: &at };
-    let hash_fields = members.texts("hash_fields")?.unwrap_or_default();
-    for (at, field) in hash_fields.iter().enumerate() {
-        let known = ["metadata.", "params.", "headers."];
-        if !known.iter().any(|known| field.len() > known.len() && field.starts_with(known)) {
-            let message = "a path beginning with metadata., params. or headers. is expected";
-            return Err(members.wrong(&format!("hash_fields[{at}]"), message));
-        }
-    }
-    let ttl = members.whole("ttl", 1, "a positive number of seconds")?.unwrap_or(STICKY_TTL);
-    let enabled = members.flag("enabled")?.unwrap_or(true);
-    Ok(enabled.then_some(Sticky { hash_fields, ttl: Duration::from_secs(ttl) }))
 }
 
 fn conditional(

@@ -11,6 +11,7 @@ fn config() -> impl Strategy<Value = Value> {
         Just(json!({"name": "b", "weight": 0})),
         Just(json!({"weight": 2.5, "override_params": {"model": "x"}, "retry": {"attempts": 2}})),
         Just(json!({"weight": -1})),
+        Just(json!({"priority": 1, "provider": "@a"})),
         Just(json!(null)),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
@@ -18,6 +19,9 @@ fn config() -> impl Strategy<Value = Value> {
             Just(json!({"mode": "single"})),
             Just(json!({"mode": "fallback", "on_status_codes": [429]})),
             Just(json!({"mode": "loadbalance"})),
+            Just(json!({"mode": "loadbalance", "by": "least-busy"})),
+            Just(json!({"mode": "loadbalance", "by": "cost", "sticky": {"enabled": true}})),
+            Just(json!({"mode": "priority", "on_status_codes": [429]})),
             Just(json!({"mode": "conditional", "conditions": [{"query": {"params.x": 1}, "then": "a"}], "default": "a"})),
             Just(json!({"mode": "conditional", "conditions": []})),
             Just(json!({"mode": "else"})),
@@ -32,7 +36,8 @@ fn can_choose(node: &Node) -> bool {
     let chosen = match &node.strategy {
         Mode::Leaf(target) => return node.children.is_empty() && target.path == node.path,
         Mode::Single | Mode::Fallback { .. } => !node.children.is_empty(),
-        Mode::LoadBalance { weights, .. } => {
+        Mode::Priority { levels, weights, .. } if levels.len() != weights.len() => false,
+        Mode::LoadBalance { weights, .. } | Mode::Priority { weights, .. } => {
             let sane = weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
             weights.len() == node.children.len() && sane && weights.iter().sum::<f64>() > 0.0
         }

@@ -3,6 +3,7 @@
 //! A key is loaded from the store on its first use and forgotten after a quiet spell, so 100,000 keys cost nothing
 //! until used. Unknown keys are remembered for a moment, so that guessing does not reach the store.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub struct AddressBook {
     unknown: DashMap<KeyHash, Instant>,
     budgets: DashMap<String, Arc<BudgetHandle>>,
     providers: DashMap<String, Arc<ProviderHandle>>,
+    /// Whether any of them has a circuit breaker.
+    breakers: AtomicBool,
     reader: Arc<Mutex<Box<dyn Store>>>,
     shards: Shards,
 }
@@ -41,6 +44,7 @@ impl AddressBook {
             unknown: DashMap::new(),
             budgets: DashMap::new(),
             providers: DashMap::new(),
+            breakers: AtomicBool::new(false),
             reader: Arc::new(Mutex::new(reader)),
             shards,
         }
@@ -106,6 +110,12 @@ impl AddressBook {
         self.providers.get(slug).map(|found| found.clone())
     }
 
+    /// Returns whether any provider has a circuit breaker.
+    #[must_use]
+    pub fn has_breakers(&self) -> bool {
+        self.breakers.load(Ordering::Relaxed)
+    }
+
     /// Returns all providers by slug.
     #[must_use]
     pub fn providers(&self) -> Vec<Arc<ProviderHandle>> {
@@ -118,6 +128,7 @@ impl AddressBook {
     pub fn set_providers(&self, records: Vec<tidegate_store::ProviderRecord>) {
         let slugs: std::collections::HashSet<String> =
             records.iter().map(|record| record.slug.clone()).collect();
+        self.breakers.store(records.iter().any(|record| record.breaker.is_some()), Ordering::Relaxed);
         for record in records {
             let same = self.provider(&record.slug).is_some_and(|known| *known.record() == record);
             let Some(vendor) = tidegate_providers::registry::find(&record.vendor).filter(|_| !same) else {

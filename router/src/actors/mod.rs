@@ -5,6 +5,7 @@
 
 pub mod address_book;
 pub mod budget;
+mod health;
 pub mod key;
 pub mod ledger;
 mod owner;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::Unavailable;
 use super::budget::{BudgetHandle, SettleHold};
 use super::key::{KeyHandle, SettleKey};
-use super::provider::{Outcome, ProviderHandle, SettleProvider};
-use crate::limits::{Exhausted, Grant, RateView};
+use super::provider::{Began, Outcome, ProviderHandle, SettleProvider};
+use crate::limits::{Exhausted, Grant, Pass, RateView};
 
 /// A key let a request in.
 #[must_use = "dropping a permit gives it back"]
@@ -51,11 +51,26 @@ impl Drop for KeyPermit {
 pub struct ProviderPermit {
     handle: Option<Arc<ProviderHandle>>,
     grant: Grant,
+    pass: Option<Pass>,
 }
 
 impl ProviderPermit {
-    pub(super) fn new(handle: Arc<ProviderHandle>, grant: Grant) -> Self {
-        Self { handle: Some(handle), grant }
+    pub(super) fn new(handle: Arc<ProviderHandle>, grant: Grant, pass: Option<Pass>) -> Self {
+        Self { handle: Some(handle), grant, pass }
+    }
+
+    /// Notes that the vendor began to answer, where the provider's breaker waits for that.
+    #[expect(clippy::disallowed_methods, reason = "at most one such note per permit, see the module docs")]
+    pub fn began(&self) {
+        if let (Some(handle), Some(pass)) = (&self.handle, self.pass.filter(Pass::is_watched)) {
+            handle.owner().address().do_send(Began(pass));
+        }
+    }
+
+    /// Returns whether somebody chooses by the provider's latency.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.handle.as_ref().is_some_and(|handle| handle.health().is_watched())
     }
 
     /// Ends the attempt with what became of it.
@@ -66,7 +81,7 @@ impl ProviderPermit {
     #[expect(clippy::disallowed_methods, reason = "one settlement per permit, see the module docs")]
     fn send(&mut self, outcome: Option<Outcome>) {
         if let Some(handle) = self.handle.take() {
-            let settle = SettleProvider::new(self.grant, outcome, handle.gauge());
+            let settle = SettleProvider::new(self.grant, self.pass, outcome, handle.gauge());
             handle.owner().address().do_send(settle);
         }
     }

@@ -1,66 +1,40 @@
 //! A provider's actor.
 //!
-//! - **owns** concurrency, limits, and latency and error averages of one provider.
+//! - **owns** concurrency, limits, circuit breaker, and latency and error averages of one provider.
 //! - **answers** `Acquire` with a [`ProviderPermit`] or a refusal, `Observe` with [`ProviderView`]; publishes a
 //!   [`Health`] snapshot that routing reads without asking.
 //! - **never** waits, opens a connection, or shows its credential.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message};
 use serde::Serialize;
 use tidegate_providers::{Credential, Provider};
-use tidegate_store::ProviderRecord;
+use tidegate_store::{BreakerRecord, ProviderRecord};
 
 use super::Unavailable;
+pub use super::health::Health;
 use super::owner::Owner;
 use super::permit::ProviderPermit;
 use super::shards::Shards;
 use crate::clock;
-use crate::limits::{Gate, Grant, RateView, Refusal};
+use crate::limits::{Breaker, BreakerRules, BreakerView, Gate, Grant, Pass, RateView, Refusal, Sign};
 
 const MAILBOX: usize = 4_096;
 
 /// What became of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Tokens used.
     pub tokens: u64,
-    /// Microseconds to the first byte of the answer, where there was one.
+    /// Microseconds to the first byte of an answer; `None` where there was none, or an error in its place.
     pub first_byte_us: Option<u64>,
     /// Whether the vendor failed: no connection, 5xx, cut or stalled stream. A caller's mistake is no fault.
-    pub fault: bool,
-}
-
-/// What routing reads.
-#[derive(Debug, Default)]
-pub struct Health {
-    in_flight: AtomicU32,
-    first_byte_us: AtomicU64,
-    faults_per_mille: AtomicU64,
-    requests: AtomicU64,
-    lost: AtomicU32,
-}
-
-impl Health {
-    /// Returns attempts inside.
-    #[must_use]
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// Returns the moving average of microseconds to the first byte; 0 before the first answer.
-    #[must_use]
-    pub fn first_byte_us(&self) -> u64 {
-        self.first_byte_us.load(Ordering::Relaxed)
-    }
-
-    /// Returns the moving average of faults per thousand attempts.
-    #[must_use]
-    pub fn faults_per_mille(&self) -> u64 {
-        self.faults_per_mille.load(Ordering::Relaxed)
-    }
+    pub sign: Sign,
+    /// The model, and whether it was asked for a stream; only where the provider [is watched](Health::is_watched).
+    pub asked: Option<(Box<str>, bool)>,
 }
 
 /// Where a provider is reached.
@@ -89,6 +63,9 @@ pub struct ProviderView {
     pub faults_per_mille: u64,
     /// Tightest limit of each kind.
     pub limits: Vec<RateView>,
+    /// Circuit breaker, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerView>,
 }
 
 impl ProviderHandle {
@@ -105,13 +82,16 @@ impl ProviderHandle {
         let shard = shards.of(&record.slug);
         let state = health.clone();
         let (slug, vendor_name, limits) = (record.slug.clone(), record.vendor.clone(), record.limits.clone());
+        let rules = record.breaker.as_ref().map(rules);
         let owner = Owner::new(move || {
             let (health, meters, limits) = (state.clone(), meters.clone(), limits.clone());
             let (slug, vendor) = (slug.clone(), vendor_name.clone());
             ProviderActor::start_in_arbiter(&shard, move |_| {
                 let in_flight = health.in_flight();
                 let gate = Gate::new(&limits, in_flight, |at| meters[at].clone());
-                ProviderActor { slug, vendor, gate, health }
+                let actor = ProviderActor { slug, vendor, gate, breaker: rules.map(Breaker::new), health };
+                actor.publish();
+                actor
             })
         });
         Arc::new(Self { record, vendor, credential, health, owner })
@@ -174,30 +154,48 @@ pub(super) struct ProviderActor {
     slug: String,
     vendor: String,
     gate: Gate,
+    breaker: Option<Breaker>,
     health: Arc<Health>,
+}
+
+fn rules(record: &BreakerRecord) -> BreakerRules {
+    BreakerRules {
+        faults: record.failures,
+        percent: record.percent,
+        minimum: record.minimum_requests,
+        window: Duration::from_millis(record.window_ms),
+        cooldown: Duration::from_millis(record.cooldown_ms),
+    }
 }
 
 impl ProviderActor {
     fn publish(&self) {
-        self.health.in_flight.store(self.gate.in_flight(), Ordering::Relaxed);
-    }
-
-    fn learn(&self, outcome: Outcome) {
-        self.health.requests.fetch_add(1, Ordering::Relaxed);
-        let fault = if outcome.fault { 1_000 } else { 0 };
-        let faults = average(self.health.faults_per_mille(), fault);
-        self.health.faults_per_mille.store(faults, Ordering::Relaxed);
-        if let Some(first_byte_us) = outcome.first_byte_us {
-            let known = self.health.first_byte_us();
-            let next = if known == 0 { first_byte_us } else { average(known, first_byte_us) };
-            self.health.first_byte_us.store(next, Ordering::Relaxed);
+        self.health.publish_inside(self.gate.in_flight(), self.gate.concurrent(), self.gate.free_from());
+        if let Some(breaker) = &self.breaker {
+            self.health.publish_shut(breaker.shut_until());
         }
     }
-}
 
-/// Moves an average a tenth of the way, rounding towards the new value so that it reaches it.
-fn average(known: u64, new: u64) -> u64 {
-    if new > known { known + (new - known).div_ceil(10) } else { known - (known - new).div_ceil(10) }
+    fn learn(&self, outcome: &Outcome, now: Duration) {
+        let fault = outcome.sign == Sign::Fault;
+        self.health.learn(outcome.first_byte_us, fault);
+        if let Some((model, stream)) = &outcome.asked
+            && outcome.sign != Sign::Nothing
+        {
+            self.health.learn_model((model, *stream), outcome.first_byte_us, fault, now);
+        }
+    }
+
+    /// Changes the breaker and says so when that opens or closes it.
+    fn break_or_mend(&mut self, change: impl FnOnce(&mut Breaker)) {
+        let Some(breaker) = &mut self.breaker else { return };
+        let before = breaker.view(Duration::ZERO).state;
+        change(breaker);
+        let after = breaker.view(Duration::ZERO).state;
+        if before != after {
+            tracing::info!(provider = self.slug, state = after, "circuit breaker of a provider");
+        }
+    }
 }
 
 impl Actor for ProviderActor {
@@ -223,9 +221,20 @@ impl Handler<Acquire> for ProviderActor {
         for _ in 0..self.health.lost.swap(0, Ordering::AcqRel) {
             self.gate.settle(now, Grant { tokens: 0 }, 0);
         }
-        let grant = self.gate.admit(now, order.tokens)?;
+        if let Some(breaker) = &self.breaker
+            && let Some(wait) = breaker.shut_until().and_then(|until| until.checked_sub(now))
+            && !wait.is_zero()
+        {
+            return Err(Refusal::Open { wait });
+        }
+        // The limits first: a probe that they refuse would be none.
+        let admitted = self.gate.admit(now, order.tokens);
+        let pass = match &mut self.breaker {
+            Some(breaker) if admitted.is_ok() => breaker.enter(now).ok(),
+            _ => None,
+        };
         self.publish();
-        Ok(ProviderPermit::new(order.handle, grant))
+        Ok(ProviderPermit::new(order.handle, admitted?, pass))
     }
 }
 
@@ -234,14 +243,20 @@ impl Handler<Acquire> for ProviderActor {
 #[rtype(result = "()")]
 pub(super) struct SettleProvider {
     grant: Grant,
+    pass: Option<Pass>,
     outcome: Option<Outcome>,
     health: Arc<Health>,
     read: bool,
 }
 
 impl SettleProvider {
-    pub(super) fn new(grant: Grant, outcome: Option<Outcome>, health: Arc<Health>) -> Self {
-        Self { grant, outcome, health, read: false }
+    pub(super) fn new(
+        grant: Grant,
+        pass: Option<Pass>,
+        outcome: Option<Outcome>,
+        health: Arc<Health>,
+    ) -> Self {
+        Self { grant, pass, outcome, health, read: false }
     }
 }
 
@@ -258,13 +273,32 @@ impl Handler<SettleProvider> for ProviderActor {
 
     fn handle(&mut self, mut order: SettleProvider, _context: &mut Self::Context) {
         order.read = true;
-        match order.outcome {
+        let now = clock::uptime();
+        let sign = order.outcome.as_ref().map_or(Sign::Nothing, |outcome| outcome.sign);
+        if let Some(pass) = order.pass {
+            self.break_or_mend(|breaker| breaker.settle(now, pass, sign));
+        }
+        match &order.outcome {
             Some(outcome) => {
-                self.gate.settle(clock::uptime(), order.grant, outcome.tokens);
-                self.learn(outcome);
+                self.gate.settle(now, order.grant, outcome.tokens);
+                self.learn(outcome, now);
             }
             None => self.gate.give_back(order.grant),
         }
+        self.publish();
+    }
+}
+
+/// An attempt for which the breaker waits began to be answered.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Began(pub(super) Pass);
+
+impl Handler<Began> for ProviderActor {
+    type Result = ();
+
+    fn handle(&mut self, order: Began, _context: &mut Self::Context) {
+        self.break_or_mend(|breaker| breaker.began(order.0));
         self.publish();
     }
 }
@@ -285,6 +319,7 @@ impl Handler<Observe> for ProviderActor {
             first_byte_us: self.health.first_byte_us(),
             faults_per_mille: self.health.faults_per_mille(),
             limits: self.gate.views(clock::uptime()),
+            breaker: self.breaker.as_ref().map(|breaker| breaker.view(clock::uptime())),
         })
     }
 }

@@ -10,6 +10,9 @@ use crate::pipeline::{Dialect, authenticate};
 use crate::provision::ADMIN_SCOPE;
 use crate::server::Worker;
 
+/// Breakers of targets shown, the worst first.
+const MOST_BREAKERS: usize = 200;
+
 pub(super) async fn state(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
     match observed(&request, &worker).await {
         Ok(state) => render::document(&request, &worker, &state),
@@ -69,6 +72,7 @@ async fn observed(request: &HttpRequest, worker: &Worker) -> Result<serde_json::
         "budgets": budgets,
         "keys": key_views,
         "providers": providers,
+        "breakers": gateway.breakers.views(crate::clock::uptime(), MOST_BREAKERS),
         "ledger": gateway.ledger.view(),
     }))
 }

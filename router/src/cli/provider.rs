@@ -95,6 +95,7 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
                 prices: Value::Null,
                 limits: Vec::new(),
                 budget: None,
+                breaker: None,
             };
             store.put_provider(&record).map_err(|error| error.to_string())?;
             show::done(

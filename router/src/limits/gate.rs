@@ -27,6 +27,11 @@ pub enum Refusal {
         /// How many are allowed.
         limit: u32,
     },
+    /// A circuit breaker is open.
+    Open {
+        /// How long to wait.
+        wait: Duration,
+    },
 }
 
 /// What was taken; hand it back to [`Gate::settle`] or [`Gate::give_back`].
@@ -74,6 +79,18 @@ impl Gate {
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight
+    }
+
+    /// Returns how many may be inside, where that is limited.
+    #[must_use]
+    pub fn concurrent(&self) -> Option<u32> {
+        self.concurrent
+    }
+
+    /// Returns when every rate limit has room for one more.
+    #[must_use]
+    pub fn free_from(&self) -> Duration {
+        self.rates.iter().map(RateLimit::free_from).max().unwrap_or(Duration::ZERO)
     }
 
     /// Lets a request in that will use about `tokens`.
@@ -186,6 +203,24 @@ mod tests {
         gate.settle(now, grant, 90);
         assert_eq!(gate.views(now)[0].remaining, 10);
         assert_eq!(gate.rates[1].view(now).remaining, 910);
+    }
+
+    #[test]
+    fn it_says_when_there_is_room_again() {
+        let mut gate = gate(&[
+            LimitRecord::Requests { amount: 2, per: Window::Minute },
+            LimitRecord::Tokens { amount: 60, per: Window::Minute },
+        ]);
+        let now = Duration::from_secs(100);
+        assert!(gate.free_from() <= now);
+        gate.admit(now, 10).unwrap();
+        assert!(gate.free_from() <= now);
+        gate.admit(now, 10).unwrap();
+        assert_eq!(gate.free_from(), now + Duration::from_secs(30));
+        assert!(gate.admit(now + Duration::from_secs(29), 1).is_err());
+        assert!(gate.admit(now + Duration::from_secs(30), 1).is_ok());
+        let closed = Gate::new(&[LimitRecord::Requests { amount: 0, per: Window::Hour }], 0, |_| Arc::default());
+        assert_eq!(closed.free_from(), Duration::MAX);
     }
 
     proptest! {

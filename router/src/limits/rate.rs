@@ -145,6 +145,16 @@ impl RateLimit {
         count.min(self.amount)
     }
 
+    /// Returns when there is room for one more.
+    #[must_use]
+    pub fn free_from(&self) -> Duration {
+        if self.amount == 0 {
+            return Duration::MAX;
+        }
+        let ahead = u64::from(self.amount - 1) * self.weight;
+        Duration::from_nanos(self.meter.0.load(Ordering::Relaxed).saturating_sub(ahead))
+    }
+
     /// Returns what a caller may see.
     #[must_use]
     pub fn view(&self, now: Duration) -> RateView {

@@ -359,7 +359,7 @@ fn key_refusal(refusal: &KeyRefusal, key: &KeyHandle, model: &str) -> GatewayErr
     }
 }
 
-/// Makes the 429 of a limit of `whose`.
+/// Makes the 429 of a limit of `whose`, or the 503 of its breaker.
 pub(super) fn limit_refusal(refusal: &Refusal, whose: &str) -> GatewayError {
     match *refusal {
         Refusal::Rate { kind, limit, per, wait } => {
@@ -384,6 +384,15 @@ pub(super) fn limit_refusal(refusal: &Refusal, whose: &str) -> GatewayError {
                 format!("Too many requests at the same time for {whose}: {limit} are allowed"),
             );
             error.retry_after = Some(Duration::from_secs(1));
+            error
+        }
+        Refusal::Open { wait } => {
+            let seconds = wait.as_secs_f64();
+            let message = format!(
+                "Too many of the last requests to {whose} failed; it is left alone for {seconds:.1} s (circuit breaker)"
+            );
+            let mut error = GatewayError::new(ErrorKind::CircuitOpen, message);
+            error.retry_after = Some(wait);
             error
         }
     }

@@ -16,6 +16,7 @@ use super::shape::Shape;
 use crate::actors::permit::KeyPermit;
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
+use crate::routing::breakers::Entry;
 
 /// What one attempt came to.
 #[derive(Default)]
@@ -63,6 +64,10 @@ pub(super) struct Docket {
     /// Costs of earlier attempts are spent already, so the row's cost is not what is still to be spent.
     partly_spent: bool,
     attempt: AttemptRow,
+    /// The pass of the target's breaker, for the attempt that runs.
+    pub(super) entry: Option<Entry>,
+    /// Whether running out of time counts against the target's breaker and the provider's.
+    pub(super) timeouts_count: (bool, bool),
     closed: bool,
 }
 
@@ -80,6 +85,8 @@ impl Docket {
             due: None,
             partly_spent: false,
             attempt: AttemptRow::default(),
+            entry: None,
+            timeouts_count: (true, true),
             closed: false,
         }
     }
@@ -114,6 +121,8 @@ impl Docket {
 
     /// Notes how an attempt ended.
     pub(super) fn note(&mut self, share: Share) {
+        // An attempt that did not settle it says nothing of its vendor.
+        self.entry = None;
         self.asked |= share.asked;
         self.tokens += share.usage.total();
         let row = &mut self.row;
@@ -250,6 +259,13 @@ impl Slot {
     /// Puts the docket back.
     pub(super) fn put(&self, docket: Docket) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(docket);
+    }
+
+    /// Keeps the pass of a target's breaker for the attempt that follows.
+    pub(super) fn enter(&self, entry: Option<Entry>) {
+        if let Some(docket) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            docket.entry = entry;
+        }
     }
 
     /// Writes down what the last attempt cost: another one follows, maybe after a wait.

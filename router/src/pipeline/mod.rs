@@ -14,6 +14,7 @@ mod form;
 mod frames;
 mod guard;
 mod meter;
+mod outlook;
 mod params;
 mod passthrough;
 mod request;
@@ -111,6 +112,7 @@ async fn run(
         return Err(Failure::request(GatewayError::new(ErrorKind::Bug, "the request has ended already")));
     };
     docket.begin(route, retry);
+    docket.timeouts_count = outlook::timeouts_count(request, route);
     docket.describe(shape);
     let refused = |mut docket: Docket, error: Box<GatewayError>, reach: Reach| {
         docket.refused(&error);
@@ -253,6 +255,7 @@ async fn answer(
             error: Some(error.message.clone()),
             unpaid: true,
             fault: status >= 500,
+            vendor_status: Some(status),
             ..Ending::default()
         });
         let hook_results = (!results.is_empty()).then(|| Box::new(results.to_json()));

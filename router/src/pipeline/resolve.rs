@@ -21,12 +21,35 @@ pub(super) struct Route {
     pub model: String,
     /// Time to the head of the answer, where config or header say one.
     pub timeout: Option<Duration>,
+    /// Who says it.
+    pub timeout_from: TimeoutFrom,
     /// Portkey's `strict_open_ai_compliance`.
     pub strict: bool,
     /// Place of the target in the config.
     pub option_index: String,
     /// Whether the target changes the body.
     pub changes_body: bool,
+}
+
+/// Who says how long to wait for a vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimeoutFrom {
+    /// The operator's settings.
+    Settings,
+    /// The config.
+    Config,
+    /// The client, for one request.
+    Header,
+}
+
+/// Where a target points, as far as that is known without starting anything.
+pub(super) struct Aim {
+    /// The provider; `None` where the client brings its own credentials, or there is none of that name.
+    pub provider: Option<Arc<ProviderHandle>>,
+    /// Its slug, or the vendor's name.
+    pub slug: String,
+    /// Vendor's model name.
+    pub model: String,
 }
 
 /// Finds the plan of a request: its header's config, else its key's, else one bare target. Slugs that nobody knows
@@ -98,13 +121,7 @@ fn check_slugs(
     let mut unknown: Vec<String> = Vec::new();
     for target in targets {
         let Named { provider, virtual_key, .. } = named(target, request);
-        let text = |params: &serde_json::Map<String, Value>| {
-            params.get("model").and_then(Value::as_str).map(str::to_owned)
-        };
-        let model = text(&target.override_params)
-            .or_else(|| body_model.map(str::to_owned))
-            .or_else(|| text(&target.default_params));
-        let slug = slug_of(provider, virtual_key, split_model(model.as_deref()).0);
+        let slug = slug_of(provider, virtual_key, split_model(model_of(target, body_model)).0);
         if let Some(slug) = slug.filter(|slug| gateway.book.provider(slug).is_none())
             && !unknown.iter().any(|known| known == slug)
         {
@@ -112,6 +129,37 @@ fn check_slugs(
         }
     }
     if unknown.is_empty() { Ok(()) } else { Err(unknown_slug(gateway, key, &unknown.join(", "))) }
+}
+
+/// Returns the model that a target leaves of the body's.
+fn model_of<'a>(target: &'a Target, body_model: Option<&'a str>) -> Option<&'a str> {
+    let text = |params: &'a serde_json::Map<String, Value>| params.get("model").and_then(Value::as_str);
+    text(&target.override_params).or(body_model).or_else(|| text(&target.default_params))
+}
+
+/// Finds out where a target points. What is wrong with it is told by [`resolve`].
+pub(super) fn aim(gateway: &Gateway, request: &Request, target: &Target, body_model: Option<&str>) -> Aim {
+    let Named { provider: vendor, virtual_key, takes_key } = named(target, request);
+    let (own, model) = split_model(model_of(target, body_model));
+    let model = model.unwrap_or_default().to_owned();
+    let found = |slug: &str| (gateway.book.provider(slug), slug.to_owned());
+    let (provider, slug) = match (slug_of(vendor, virtual_key, own), vendor) {
+        (Some(slug), _) => found(slug),
+        (None, Some(vendor)) => {
+            let brings = target.api_key.is_some()
+                || target.custom_host.is_some()
+                || request.headers.contains_key("x-portkey-custom-host")
+                || (takes_key && request.vendor_key.is_some());
+            if brings { (None, vendor.to_owned()) } else { found(vendor) }
+        }
+        (None, None) => {
+            let mut providers = gateway.book.providers();
+            let only = (providers.len() == 1).then(|| providers.remove(0));
+            let slug = only.as_ref().map(|only| only.record().slug.clone()).unwrap_or_default();
+            (only, slug)
+        }
+    };
+    Aim { provider, slug, model }
 }
 
 /// Who is named by a target, or by the headers where the target names nobody.
@@ -184,6 +232,11 @@ pub(super) fn resolve(
         },
         None => target.request_timeout,
     };
+    let timeout_from = match (header(request, "x-portkey-request-timeout"), timeout) {
+        (Some(_), _) => TimeoutFrom::Header,
+        (None, Some(_)) => TimeoutFrom::Config,
+        (None, None) => TimeoutFrom::Settings,
+    };
     let wanted = model;
     let (slug, model) = split_model(wanted);
     let provider = match (slug_of(named.provider, named.virtual_key, slug), named.provider) {
@@ -195,6 +248,7 @@ pub(super) fn resolve(
         provider,
         model: model.unwrap_or_default().to_owned(),
         timeout: timeout.map(Duration::from_millis),
+        timeout_from,
         strict,
         option_index: target.path.clone(),
         changes_body: !(target.default_params.is_empty()
@@ -278,6 +332,7 @@ fn by_vendor(
         prices: Value::Null,
         limits: Vec::new(),
         budget: None,
+        breaker: None,
     };
     // A guest has no limits of its own, so its actor lives as long as the request.
     Ok(ProviderHandle::start(record, dialect, &gateway.shards))

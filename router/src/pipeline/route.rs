@@ -17,6 +17,7 @@ use super::docket::{Docket, Slot};
 use super::encode::Payload;
 use super::form::Form;
 use super::guard::{Early, Guards, HookResults, Scene};
+use super::outlook::View;
 use super::request::{Answer, Body, Caller, Request};
 use super::resolve::{Route, resolve};
 use super::shape::{self, Shape};
@@ -58,6 +59,7 @@ impl Failure {
         let reach = match error.kind {
             ErrorKind::Upstream | ErrorKind::UpstreamTimeout | ErrorKind::Guardrail => Reach::Answer,
             ErrorKind::UpstreamUnreachable => Reach::Network,
+            ErrorKind::CircuitOpen => Reach::Shut,
             ErrorKind::Invalid | ErrorKind::RateLimit | ErrorKind::Budget => Reach::Target,
             _ => Reach::Request,
         };
@@ -108,16 +110,17 @@ impl Trip<'_> {
 
     async fn tour(&self, plan: &Plan, slot: &Slot) -> Result<Answer, GatewayError> {
         let mut walk = Walk::new(plan.root());
+        let view = View::new(self, plan);
         loop {
-            let target = match walk.step(&mut draw) {
+            let target = match walk.step(&view, &mut draw) {
                 Step::Target(target) => target,
                 Step::Choose { conditions, default } => {
                     walk.take(self.decide(conditions, default).await?);
                     continue;
                 }
             };
-            let tried = self.target(target, slot).await;
-            if walk.fall(&tried.verdict) {
+            let tried = self.target(target, slot, &view).await;
+            if walk.fall(&tried.verdict, &view, &mut draw) {
                 drop(tried);
                 slot.carry_on();
                 continue;
@@ -177,7 +180,7 @@ impl Trip<'_> {
     }
 
     /// Tries a target until it answers or its retries are used up.
-    async fn target(&self, target: &Target, slot: &Slot) -> Tried {
+    async fn target(&self, target: &Target, slot: &Slot, view: &View<'_>) -> Tried {
         let (fields, form, again);
         let (payload, read) = match self.asked {
             Asked::Json(body) => {
@@ -238,6 +241,7 @@ impl Trip<'_> {
         if target.retry.is_some() {
             self.gateway.retries.pay(slug, clock::uptime());
         }
+        slot.enter(view.take_entry());
         loop {
             let judged = (guards.as_ref(), early.clone());
             let attempt = super::run(self, &route, &payload, &shape, (slot, retries.made()), judged);
@@ -250,7 +254,9 @@ impl Trip<'_> {
             let wait = result.as_ref().err().and_then(|failure| vendor_wait(&failure.error));
             match retries.next(&verdict, wait, self.request.started.elapsed(), draw()) {
                 Next::Stop { count } => return Tried { result, verdict, retries: count, provider },
-                Next::Again(_) if !self.gateway.retries.take(slug, clock::uptime()) => {
+                Next::Again(_)
+                    if !view.may_retry(&route) || !self.gateway.retries.take(slug, clock::uptime()) =>
+                {
                     // The provider is down for many: another try would only add to its load.
                     return Tried { result, verdict, retries: -1, provider };
                 }
@@ -260,6 +266,7 @@ impl Trip<'_> {
                     if !wait.is_zero() {
                         tokio::time::sleep(wait).await;
                     }
+                    slot.enter(view.enter_again());
                 }
             }
         }

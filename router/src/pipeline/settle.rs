@@ -22,6 +22,7 @@ use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
 use crate::limits::Exhausted;
 use crate::money::{self, Quantities};
+use crate::routing::breakers::Ended;
 use crate::settings::Durability;
 
 /// Output tokens a stream's extension asks for at first, and at most; each asks twice as many as the last.
@@ -53,6 +54,23 @@ pub(super) struct Ending {
     pub unpaid: bool,
     /// Whether the vendor is at fault.
     pub fault: bool,
+    /// The vendor's status, where it answered with an error.
+    pub vendor_status: Option<u16>,
+}
+
+impl Ending {
+    /// Returns what the attempt says of its vendor, towards the target's breaker and the provider's.
+    fn ended(&self, (target, provider): (bool, bool)) -> (Ended, Ended) {
+        let ended = match self.vendor_status {
+            Some(status) => Ended::Answered(status),
+            None if self.fault => Ended::Broke,
+            None if self.outcome == "ok" => Ended::Answered(200),
+            None => Ended::Nothing,
+        };
+        let timed_out = ended == Ended::Broke && self.outcome == "upstream_timeout";
+        let counted = |counts: bool| if timed_out && !counts { Ended::Nothing } else { ended };
+        (counted(target), counted(provider))
+    }
 }
 
 /// Everything that must be given back or written down at the end of an attempt.
@@ -155,6 +173,16 @@ impl Settlement {
         self.first_byte_us.get_or_insert_with(|| micros(self.started));
     }
 
+    /// Notes that the vendor's answer began well: whoever waited for that need wait no longer.
+    pub(super) fn began(&self) {
+        if let Some(entry) = self.docket.as_ref().and_then(|docket| docket.entry.as_ref()) {
+            entry.began();
+        }
+        if let Some(provider) = &self.provider {
+            provider.began();
+        }
+    }
+
     /// Notes what was made, where the answer tells.
     pub(super) fn quantities(&mut self) -> &mut Quantities {
         &mut self.quantities
@@ -236,6 +264,8 @@ impl Settlement {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
+        let counts = self.docket.as_ref().map_or((true, true), |docket| docket.timeouts_count);
+        let (target, provider_ended) = ending.ended(counts);
         let mut share = Share {
             outcome: ending.outcome.to_owned(),
             status: ending.status,
@@ -268,10 +298,18 @@ impl Settlement {
         for hold in self.holds.drain(..) {
             hold.settle(share.cost.unwrap_or(0));
         }
+        if let Some(entry) = self.docket.as_mut().and_then(|docket| docket.entry.take()) {
+            entry.settle(clock::uptime(), target);
+        }
         if let Some(provider) = self.provider.take() {
-            // The provider's own time: what earlier attempts took is not its fault.
-            let first_byte_us = self.first_byte_us.map(|us| us.saturating_sub(self.asked_us));
-            provider.settle(Outcome { tokens: usage.total(), first_byte_us, fault: ending.fault });
+            // The provider's own time: what earlier attempts took is not its fault. An error is quick, and no answer.
+            let answered = ending.vendor_status.is_none() && !ending.fault;
+            let first_byte_us = self.first_byte_us.filter(|_| answered);
+            let first_byte_us = first_byte_us.map(|us| us.saturating_sub(self.asked_us));
+            let row = self.docket.as_ref().map(|docket| &docket.row).filter(|_| provider.is_watched());
+            let asked = row.map(|row| (row.model.as_str().into(), row.stream));
+            let sign = provider_ended.sign(None);
+            provider.settle(Outcome { tokens: usage.total(), first_byte_us, sign, asked });
         }
         self.end(share);
     }

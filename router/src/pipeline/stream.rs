@@ -173,6 +173,7 @@ impl AnswerStream {
         stream.open_until = None;
         stream.first.insert(0, prelude);
         stream.settlement.first_byte();
+        stream.settlement.began();
         stream.first.reverse();
         Ok(stream)
     }
@@ -393,6 +394,7 @@ impl AnswerStream {
             unfinished: outcome != "ok",
             unpaid,
             fault,
+            vendor_status: None,
         });
     }
 
@@ -420,6 +422,7 @@ impl Drop for AnswerStream {
                 unfinished: true,
                 unpaid: false,
                 fault: false,
+                vendor_status: None,
             });
         }
     }

@@ -18,6 +18,8 @@ pub enum Reach {
     Network,
     /// This target can't be used right now, by our own decision: its limits or budgets, what may be said to it.
     Target,
+    /// A circuit breaker keeps attempts away from this target.
+    Shut,
     /// The request is refused, whichever target is asked.
     Request,
 }
@@ -33,11 +35,24 @@ impl Verdict {
             || (self.reach == Reach::Network && statuses.iter().any(|status| NETWORK.contains(status)))
     }
 
+    /// Returns whether a target of less priority is tried: always after our own refusal of this one, and after an answer
+    /// that is listed.
+    #[must_use]
+    pub fn spills(&self, on_status_codes: Option<&[u16]>) -> bool {
+        match self.reach {
+            Reach::Request => false,
+            Reach::Target | Reach::Shut => true,
+            Reach::Answer | Reach::Network => on_status_codes.is_some_and(|statuses| self.is_listed(statuses)),
+        }
+    }
+
     /// Returns whether a fallback goes on: without a list after any answer but 2xx, else only after those listed.
     #[must_use]
     pub fn falls(&self, on_status_codes: Option<&[u16]>) -> bool {
         match (self.reach, on_status_codes) {
             (Reach::Request, _) => false,
+            // It counts as a target that was left out.
+            (Reach::Shut, _) => true,
             (_, Some(statuses)) => self.is_listed(statuses),
             (_, None) => !(200..300).contains(&self.status),
         }
@@ -77,6 +92,25 @@ mod tests {
         assert!(lost.falls(Some(&[500])));
         assert!(!lost.falls(Some(&[429])));
         assert!(!verdict(502, Reach::Answer).falls(Some(&[500])));
+    }
+
+    #[test]
+    fn a_target_that_is_shut_is_passed_over_whatever_is_listed() {
+        assert!(verdict(503, Reach::Shut).falls(None));
+        assert!(verdict(503, Reach::Shut).falls(Some(&[429])));
+        assert!(verdict(503, Reach::Shut).spills(None));
+    }
+
+    #[test]
+    fn priority_spills_over_our_own_limits_and_what_is_listed() {
+        assert!(verdict(429, Reach::Target).spills(None));
+        assert!(verdict(412, Reach::Target).spills(Some(&[500])));
+        assert!(!verdict(429, Reach::Answer).spills(None));
+        assert!(!verdict(500, Reach::Network).spills(None));
+        assert!(verdict(429, Reach::Answer).spills(Some(&[429])));
+        assert!(verdict(502, Reach::Network).spills(Some(&[500])));
+        assert!(!verdict(200, Reach::Answer).spills(Some(&[429])));
+        assert!(!verdict(401, Reach::Request).spills(Some(&[401])));
     }
 
     #[test]

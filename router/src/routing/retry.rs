@@ -67,7 +67,7 @@ impl<'a> Retries<'a> {
         let again = match verdict.reach {
             Reach::Network => true,
             Reach::Answer => rule.on_status_codes.contains(&verdict.status),
-            Reach::Target | Reach::Request => false,
+            Reach::Target | Reach::Shut | Reach::Request => false,
         };
         if !again {
             return Next::Stop { count: made };

@@ -1,9 +1,15 @@
 //! The walk over a plan: down to a target, and after a failure on to the next.
+//!
+//! Children that are open are left out before a strategy chooses. Where all are, nobody is: a breaker must not make of
+//! many targets none. A target may shut between the choice and the attempt (another request took the probe): then the
+//! choice is made again without it.
 
-use tidegate_config::{Condition, Node, Strategy, Target};
+use tidegate_config::{By, Condition, Node, Strategy, Target};
 
-use super::fallback::Verdict;
-use super::loadbalance;
+use super::balance::{self, Rule};
+use super::fallback::{Reach, Verdict};
+use super::outlook::{Outlook, can_be_chosen, is_open};
+use super::{loadbalance, priority};
 
 /// What the walk needs or found.
 #[derive(Debug)]
@@ -19,37 +25,55 @@ pub enum Step<'a> {
     },
 }
 
+/// A choice that was made on the way.
+struct Fork<'a> {
+    node: &'a Node,
+    /// The child where the walk goes on.
+    child: usize,
+    /// Children tried before it.
+    tried: Vec<usize>,
+    /// All children were open, so that none is left out.
+    bypass: bool,
+}
+
 /// A walk over a plan.
 pub struct Walk<'a> {
     at: &'a Node,
-    /// Fallbacks on the way, the outermost first, each with the child that was tried last.
-    fallbacks: Vec<(&'a Node, usize)>,
+    /// The choices on the way, the outermost first.
+    forks: Vec<Fork<'a>>,
 }
 
 impl<'a> Walk<'a> {
     /// Begins at a plan's root.
     #[must_use]
     pub fn new(root: &'a Node) -> Self {
-        Self { at: root, fallbacks: Vec::new() }
+        Self { at: root, forks: Vec::new() }
     }
 
-    /// Goes down until a target is found or a conditional must be decided. `draw` gives numbers from 0 up to 1.
-    pub fn step(&mut self, draw: &mut dyn FnMut() -> f64) -> Step<'a> {
+    /// Goes down until a target is found and entered, or a conditional must be decided. `draw` gives numbers from 0 up
+    /// to 1.
+    pub fn step(&mut self, outlook: &dyn Outlook, draw: &mut dyn FnMut() -> f64) -> Step<'a> {
         loop {
             let node = self.at;
-            let child = match &node.strategy {
-                Strategy::Leaf(target) => return Step::Target(target),
+            match &node.strategy {
+                Strategy::Leaf(target) => {
+                    if outlook.enter(node, target, false) {
+                        return Step::Target(target);
+                    }
+                    if !self.elsewhere(outlook, draw) {
+                        outlook.enter(node, target, true);
+                        return Step::Target(target);
+                    }
+                }
                 Strategy::Conditional { conditions, default } => {
                     return Step::Choose { conditions, default: *default };
                 }
-                Strategy::Single => 0,
-                Strategy::LoadBalance { weights, .. } => loadbalance::choose(weights, draw()),
-                Strategy::Fallback { .. } => {
-                    self.fallbacks.push((node, 0));
-                    0
+                _ => {
+                    let (child, bypass) = first(node, outlook, draw);
+                    self.forks.push(Fork { node, child, tried: Vec::new(), bypass });
+                    self.take(child);
                 }
-            };
-            self.take(child);
+            }
         }
     }
 
@@ -63,116 +87,104 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes the verdict on the last target. Returns whether there is another one to try.
-    pub fn fall(&mut self, verdict: &Verdict) -> bool {
-        while let Some((node, tried)) = self.fallbacks.last_mut() {
-            let Strategy::Fallback { on_status_codes } = &node.strategy else { break };
-            // A verdict that does not fall here is this node's answer, and the next outer fallback judges it.
-            if verdict.falls(on_status_codes.as_deref())
-                && let Some(next) = node.children.get(*tried + 1)
-            {
-                *tried += 1;
-                self.at = next;
+    pub fn fall(&mut self, verdict: &Verdict, outlook: &dyn Outlook, draw: &mut dyn FnMut() -> f64) -> bool {
+        if verdict.reach == Reach::Shut && self.elsewhere(outlook, draw) {
+            return true;
+        }
+        while let Some(fork) = self.forks.last() {
+            let goes_on = match &fork.node.strategy {
+                Strategy::Fallback { on_status_codes } => verdict.falls(on_status_codes.as_deref()),
+                Strategy::Priority { on_status_codes, .. } => verdict.spills(on_status_codes.as_deref()),
+                _ => false,
+            };
+            // A verdict that does not fall here is this node's answer, and the next outer one judges it.
+            let next = if goes_on { fork.next(fork.bypass, outlook, draw) } else { None };
+            if let Some(next) = next {
+                self.turn(self.forks.len() - 1, next);
                 return true;
             }
-            self.fallbacks.pop();
+            self.forks.pop();
         }
         false
+    }
+
+    /// Chooses again, as near as possible, because the target turned out to be shut. Returns whether another one is
+    /// closed.
+    fn elsewhere(&mut self, outlook: &dyn Outlook, draw: &mut dyn FnMut() -> f64) -> bool {
+        let found = self.forks.iter().enumerate().rev();
+        let mut found = found.filter_map(|(depth, fork)| Some((depth, fork.next(false, outlook, draw)?)));
+        let Some((depth, child)) = found.next() else { return false };
+        drop(found);
+        self.turn(depth, child);
+        true
+    }
+
+    /// Turns to another child at a fork; what was chosen below it is forgotten.
+    fn turn(&mut self, depth: usize, child: usize) {
+        self.forks.truncate(depth + 1);
+        if let Some(fork) = self.forks.last_mut() {
+            fork.tried.push(std::mem::replace(&mut fork.child, child));
+            self.at = fork.node;
+            self.take(child);
+        }
+    }
+}
+
+impl Fork<'_> {
+    /// Chooses among the children that were not tried; `also_open` does not leave open ones out.
+    fn next(&self, also_open: bool, outlook: &dyn Outlook, draw: &mut dyn FnMut() -> f64) -> Option<usize> {
+        let in_order = matches!(self.node.strategy, Strategy::Single | Strategy::Fallback { .. });
+        let may_be_open = !also_open && outlook.may_be_open();
+        let left = self.node.children.iter().enumerate().filter(|(at, child)| {
+            let untried = if in_order { *at > self.child } else { *at != self.child && !self.tried.contains(at) };
+            untried && can_be_chosen(self.node, *at) && !(may_be_open && is_open(child, outlook))
+        });
+        choose(self.node, left.map(|(at, _)| at).collect(), outlook, draw)
+    }
+}
+
+/// Makes a node's first choice. Returns also whether all of its children are open.
+fn first(node: &Node, outlook: &dyn Outlook, draw: &mut dyn FnMut() -> f64) -> (usize, bool) {
+    let many = node.children.len() > 1;
+    let all = || (0..node.children.len()).filter(|at| can_be_chosen(node, *at));
+    if many && outlook.may_be_open() {
+        let closed: Vec<usize> =
+            all().filter(|at| node.children.get(*at).is_some_and(|child| !is_open(child, outlook))).collect();
+        if let Some(child) = choose(node, closed, outlook, draw) {
+            return (child, false);
+        }
+        return (choose(node, all().collect(), outlook, draw).unwrap_or(0), true);
+    }
+    let child = match &node.strategy {
+        Strategy::LoadBalance { weights, by: By::Weight, sticky: None } => loadbalance::choose(weights, draw()),
+        Strategy::LoadBalance { .. } | Strategy::Priority { .. } if many => {
+            choose(node, all().collect(), outlook, draw).unwrap_or(0)
+        }
+        _ => 0,
+    };
+    (child, false)
+}
+
+/// Chooses one of the `eligible` children.
+fn choose(
+    node: &Node,
+    eligible: Vec<usize>,
+    outlook: &dyn Outlook,
+    draw: &mut dyn FnMut() -> f64,
+) -> Option<usize> {
+    match &node.strategy {
+        Strategy::LoadBalance { weights, by, sticky } => {
+            let rule = Rule { weights, by: *by, sticky: sticky.as_ref() };
+            balance::choose(node, rule, eligible, outlook, draw)
+        }
+        Strategy::Priority { levels, weights, by, .. } => {
+            let eligible = priority::level(node, levels, eligible, outlook);
+            balance::choose(node, Rule { weights, by: *by, sticky: None }, eligible, outlook, draw)
+        }
+        _ => eligible.first().copied(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::routing::fallback::Reach;
-    use proptest::prelude::*;
-    use proptest::strategy::Strategy as Shape;
-    use serde_json::{Value, json};
-    use tidegate_config::Plan;
-
-    /// Walks with a verdict per target and returns the paths asked.
-    fn asked(config: &Value, draws: &[f64], status: impl Fn(&str) -> u16) -> Vec<String> {
-        let plan = Plan::parse(&config.to_string()).unwrap();
-        let mut draws = draws.iter().copied().cycle();
-        let mut walk = Walk::new(plan.root());
-        let mut asked = Vec::new();
-        loop {
-            let target = match walk.step(&mut || draws.next().unwrap_or(0.0)) {
-                Step::Target(target) => target,
-                Step::Choose { default, .. } => {
-                    walk.take(default.unwrap_or(0));
-                    continue;
-                }
-            };
-            asked.push(target.path.clone());
-            let verdict = Verdict { status: status(&target.path), reach: Reach::Answer };
-            if !walk.fall(&verdict) {
-                return asked;
-            }
-        }
-    }
-
-    #[test]
-    fn a_fallback_goes_on_until_one_does_not_fail() {
-        let config = json!({"strategy": {"mode": "fallback"}, "targets": [{}, {}, {}]});
-        let status = |path: &str| if path.ends_with("[1]") { 200 } else { 500 };
-        assert_eq!(asked(&config, &[0.0], status), ["config.targets[0]", "config.targets[1]"]);
-        assert_eq!(asked(&config, &[0.0], |_| 500).len(), 3);
-    }
-
-    #[test]
-    fn an_inner_fallbacks_last_answer_is_judged_by_the_outer_one() {
-        let config = json!({"strategy": {"mode": "fallback"}, "targets": [
-            {"strategy": {"mode": "fallback", "on_status_codes": [429]}, "targets": [{}, {}]}, {}]});
-        let of = |status: u16| asked(&config, &[0.0], move |_| status);
-        assert_eq!(of(500), ["config.targets[0].targets[0]", "config.targets[1]"]);
-        assert_eq!(of(429).len(), 3);
-        assert_eq!(of(200).len(), 1);
-    }
-
-    #[test]
-    fn a_load_balancer_in_a_fallback_draws_once_and_does_not_pick_again() {
-        let config = json!({"strategy": {"mode": "fallback"}, "targets": [
-            {"strategy": {"mode": "loadbalance"}, "targets": [{}, {}]}, {}]});
-        assert_eq!(asked(&config, &[0.9], |_| 500), ["config.targets[0].targets[1]", "config.targets[1]"]);
-    }
-
-    #[test]
-    fn conditionals_and_singles_are_passed_through() {
-        let config = json!({"strategy": {"mode": "conditional", "conditions": [], "default": "b"}, "targets": [
-            {"name": "a"}, {"name": "b", "strategy": {"mode": "single"}, "targets": [{}, {}]}]});
-        assert_eq!(asked(&config, &[0.0], |_| 500), ["config.targets[1].targets[0]"]);
-    }
-
-    fn tree() -> impl Shape<Value = Value> {
-        let leaf = prop_oneof![Just(json!({"name": "a"})), Just(json!({"name": "a", "weight": 3}))];
-        leaf.prop_recursive(4, 20, 3, |inner| {
-            let mode = prop_oneof![
-                Just(json!({"mode": "single"})),
-                Just(json!({"mode": "fallback"})),
-                Just(json!({"mode": "fallback", "on_status_codes": [429]})),
-                Just(json!({"mode": "loadbalance"})),
-                Just(json!({"mode": "conditional", "conditions": [], "default": "a"})),
-            ];
-            (mode, prop::collection::vec(inner, 1..4)).prop_map(
-                |(strategy, targets)| json!({"name": "a", "strategy": strategy, "targets": targets}),
-            )
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn a_walk_asks_at_least_one_target_none_twice_and_ends(
-            config in tree(), draws in prop::collection::vec(0.0_f64..1.0, 1..6), failing in prop_oneof![Just(429_u16), Just(500), Just(200)],
-        ) {
-            let paths = asked(&config, &draws, |_| failing);
-            prop_assert!(!paths.is_empty());
-            let mut distinct = paths.clone();
-            distinct.sort();
-            distinct.dedup();
-            prop_assert_eq!(distinct.len(), paths.len());
-            if failing == 200 {
-                prop_assert_eq!(paths.len(), 1);
-            }
-        }
-    }
-}
+#[path = "walk_tests.rs"]
+mod tests;

@@ -187,6 +187,25 @@ pub struct ProviderSettings {
     /// Money.
     #[serde(default)]
     pub budget: Option<BudgetSettings>,
+    /// Circuit breaker; none without it.
+    #[serde(default)]
+    pub breaker: Option<BreakerSettings>,
+}
+
+/// `breaker = { percent = 50, minimum_requests = 10, cooldown_ms = 10000 }`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BreakerSettings {
+    /// So many failures open it.
+    pub failures: Option<u64>,
+    /// Such a share of failures opens it; 50 when neither is named.
+    pub percent: Option<f64>,
+    /// Requests before the share counts.
+    pub minimum_requests: Option<u64>,
+    /// The time in which failures are counted.
+    pub window_ms: Option<u64>,
+    /// How long it stays open before one request tries again.
+    pub cooldown_ms: Option<u64>,
 }
 
 /// `[[key]]`

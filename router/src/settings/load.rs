@@ -261,6 +261,12 @@ fn provider(
         prices,
         limits: values::limits(&declared.limits).map_err(|message| format!("provider.{message}"))?,
         budget,
+        breaker: declared
+            .breaker
+            .as_ref()
+            .map(values::breaker)
+            .transpose()
+            .map_err(|message| format!("provider.{message}"))?,
     })
 }
 
@@ -319,6 +325,7 @@ fn from_environment(providers: &mut Vec<ProviderRecord>, environment: &dyn Fn(&s
             prices: serde_json::Value::Null,
             limits: Vec::new(),
             budget: None,
+            breaker: None,
         });
     }
 }
@@ -430,6 +437,9 @@ mod tests {
             ("[[key]]\nname = \"a\"\nbudget = { usd = true }", "a number of US dollars"),
             ("[[key]]\nname = \"a\"\nbudget = { usd = 1, days = 400 }", "1 to 365"),
             ("[[key]]\nname = \"a\"\n[[key]]\nname = \"a\"", "declared twice"),
+            ("[[provider]]\nslug = \"a\"\nvendor = \"openai\"\nbreaker = { percent = 101 }", "at most 100"),
+            ("[[provider]]\nslug = \"a\"\nvendor = \"openai\"\nbreaker = { cooldown_ms = 1 }", "100 to 3600000"),
+            ("[[provider]]\nslug = \"a\"\nvendor = \"openai\"\nbreaker = { failures = 0 }", "breaker.failures: 1 to"),
             ("[[provider]]\nslug = \"a b\"\nvendor = \"openai\"", "letters, digits"),
             ("[[provider]]\nslug = \"a\"\nvendor = \"opnai\"", "did you mean \"openai\""),
         ] {

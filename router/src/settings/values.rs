@@ -3,9 +3,9 @@
 use std::fmt;
 
 use tidegate_prices::NanoUsd;
-use tidegate_store::{BudgetRecord, LimitRecord, Origin, Period, Window};
+use tidegate_store::{BreakerRecord, BudgetRecord, LimitRecord, Origin, Period, Window};
 
-use super::file::{BudgetSettings, LimitSettings, PeriodName};
+use super::file::{BreakerSettings, BudgetSettings, LimitSettings, PeriodName};
 use crate::actors::key::MAX_LIMITS;
 
 /// A secret; `Debug` and `Display` never show it.
@@ -95,6 +95,29 @@ pub(super) fn budget(id: String, name: &str, settings: &BudgetSettings) -> Resul
         origin: Origin::Settings,
         limit_nano_usd: limit.as_i64(),
         period,
+    })
+}
+
+/// Reads a circuit breaker. Its defaults shut out a provider that fails half of the time, for half a minute.
+pub(super) fn breaker(settings: &BreakerSettings) -> Result<BreakerRecord, String> {
+    let within = |name: &str, value: Option<u64>, default: u64, least: u64, most: u64| {
+        let value = value.unwrap_or(default);
+        if (least..=most).contains(&value) {
+            Ok(value)
+        } else {
+            Err(format!("breaker.{name}: {least} to {most} are accepted"))
+        }
+    };
+    if settings.percent.is_some_and(|percent| !(percent > 0.0 && percent <= 100.0)) {
+        return Err("breaker.percent: a number above 0, at most 100, is expected".into());
+    }
+    let percent = settings.percent.or(settings.failures.is_none().then_some(50.0));
+    Ok(BreakerRecord {
+        failures: settings.failures.map(|count| within("failures", Some(count), 1, 1, 1_000_000)).transpose()?,
+        percent,
+        minimum_requests: within("minimum_requests", settings.minimum_requests, 10, 1, 1_000_000)?,
+        window_ms: within("window_ms", settings.window_ms, 60_000, 1_000, 3_600_000)?,
+        cooldown_ms: within("cooldown_ms", settings.cooldown_ms, 30_000, 100, 3_600_000)?,
     })
 }
 

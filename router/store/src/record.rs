@@ -181,6 +181,24 @@ pub struct ProviderRecord {
     /// Its budget's id.
     #[serde(default)]
     pub budget: Option<String>,
+    /// Its circuit breaker.
+    #[serde(default)]
+    pub breaker: Option<BreakerRecord>,
+}
+
+/// When a provider is not asked for a while. Counts are of a rolling window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BreakerRecord {
+    /// Failures that open it.
+    pub failures: Option<u64>,
+    /// Share of failures, in percent, that opens it.
+    pub percent: Option<f64>,
+    /// Requests before the share counts.
+    pub minimum_requests: u64,
+    /// What is counted.
+    pub window_ms: u64,
+    /// How long it stays open.
+    pub cooldown_ms: u64,
 }
 
 impl fmt::Debug for ProviderRecord {
