@@ -68,7 +68,14 @@ impl Health {
     /// Returns whether its circuit breaker keeps attempts away.
     #[must_use]
     pub fn is_shut(&self, now: Duration) -> bool {
-        nanos(now) < self.shut_until.load(Ordering::Acquire)
+        self.shut_for(now).is_some()
+    }
+
+    /// Returns for how long its circuit breaker still keeps attempts away.
+    #[must_use]
+    pub fn shut_for(&self, now: Duration) -> Option<Duration> {
+        let left = self.shut_until.load(Ordering::Acquire).saturating_sub(nanos(now));
+        (left > 0).then(|| Duration::from_nanos(left))
     }
 
     /// Returns whether its own limits let another request in.

@@ -27,8 +27,8 @@ const USUAL_OUTPUT: u64 = 500;
 /// One request's view.
 pub(super) struct View<'a> {
     trip: &'a Trip<'a>,
-    /// Whose config it is, where that matters.
-    author: Author,
+    digest: u64,
+    author: OnceCell<Author>,
     /// Whether the plan's targets have breakers.
     targets_break: bool,
     /// Whether any provider has one.
@@ -44,7 +44,8 @@ impl<'a> View<'a> {
     pub(super) fn new(trip: &'a Trip<'a>, plan: &Plan) -> Self {
         Self {
             trip,
-            author: author(trip, plan),
+            digest: plan.digest(),
+            author: OnceCell::new(),
             targets_break: plan.has_breakers(),
             providers_break: trip.gateway.book.has_breakers(),
             model: OnceCell::new(),
@@ -72,6 +73,11 @@ impl<'a> View<'a> {
         let entered = self.entered.borrow();
         let (seat, _) = entered.as_ref()?;
         seat.enter(now, false).or_else(|| seat.enter(now, true))
+    }
+
+    /// Returns whose config it is.
+    fn author(&self) -> &Author {
+        self.author.get_or_init(|| author(self.trip, self.digest))
     }
 
     fn aim(&self, target: &Target) -> Aim {
@@ -131,7 +137,7 @@ impl Outlook for View<'_> {
         }
         let breakers = &self.trip.gateway.breakers;
         leaf.breaker.is_some()
-            && breakers.find(&self.author, &target.path, &aim.slug).is_some_and(|seat| seat.is_open(now))
+            && breakers.find(self.author(), &target.path, &aim.slug).is_some_and(|seat| seat.is_open(now))
     }
 
     fn has_room(&self, target: &Target) -> bool {
@@ -170,9 +176,9 @@ impl Outlook for View<'_> {
     fn caller(&self, sticky: &Sticky, path: &str) -> u64 {
         let mut who = self.trip.caller.key.record().id.clone().into_bytes();
         // A changed text of a saved config is still that config: other weights move as few callers as they must.
-        match &self.author.saved {
+        match &self.author().saved {
             Some(id) => part(&mut who, id),
-            None => part(&mut who, &self.author.digest.to_string()),
+            None => part(&mut who, &self.digest.to_string()),
         }
         part(&mut who, path);
         for field in &sticky.hash_fields {
@@ -194,7 +200,7 @@ impl Outlook for View<'_> {
             return false;
         }
         let aim = self.aim(target);
-        let seat = self.trip.gateway.breakers.seat(&self.author, &target.path, &aim.slug, breaker);
+        let seat = self.trip.gateway.breakers.seat(self.author(), &target.path, &aim.slug, breaker);
         let entry = seat.enter(clock::uptime(), forced);
         let entered = entry.is_some();
         self.entered.replace(entered.then_some((seat, entry)));
@@ -216,7 +222,7 @@ fn length(request: &Request) -> u64 {
 
 /// Returns whose a request's config is. Inline ones are their key's alone; and a key that may bring its own vendor
 /// credentials or hosts has breakers of its own also in saved ones, so that what it brings can't shut out others.
-fn author(trip: &Trip<'_>, plan: &Plan) -> Author {
+fn author(trip: &Trip<'_>, digest: u64) -> Author {
     let record = trip.caller.key.record();
     let inline = is_inline(trip.request);
     let header = trip.request.headers.get("x-portkey-config").and_then(|value| value.to_str().ok());
@@ -225,7 +231,7 @@ fn author(trip: &Trip<'_>, plan: &Plan) -> Author {
     Author {
         saved: saved.map(|id| if id.starts_with(['{', '[']) { "the key's own".to_owned() } else { id.to_owned() }),
         key: own.then(|| record.id.clone()),
-        digest: plan.digest(),
+        digest,
     }
 }
 

@@ -13,6 +13,7 @@ use tidegate_config::{Condition, Facts, Plan, PluginCondition, Target};
 use tidegate_providers::Fields;
 use tidegate_store::KeyStatus;
 
+use super::admit::limit_refusal;
 use super::docket::{Docket, Slot};
 use super::encode::Payload;
 use super::form::Form;
@@ -25,6 +26,7 @@ use super::{conditions, params};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError, Walked};
 use crate::gateway::Gateway;
+use crate::limits::Refusal;
 use crate::plugins::PLUGIN_CALL;
 use crate::routing::conditional::{self, Choice};
 use crate::routing::fallback::Reach;
@@ -210,6 +212,13 @@ impl Trip<'_> {
             Err(error) => return Tried::refused(error),
         };
         let provider = Some(route.provider.vendor().slug());
+        if let Some(wait) = route.provider.health().shut_for(clock::uptime())
+            && !self.is_refused()
+        {
+            // Before guards work for nothing. The breaker itself is asked again when an attempt begins.
+            let whose = format!("provider {}", route.provider.record().slug);
+            return Tried::denied(limit_refusal(&Refusal::Open { wait }, &whose), provider);
+        }
         // Before anything is estimated: what guards make of the request is what is sent and paid.
         let (guards, results, changed) = match self.guarded(target, &route, &shape, &payload).await {
             Ok(guarded) => guarded,
@@ -288,11 +297,7 @@ impl Trip<'_> {
     ) -> Result<(Option<Guards>, HookResults, Option<Changed>), GatewayError> {
         // A guard's own calls of models are not judged by guards: that would never end. A key that admission is sure to
         // refuse makes no guard work.
-        let key = self.caller.key.record();
-        let refused = key.status != KeyStatus::Active
-            || key.expires_at.is_some_and(|at| at <= clock::unix())
-            || !key.scopes.iter().any(|scope| scope == super::SCOPE);
-        if target.hooks.is_empty() || refused || self.request.headers.contains_key(PLUGIN_CALL) {
+        if target.hooks.is_empty() || self.is_refused() || self.request.headers.contains_key(PLUGIN_CALL) {
             return Ok((None, HookResults::default(), None));
         }
         let scene = self.scene(shape, route.model.clone(), Some(route.provider.record().slug.clone()));
@@ -310,6 +315,14 @@ impl Trip<'_> {
             }
         };
         Ok((Some(guards), results, changed))
+    }
+
+    /// Returns whether admission is sure to refuse the key.
+    fn is_refused(&self) -> bool {
+        let key = self.caller.key.record();
+        key.status != KeyStatus::Active
+            || key.expires_at.is_some_and(|at| at <= clock::unix())
+            || !key.scopes.iter().any(|scope| scope == super::SCOPE)
     }
 
     /// Reads a body that guards changed.

@@ -378,6 +378,38 @@ proptest! {
     }
 
     #[test]
+    fn weights_are_honoured_among_those_that_are_closed(
+        targets in prop::collection::vec((0_u32..8, any::<bool>()), 2..6), sticky in any::<bool>(),
+    ) {
+        let closed = |(weight, open): &(u32, bool)| if *open { 0 } else { *weight };
+        let sum: u32 = targets.iter().map(closed).sum();
+        prop_assume!(sum > 0);
+        let written: Vec<Value> = targets.iter().map(|(weight, _)| json!({"weight": weight})).collect();
+        let strategy = json!({"mode": "loadbalance", "sticky": {"enabled": sticky}});
+        let plan = Plan::parse(&json!({"strategy": strategy, "targets": written}).to_string()).unwrap();
+        let mut world = World::default();
+        for (at, (_, open)) in targets.iter().enumerate() {
+            world.known.insert(format!("targets[{at}]"), Known { open: *open, ..Known::default() });
+        }
+        let requests = 4_000_u32;
+        let mut chosen = vec![0_u32; targets.len()];
+        for at in 0..requests {
+            world.caller = super::sticky::number(&at.to_le_bytes(), std::time::Duration::from_secs(1), 0);
+            let mut draw = || f64::from(at) / f64::from(requests);
+            let Step::Target(target) = Walk::new(plan.root()).step(&world, &mut draw) else { unreachable!() };
+            let place = plan.targets().iter().position(|known| known.path == target.path).unwrap();
+            chosen[place] += 1;
+        }
+        for (target, chosen) in targets.iter().zip(chosen) {
+            let share = f64::from(closed(target)) / f64::from(sum);
+            let expected = share * f64::from(requests);
+            // Even draws are exact to their ends; callers are spread by chance: six standard deviations.
+            let spread = if sticky { 6.0 * (expected * (1.0 - share)).sqrt() } else { 2.0 };
+            prop_assert!((f64::from(chosen) - expected).abs() <= spread, "{chosen}, not {expected}: {targets:?}");
+        }
+    }
+
+    #[test]
     fn what_has_no_weight_is_never_asked(
         weights in prop::collection::vec(0_u32..3, 1..6), by in prop::sample::select(vec!["weight", "latency", "cost", "least_busy"]),
         mode in prop::sample::select(vec!["loadbalance", "priority"]), known in prop::collection::vec(known(), 6), draws in prop::collection::vec(0.0_f64..1.0, 1..4),
