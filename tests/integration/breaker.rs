@@ -92,7 +92,8 @@ async fn fallbacks_pass_over_a_provider_that_is_open() {
         }
     }
     // Nobody else is there.
-    let config = json!({"strategy": {"mode": "fallback"}, "targets": [{"override_params": {"model": "@flaky/mock"}}]});
+    let config =
+        json!({"strategy": {"mode": "fallback"}, "targets": [{"override_params": {"model": "@flaky/mock"}}]});
     let request = world.client.chat(&chat("any", "hi")).header("x-portkey-config", config.to_string());
     assert_eq!(request.send().await.status, 503);
 }
@@ -100,7 +101,9 @@ async fn fallbacks_pass_over_a_provider_that_is_open() {
 #[tokio::test]
 async fn nobody_but_the_vendor_is_to_blame() {
     let mock = Mock::start();
-    let more = format!("{PRICES}\nbreaker = {{ failures = 1, cooldown_ms = 60000 }}\nlimits = [ {{ concurrent = 1 }} ]");
+    let more = format!(
+        "{PRICES}\nbreaker = {{ failures = 1, cooldown_ms = 60000 }}\nlimits = [ {{ concurrent = 1 }} ]"
+    );
     let settings = Settings::new().provider("flaky", "openai", &mock, &more).key("tests", KEY, "");
     let world = world_with(mock, settings).await;
     for code in [400, 401, 404, 422, 429] {
@@ -120,7 +123,8 @@ async fn nobody_but_the_vendor_is_to_blame() {
     assert_eq!(status(&world, &chat("@flaky/mock", "hi")).await, 429);
     assert_eq!(first.await.expect("an answer").status, 200);
     // A client that leaves.
-    let leaving = tokio::spawn(world.client.chat(&chat("@flaky/mock", "[[head_delay_ms=2000]] leaves")).send());
+    let leaving =
+        tokio::spawn(world.client.chat(&chat("@flaky/mock", "[[head_delay_ms=2000]] leaves")).send());
     wait::until("the request that is left", || world.mock.find("leaves").pop()).await;
     leaving.abort();
     wait::until_async("the provider to be free", || async {
@@ -159,14 +163,20 @@ async fn a_target_that_failed_is_passed_over_for_its_own_callers_only() {
     for _ in 0..5 {
         let request = world.client.chat(&chat("any", "guarded")).header("x-portkey-config", &config);
         let answer = request.send().await;
-        assert_eq!((answer.status, answer.header("x-portkey-last-used-option-index")), (200, "config.targets[1]"));
+        assert_eq!(
+            (answer.status, answer.header("x-portkey-last-used-option-index")),
+            (200, "config.targets[1]")
+        );
     }
     let failed = world.mock.find("guarded").len() - 5;
     assert_eq!(failed, 2, "it was asked after it had failed twice");
     let state = world.gateway.state().await;
     let breakers = state["breakers"].as_array().expect("breakers");
     assert_eq!(breakers.len(), 1, "{state}");
-    assert_eq!((&breakers[0]["state"], &breakers[0]["target"]), (&json!("open"), &json!("config.targets[0]")));
+    assert_eq!(
+        (&breakers[0]["state"], &breakers[0]["target"]),
+        (&json!("open"), &json!("config.targets[0]"))
+    );
     assert_eq!(breakers[0]["provider"], "flaky");
     // An inline config is its key's alone.
     let other = world.gateway.with_key(OTHER_KEY);
@@ -201,6 +211,9 @@ async fn retries_end_when_the_breaker_opens() {
     config["retry"] = json!({"attempts": 5});
     let request = world.client.chat(&chat("any", "retried")).header("x-portkey-config", config.to_string());
     let answer = request.send().await;
-    assert_eq!((answer.status, answer.header("x-portkey-last-used-option-index")), (200, "config.targets[1]"));
+    assert_eq!(
+        (answer.status, answer.header("x-portkey-last-used-option-index")),
+        (200, "config.targets[1]")
+    );
     assert_eq!(world.mock.find("retried").len(), 3, "two attempts at the first, one at the second");
 }

@@ -41,7 +41,11 @@ fn targets_are_ranked_by_their_numbers_or_as_they_are_written() {
 #[test]
 fn what_makes_no_sense_is_refused_with_its_place() {
     for (config, path, part) in [
-        (json!({"strategy": {"mode": "loadbalance", "by": "speed"}, "targets": [{}]}), "strategy.by", "least_busy"),
+        (
+            json!({"strategy": {"mode": "loadbalance", "by": "speed"}, "targets": [{}]}),
+            "strategy.by",
+            "least_busy",
+        ),
         (json!({"strategy": {"mode": "loadbalance", "by": 1}, "targets": [{}]}), "strategy.by", "a string"),
         (
             json!({"strategy": {"mode": "loadbalance", "by": "cost", "sticky": {"enabled": true}}, "targets": [{}]}),

@@ -219,7 +219,8 @@ mod tests {
         assert_eq!(gate.free_from(), now + Duration::from_secs(30));
         assert!(gate.admit(now + Duration::from_secs(29), 1).is_err());
         assert!(gate.admit(now + Duration::from_secs(30), 1).is_ok());
-        let closed = Gate::new(&[LimitRecord::Requests { amount: 0, per: Window::Hour }], 0, |_| Arc::default());
+        let closed =
+            Gate::new(&[LimitRecord::Requests { amount: 0, per: Window::Hour }], 0, |_| Arc::default());
         assert_eq!(closed.free_from(), Duration::MAX);
     }
 

@@ -229,7 +229,8 @@ fn author(trip: &Trip<'_>, digest: u64) -> Author {
     let saved = header.map(str::trim).or(record.config.as_deref()).filter(|_| !inline);
     let own = saved.is_none() || record.header_credentials;
     Author {
-        saved: saved.map(|id| if id.starts_with(['{', '[']) { "the key's own".to_owned() } else { id.to_owned() }),
+        saved: saved
+            .map(|id| if id.starts_with(['{', '[']) { "the key's own".to_owned() } else { id.to_owned() }),
         key: own.then(|| record.id.clone()),
         digest,
     }

@@ -113,7 +113,11 @@ fn fastest(
     }
 }
 
-fn by_weight(eligible: &[usize], weight: impl Fn(usize) -> f64, draw: &mut dyn FnMut() -> f64) -> Option<usize> {
+fn by_weight(
+    eligible: &[usize],
+    weight: impl Fn(usize) -> f64,
+    draw: &mut dyn FnMut() -> f64,
+) -> Option<usize> {
     if eligible.len() < 2 {
         return eligible.first().copied();
     }

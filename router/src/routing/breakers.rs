@@ -215,9 +215,9 @@ impl Breakers {
     ) -> Arc<Seat> {
         let number = self.number(author, path, provider);
         let shelf = self.shelf(author);
-        shelf.find(number).unwrap_or_else(|| {
-            shelf.put(number, Arc::new(Seat::new(author.clone(), path, provider, config)))
-        })
+        shelf
+            .find(number)
+            .unwrap_or_else(|| shelf.put(number, Arc::new(Seat::new(author.clone(), path, provider, config))))
     }
 
     /// Returns the breakers that are not closed, or closed with faults; the worst first, `most` at most.

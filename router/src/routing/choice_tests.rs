@@ -195,7 +195,8 @@ fn weights_count_among_those_that_are_closed() {
 
 #[test]
 fn the_fastest_are_asked_and_the_slow_looked_at_now_and_then() {
-    let config = json!({"strategy": {"mode": "loadbalance", "by": "latency"}, "targets": [{}, {}, {}, {"weight": 0}]});
+    let config =
+        json!({"strategy": {"mode": "loadbalance", "by": "latency"}, "targets": [{}, {}, {}, {"weight": 0}]});
     let world = World::new(&[
         ("targets[0]", slow(500_000, false)),
         ("targets[1]", slow(550_000, false)),
@@ -303,7 +304,8 @@ fn priority_goes_on_after_answers_that_are_listed() {
 
 #[test]
 fn a_sticky_caller_goes_elsewhere_only_while_its_target_is_open() {
-    let config = json!({"strategy": {"mode": "loadbalance", "sticky": {"enabled": true}}, "targets": [{}, {}, {}]});
+    let config =
+        json!({"strategy": {"mode": "loadbalance", "sticky": {"enabled": true}}, "targets": [{}, {}, {}]});
     for caller in 0..50 {
         let mut world = World { caller, ..World::default() };
         let usual = asked(&config, &world, &[0.1], answered(200)).remove(0);
@@ -336,11 +338,14 @@ fn tree() -> impl Shape<Value = Value> {
 }
 
 fn known() -> impl Shape<Value = Known> {
-    (any::<bool>(), any::<bool>(), 0_u64..9_000_000, any::<bool>(), prop::option::of(0_u64..99), 0_u32..9).prop_map(
-        |(open, full, micros, stale, cost, in_flight)| {
-            Known { open, full, latency: Latency { micros, stale }, cost, in_flight }
-        },
-    )
+    (any::<bool>(), any::<bool>(), 0_u64..9_000_000, any::<bool>(), prop::option::of(0_u64..99), 0_u32..9)
+        .prop_map(|(open, full, micros, stale, cost, in_flight)| Known {
+            open,
+            full,
+            latency: Latency { micros, stale },
+            cost,
+            in_flight,
+        })
 }
 
 proptest! {

@@ -42,7 +42,9 @@ impl Verdict {
         match self.reach {
             Reach::Request => false,
             Reach::Target | Reach::Shut => true,
-            Reach::Answer | Reach::Network => on_status_codes.is_some_and(|statuses| self.is_listed(statuses)),
+            Reach::Answer | Reach::Network => {
+                on_status_codes.is_some_and(|statuses| self.is_listed(statuses))
+            }
         }
     }
 

@@ -111,10 +111,9 @@ impl<'a> Walk<'a> {
     /// Chooses again, as near as possible, because the target turned out to be shut. Returns whether another one is
     /// closed.
     fn elsewhere(&mut self, outlook: &dyn Outlook, draw: &mut dyn FnMut() -> f64) -> bool {
-        let found = self.forks.iter().enumerate().rev();
-        let mut found = found.filter_map(|(depth, fork)| Some((depth, fork.next(false, outlook, draw)?)));
-        let Some((depth, child)) = found.next() else { return false };
-        drop(found);
+        let mut forks = self.forks.iter().enumerate().rev();
+        let found = forks.find_map(|(depth, fork)| Some((depth, fork.next(false, outlook, draw)?)));
+        let Some((depth, child)) = found else { return false };
         self.turn(depth, child);
         true
     }
@@ -136,7 +135,8 @@ impl Fork<'_> {
         let in_order = matches!(self.node.strategy, Strategy::Single | Strategy::Fallback { .. });
         let may_be_open = !also_open && outlook.may_be_open();
         let left = self.node.children.iter().enumerate().filter(|(at, child)| {
-            let untried = if in_order { *at > self.child } else { *at != self.child && !self.tried.contains(at) };
+            let untried =
+                if in_order { *at > self.child } else { *at != self.child && !self.tried.contains(at) };
             untried && can_be_chosen(self.node, *at) && !(may_be_open && is_open(child, outlook))
         });
         choose(self.node, left.map(|(at, _)| at).collect(), outlook, draw)
@@ -156,7 +156,9 @@ fn first(node: &Node, outlook: &dyn Outlook, draw: &mut dyn FnMut() -> f64) -> (
         return (choose(node, all().collect(), outlook, draw).unwrap_or(0), true);
     }
     let child = match &node.strategy {
-        Strategy::LoadBalance { weights, by: By::Weight, sticky: None } => loadbalance::choose(weights, draw()),
+        Strategy::LoadBalance { weights, by: By::Weight, sticky: None } => {
+            loadbalance::choose(weights, draw())
+        }
         Strategy::LoadBalance { .. } | Strategy::Priority { .. } if many => {
             choose(node, all().collect(), outlook, draw).unwrap_or(0)
         }

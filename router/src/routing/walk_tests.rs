@@ -105,9 +105,8 @@ fn tree() -> impl Shape<Value = Value> {
             Just(json!({"mode": "priority", "on_status_codes": [429]})),
             Just(json!({"mode": "conditional", "conditions": [], "default": "a"})),
         ];
-        (mode, prop::collection::vec(inner, 1..4)).prop_map(
-            |(strategy, targets)| json!({"name": "a", "strategy": strategy, "targets": targets}),
-        )
+        (mode, prop::collection::vec(inner, 1..4))
+            .prop_map(|(strategy, targets)| json!({"name": "a", "strategy": strategy, "targets": targets}))
     })
 }
 

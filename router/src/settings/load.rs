@@ -438,8 +438,14 @@ mod tests {
             ("[[key]]\nname = \"a\"\nbudget = { usd = 1, days = 400 }", "1 to 365"),
             ("[[key]]\nname = \"a\"\n[[key]]\nname = \"a\"", "declared twice"),
             ("[[provider]]\nslug = \"a\"\nvendor = \"openai\"\nbreaker = { percent = 101 }", "at most 100"),
-            ("[[provider]]\nslug = \"a\"\nvendor = \"openai\"\nbreaker = { cooldown_ms = 1 }", "100 to 3600000"),
-            ("[[provider]]\nslug = \"a\"\nvendor = \"openai\"\nbreaker = { failures = 0 }", "breaker.failures: 1 to"),
+            (
+                "[[provider]]\nslug = \"a\"\nvendor = \"openai\"\nbreaker = { cooldown_ms = 1 }",
+                "100 to 3600000",
+            ),
+            (
+                "[[provider]]\nslug = \"a\"\nvendor = \"openai\"\nbreaker = { failures = 0 }",
+                "breaker.failures: 1 to",
+            ),
             ("[[provider]]\nslug = \"a b\"\nvendor = \"openai\"", "letters, digits"),
             ("[[provider]]\nslug = \"a\"\nvendor = \"opnai\"", "did you mean \"openai\""),
         ] {

@@ -113,7 +113,10 @@ pub(super) fn breaker(settings: &BreakerSettings) -> Result<BreakerRecord, Strin
     }
     let percent = settings.percent.or(settings.failures.is_none().then_some(50.0));
     Ok(BreakerRecord {
-        failures: settings.failures.map(|count| within("failures", Some(count), 1, 1, 1_000_000)).transpose()?,
+        failures: settings
+            .failures
+            .map(|count| within("failures", Some(count), 1, 1, 1_000_000))
+            .transpose()?,
         percent,
         minimum_requests: within("minimum_requests", settings.minimum_requests, 10, 1, 1_000_000)?,
         window_ms: within("window_ms", settings.window_ms, 60_000, 1_000, 3_600_000)?,
