@@ -3,6 +3,7 @@
 //! authenticate → resolve → route (per target: admit → encode → attempt) → (peek: the commit point) → stream or whole → settle.
 
 mod admit;
+mod aim;
 mod attempt;
 mod authenticate;
 mod conditions;

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use tidegate_config::{Facts, Node, Plan, Sticky, Target};
 use tidegate_providers::Usage;
 
+use super::aim::{Aim, aim};
 use super::request::Request;
-use super::resolve::{self, Aim, Route, TimeoutFrom};
+use super::resolve::{Route, TimeoutFrom};
 use super::route::{Asked, Trip};
 use super::shape::{self, Shape};
 use crate::clock;
@@ -85,7 +86,7 @@ impl<'a> View<'a> {
             Asked::Json(_) => self.trip.param("model").and_then(|model| model.as_str().map(str::to_owned)),
             Asked::Form(form) => form.text("model").map(str::to_owned),
         });
-        resolve::aim(self.trip.gateway, self.trip.request, target, model.as_deref())
+        aim(self.trip.gateway, self.trip.request, target, model.as_deref())
     }
 
     fn shape(&self) -> &Shape {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tidegate_config::{ConfigError, Plan, Target};
 use tidegate_store::{KeyRecord, Origin, ProviderRecord};
 
+use super::aim::model_of;
 use super::request::Request;
 use crate::actors::provider::ProviderHandle;
 use crate::error::{ErrorKind, FailureWords, GatewayError};
@@ -40,16 +41,6 @@ pub(super) enum TimeoutFrom {
     Config,
     /// The client, for one request.
     Header,
-}
-
-/// Where a target points, as far as that is known without starting anything.
-pub(super) struct Aim {
-    /// The provider; `None` where the client brings its own credentials, or there is none of that name.
-    pub provider: Option<Arc<ProviderHandle>>,
-    /// Its slug, or the vendor's name.
-    pub slug: String,
-    /// Vendor's model name.
-    pub model: String,
 }
 
 /// Finds the plan of a request: its header's config, else its key's, else one bare target. Slugs that nobody knows
@@ -131,46 +122,15 @@ fn check_slugs(
     if unknown.is_empty() { Ok(()) } else { Err(unknown_slug(gateway, key, &unknown.join(", "))) }
 }
 
-/// Returns the model that a target leaves of the body's.
-fn model_of<'a>(target: &'a Target, body_model: Option<&'a str>) -> Option<&'a str> {
-    let text = |params: &'a serde_json::Map<String, Value>| params.get("model").and_then(Value::as_str);
-    text(&target.override_params).or(body_model).or_else(|| text(&target.default_params))
-}
-
-/// Finds out where a target points. What is wrong with it is told by [`resolve`].
-pub(super) fn aim(gateway: &Gateway, request: &Request, target: &Target, body_model: Option<&str>) -> Aim {
-    let Named { provider: vendor, virtual_key, takes_key } = named(target, request);
-    let (own, model) = split_model(model_of(target, body_model));
-    let model = model.unwrap_or_default().to_owned();
-    let found = |slug: &str| (gateway.book.provider(slug), slug.to_owned());
-    let (provider, slug) = match (slug_of(vendor, virtual_key, own), vendor) {
-        (Some(slug), _) => found(slug),
-        (None, Some(vendor)) => {
-            let brings = target.api_key.is_some()
-                || target.custom_host.is_some()
-                || request.headers.contains_key("x-portkey-custom-host")
-                || (takes_key && request.vendor_key.is_some());
-            if brings { (None, vendor.to_owned()) } else { found(vendor) }
-        }
-        (None, None) => {
-            let mut providers = gateway.book.providers();
-            let only = (providers.len() == 1).then(|| providers.remove(0));
-            let slug = only.as_ref().map(|only| only.record().slug.clone()).unwrap_or_default();
-            (only, slug)
-        }
-    };
-    Aim { provider, slug, model }
-}
-
 /// Who is named by a target, or by the headers where the target names nobody.
-struct Named<'a> {
-    provider: Option<&'a str>,
-    virtual_key: Option<&'a str>,
+pub(super) struct Named<'a> {
+    pub(super) provider: Option<&'a str>,
+    pub(super) virtual_key: Option<&'a str>,
     /// Whether the client's own vendor key is meant for it.
-    takes_key: bool,
+    pub(super) takes_key: bool,
 }
 
-fn named<'a>(target: &'a Target, request: &'a Request) -> Named<'a> {
+pub(super) fn named<'a>(target: &'a Target, request: &'a Request) -> Named<'a> {
     if target.provider.is_some() || target.virtual_key.is_some() {
         return Named {
             provider: target.provider.as_deref(),
@@ -187,7 +147,7 @@ fn named<'a>(target: &'a Target, request: &'a Request) -> Named<'a> {
 }
 
 /// Returns the slug that is named: `provider: "@slug"`, then `virtual_key`, then the model's.
-fn slug_of<'a>(
+pub(super) fn slug_of<'a>(
     provider: Option<&'a str>,
     virtual_key: Option<&'a str>,
     model: Option<&'a str>,

@@ -10,10 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use dashmap::DashMap;
 use serde::Serialize;
 
+use super::shelf::Shelf;
 use crate::limits::{Breaker, BreakerRules, BreakerView, Pass, Sign};
 
 /// Targets of saved configs remembered. There are as many as the operator wrote.
@@ -187,8 +186,8 @@ impl Drop for Entry {
 /// All of them.
 pub struct Breakers {
     hasher: RandomState,
-    saved: Shelf,
-    inline: Shelf,
+    saved: Shelf<Seat>,
+    inline: Shelf<Seat>,
 }
 
 impl Default for Breakers {
@@ -242,49 +241,8 @@ impl Breakers {
         self.hasher.hash_one((author, path, provider))
     }
 
-    fn shelf(&self, author: &Author) -> &Shelf {
+    fn shelf(&self, author: &Author) -> &Shelf<Seat> {
         if author.saved.is_some() { &self.saved } else { &self.inline }
-    }
-}
-
-type Seats = DashMap<u64, Arc<Seat>>;
-
-/// A bounded map that forgets what was not used for the longest, roughly: when the young half is full it becomes the
-/// old one, and what is used again comes back.
-struct Shelf {
-    most: usize,
-    young: ArcSwap<Seats>,
-    old: ArcSwap<Seats>,
-    turning: Mutex<()>,
-}
-
-impl Shelf {
-    fn new(most: usize) -> Self {
-        Self { most, young: ArcSwap::default(), old: ArcSwap::default(), turning: Mutex::new(()) }
-    }
-
-    fn find(&self, number: u64) -> Option<Arc<Seat>> {
-        if let Some(known) = self.young.load().get(&number) {
-            return Some(known.clone());
-        }
-        let (_, known) = self.old.load().remove(&number)?;
-        Some(self.put(number, known))
-    }
-
-    fn put(&self, number: u64, seat: Arc<Seat>) -> Arc<Seat> {
-        if self.young.load().len() >= self.most / 2 {
-            let _one_at_a_time = self.turning.lock().unwrap_or_else(PoisonError::into_inner);
-            if self.young.load().len() >= self.most / 2 {
-                self.old.store(self.young.swap(Arc::default()));
-            }
-        }
-        self.young.load().entry(number).or_insert(seat).clone()
-    }
-
-    fn each(&self, mut visit: impl FnMut(&Seat)) {
-        for seats in [self.young.load(), self.old.load()] {
-            seats.iter().for_each(|entry| visit(entry.value()));
-        }
     }
 }
 
@@ -402,8 +360,7 @@ mod tests {
             let _seat = breakers.seat(&author(false, number), "config", "a", &config());
             let used = breakers.find(&author(false, 0), "config", "a").expect("in use");
             assert!(used.is_open(START));
-            let held = breakers.inline.young.load().len() + breakers.inline.old.load().len();
-            assert!(held <= INLINE, "{held}");
+            assert!(breakers.inline.len() <= INLINE, "{}", breakers.inline.len());
         }
         assert!(Arc::ptr_eq(&saved, &breakers.find(&author(true, 0), "config", "a").unwrap()));
     }

@@ -15,6 +15,7 @@ mod priority;
 pub mod retry;
 pub mod retry_after;
 pub mod retry_budget;
+mod shelf;
 pub mod sticky;
 pub mod walk;
 
@@ -22,5 +23,7 @@ pub use fallback::Verdict;
 pub use outlook::Outlook;
 pub use walk::{Step, Walk};
 
+#[cfg(test)]
+mod choice_laws;
 #[cfg(test)]
 mod choice_tests;
