@@ -137,7 +137,13 @@ fn node(
         }
     }
     match (mode, strategy.as_ref().map(strategy::breaker).transpose()?.flatten()) {
-        (Some(Mode::Conditional), _) => inherited.breaker = None,
+        (Some(Mode::Conditional), breaker) => {
+            if breaker.is_some() {
+                let message = "has no effect: the targets of a conditional have no breaker";
+                reading.notes.push(Note::new(&join(&strategy_path, "cb_config"), message));
+            }
+            inherited.breaker = None;
+        }
         (_, Some(breaker)) => inherited.breaker = Some(Arc::new(breaker)),
         _ => {}
     }

@@ -52,6 +52,15 @@ pub(crate) fn read(
 ) -> Result<Strategy, ConfigError> {
     let known = ["mode", "on_status_codes", "conditions", "default", "sticky", "cb_config", "by"];
     reading.unknown(strategy, &known);
+    for (name, meant_for) in [
+        ("by", &[Mode::LoadBalance, Mode::Priority][..]),
+        ("sticky", &[Mode::LoadBalance]),
+        ("on_status_codes", &[Mode::Fallback, Mode::Priority]),
+    ] {
+        if strategy.get(name).is_some() && !meant_for.contains(&mode) {
+            reading.notes.push(Note::new(&strategy.at(name), "has no effect with this mode"));
+        }
+    }
     match mode {
         Mode::Single => {
             if children.len() > 1 {

@@ -91,6 +91,24 @@ fn a_plan_knows_whether_its_targets_have_breakers() {
 }
 
 #[test]
+fn what_has_no_effect_is_noted() {
+    let breaker = json!({"failure_threshold": 3, "cooldown_interval": 30000});
+    for (strategy, path) in [
+        (json!({"mode": "fallback", "by": "cost"}), "strategy.by"),
+        (json!({"mode": "priority", "sticky": {"enabled": true}}), "strategy.sticky"),
+        (json!({"mode": "loadbalance", "on_status_codes": [429]}), "strategy.on_status_codes"),
+        (
+            json!({"mode": "conditional", "conditions": [], "default": "a", "cb_config": breaker}),
+            "strategy.cb_config",
+        ),
+    ] {
+        let plan = plan(&json!({"strategy": strategy, "targets": [{"name": "a"}]}));
+        let noted: Vec<&str> = plan.notes().iter().map(|note| note.path.as_str()).collect();
+        assert!(noted.contains(&path), "{strategy}: {noted:?}");
+    }
+}
+
+#[test]
 fn equal_texts_have_equal_digests() {
     let digest = |text: &str| Plan::parse(text).unwrap().digest();
     assert_eq!(digest("{}"), digest("{}"));
