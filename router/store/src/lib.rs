@@ -14,7 +14,7 @@ mod suite;
 
 pub use period::Period;
 pub use record::{
-    AttemptRow, BudgetRecord, Change, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus, LedgerEntry,
+    AttemptRow, BreakerRecord, BudgetRecord, Change, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus, LedgerEntry,
     LimitRecord, LogFilter, LogRow, Origin, ProviderRecord, SettleRecord, SpendRecord, Window,
 };
 pub use sqlite::SqliteStore;
