@@ -14,7 +14,7 @@ struct Slice {
 
 /// A rolling count. A slice is forgotten as a whole, so the window is exact to a tenth of it.
 #[derive(Clone, Debug)]
-pub struct Tally {
+pub(super) struct Tally {
     width_ns: u64,
     slices: [Slice; SLICES],
 }
@@ -22,13 +22,13 @@ pub struct Tally {
 impl Tally {
     /// Makes an empty count over the last `window`.
     #[must_use]
-    pub fn new(window: Duration) -> Self {
+    pub(super) fn new(window: Duration) -> Self {
         let width = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX) / SLICES as u64;
         Self { width_ns: width.max(1), slices: [Slice::default(); SLICES] }
     }
 
     /// Counts an attempt.
-    pub fn add(&mut self, now: Duration, fault: bool) {
+    pub(super) fn add(&mut self, now: Duration, fault: bool) {
         let number = self.number(now);
         let slice = &mut self.slices[(number % SLICES as u64) as usize];
         if slice.number != number {
@@ -40,7 +40,7 @@ impl Tally {
 
     /// Returns attempts and faults of the window that ends now.
     #[must_use]
-    pub fn sum(&self, now: Duration) -> (u64, u64) {
+    pub(super) fn sum(&self, now: Duration) -> (u64, u64) {
         let number = self.number(now);
         let seen = self.slices.iter().filter(|slice| number.saturating_sub(slice.number) < SLICES as u64);
         seen.fold((0, 0), |(attempts, faults), slice| {
@@ -49,7 +49,7 @@ impl Tally {
     }
 
     /// Forgets everything.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.slices = [Slice::default(); SLICES];
     }
 

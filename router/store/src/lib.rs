@@ -14,8 +14,8 @@ mod suite;
 
 pub use period::Period;
 pub use record::{
-    AttemptRow, BreakerRecord, BudgetRecord, Change, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus, LedgerEntry,
-    LimitRecord, LogFilter, LogRow, Origin, ProviderRecord, SettleRecord, SpendRecord, Window,
+    AttemptRow, BreakerRecord, BudgetRecord, Change, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus,
+    LedgerEntry, LimitRecord, LogFilter, LogRow, Origin, ProviderRecord, SettleRecord, SpendRecord, Window,
 };
 pub use sqlite::SqliteStore;
 pub use store::{Store, StoreError};
