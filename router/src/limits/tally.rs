@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn what_is_older_than_the_window_is_forgotten() {
         let mut tally = Tally::new(Duration::from_secs(10));
-        let at = |ms| Duration::from_millis(60_000 + ms);
+        let at = |ms: u64| Duration::from_millis(60_000 + ms);
         tally.add(at(0), true);
         tally.add(at(500), false);
         tally.add(at(9_000), true);
