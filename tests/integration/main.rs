@@ -10,6 +10,7 @@ mod endpoints;
 mod failures;
 mod guard_streams;
 mod guardrails;
+mod observed;
 mod openwebui;
 mod operator;
 mod plugins;

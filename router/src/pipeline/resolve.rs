@@ -72,6 +72,7 @@ pub(super) fn plan(
         gateway.plans.inline(wanted)
     };
     let plan = read.map_err(|error| bad_config(&error))?;
+    check_guardrails(gateway, &plan)?;
     check_slugs(gateway, key, request, &plan, body_model)?;
     Ok(plan)
 }
@@ -94,6 +95,33 @@ fn bad_config(error: &ConfigError) -> GatewayError {
     let mut refused = invalid("x-portkey-config", &format!("Invalid config passed: {error}"));
     refused.failure = Some(Box::new(failure));
     refused
+}
+
+/// Returns where a request's config comes from: `header` or `key`, with the id of a saved one; nothing without one.
+#[must_use]
+pub(super) fn whence(gateway: &Gateway, key: &KeyRecord, request: &Request) -> Option<String> {
+    let header = header(request, "x-portkey-config");
+    let wanted = header.or(key.config.as_deref())?;
+    let place = if header.is_some() { "header" } else { "key" };
+    let is_saved = gateway.settings().configs.contains_key(wanted);
+    Some(if is_saved { format!("{place} {wanted}") } else { place.to_owned() })
+}
+
+/// Checks that every saved guardrail that is named exists.
+fn check_guardrails(gateway: &Gateway, plan: &Plan) -> Result<(), GatewayError> {
+    if plan.guardrails().is_empty() {
+        return Ok(());
+    }
+    let settings = gateway.settings();
+    let unknown: Vec<_> =
+        plan.guardrails().iter().filter(|named| !settings.guardrails.contains_key(&named.id)).collect();
+    let Some(first) = unknown.first() else { return Ok(()) };
+    let ids: Vec<&str> = unknown.iter().map(|named| named.id.as_str()).collect();
+    let message = format!("Following guardrails are not valid: {}", ids.join(", "));
+    let mut error =
+        invalid(&first.path, &format!("{message} ({}: the id of a saved guardrail is expected)", first.path));
+    error.failure = Some(Box::new(FailureWords { message, errors: Vec::new() }));
+    Err(error)
 }
 
 /// Checks that every target of several names a provider that exists.
@@ -202,7 +230,7 @@ pub(super) fn resolve(
     let provider = match (slug_of(named.provider, named.virtual_key, slug), named.provider) {
         (Some(slug), _) => gateway.book.provider(slug).ok_or_else(|| unknown_slug(gateway, key, slug))?,
         (None, Some(vendor)) => by_vendor(gateway, key, request, target, (vendor, named.takes_key))?,
-        (None, None) => only_provider(gateway, key, wanted)?,
+        (None, None) => only_provider(gateway, key, wanted).map_err(|error| in_portkeys_words(error, request))?,
     };
     Ok(Route {
         provider,
@@ -303,6 +331,18 @@ fn by_vendor(
 fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
     let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
     host.is_some_and(|host| trusted_hosts.contains(&host))
+}
+
+/// Says beside our own what Portkey says when a request names no provider.
+fn in_portkeys_words(mut error: GatewayError, request: &Request) -> GatewayError {
+    let message = if header(request, "x-portkey-config").is_some() {
+        "Either x-portkey-provider needs to be passed. Or the x-portkey-config header should have a valid config with \
+         provider details in it."
+    } else {
+        "Either x-portkey-config or x-portkey-provider header is required"
+    };
+    error.failure = Some(Box::new(FailureWords { message: message.to_owned(), errors: Vec::new() }));
+    error
 }
 
 fn only_provider(

@@ -4,6 +4,7 @@
 //! The key lets the whole request in once; every attempt takes holds and a provider permit of its own and settles them
 //! when it ends, so a dearer target is paid for like any other.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use crate::plugins::PLUGIN_CALL;
 use crate::routing::conditional::{self, Choice};
 use crate::routing::fallback::Reach;
 use crate::routing::retry::{Next, Retries};
-use crate::routing::{Step, Verdict, Walk, retry_after};
+use crate::routing::{Step, Verdict, Walk, reasons, retry_after};
 use crate::upstream::Client;
 
 /// What was asked, before any target changed it.
@@ -85,6 +86,29 @@ pub(super) struct Trip<'a> {
     pub pathname: String,
 }
 
+/// What a conditional chose.
+pub(super) struct Decided {
+    /// The child.
+    pub child: usize,
+    /// The condition that holds; `None` is the default.
+    pub by: Option<usize>,
+    /// What plugins said, by condition, where they were asked.
+    pub answers: BTreeMap<usize, Vec<bool>>,
+}
+
+impl Decided {
+    /// Returns what plugins said to a condition.
+    pub(super) fn answers(&self, condition: usize) -> &[bool] {
+        self.answers.get(&condition).map_or(&[], Vec::as_slice)
+    }
+
+    /// Says why.
+    pub(super) fn why(&self, conditions: &[Condition], facts: &dyn Facts) -> String {
+        let answers = self.by.map_or(&[][..], |at| self.answers(at));
+        reasons::decided(conditions, self.by, facts, answers)
+    }
+}
+
 /// What a target came to.
 struct Tried {
     result: Result<Answer, Failure>,
@@ -116,13 +140,17 @@ impl Trip<'_> {
         loop {
             let target = match walk.step(&view, &mut draw) {
                 Step::Target(target) => target,
-                Step::Choose { conditions, default } => {
-                    walk.take(self.decide(conditions, default).await?);
+                Step::Choose { conditions, default, .. } => {
+                    let decided = self.decide(conditions, default).await?;
+                    walk.take(decided.child, "conditional", decided.why(conditions, self));
                     continue;
                 }
             };
+            slot.chose(walk.made());
             let tried = self.target(target, slot, &view).await;
-            if walk.fall(&tried.verdict, &view, &mut draw) {
+            let falls = walk.fall(&tried.verdict, &view, &mut draw);
+            slot.chose(walk.made());
+            if falls {
                 drop(tried);
                 slot.carry_on();
                 continue;
@@ -132,11 +160,16 @@ impl Trip<'_> {
     }
 
     /// Decides a conditional, asking plugins only where the rest leaves it open.
-    async fn decide(&self, conditions: &[Condition], default: Option<usize>) -> Result<usize, GatewayError> {
+    pub(super) async fn decide(
+        &self,
+        conditions: &[Condition],
+        default: Option<usize>,
+    ) -> Result<Decided, GatewayError> {
+        let mut answers: BTreeMap<usize, Vec<bool>> = BTreeMap::new();
         let mut from = 0;
         loop {
             let at = match conditional::choose(conditions, default, from, self) {
-                Choice::Child(child) => return Ok(child),
+                Choice::Child { child, by } => return Ok(Decided { child, by, answers }),
                 Choice::Nothing => {
                     let message = "Query router did not resolve to any valid target";
                     return Err(GatewayError::new(ErrorKind::Invalid, message).at("x-portkey-config"));
@@ -144,12 +177,14 @@ impl Trip<'_> {
                 Choice::Ask(at) => at,
             };
             let Some(condition) = conditions.get(at) else { continue };
-            let mut answers = Vec::new();
+            let mut told = Vec::new();
             for plugin in condition.query.plugin_conditions() {
-                answers.push(self.plugin_decides(plugin).await?);
+                told.push(self.plugin_decides(plugin).await?);
             }
-            if condition.query.evaluate(self, &answers) {
-                return Ok(condition.then);
+            let holds = condition.query.evaluate(self, &told);
+            answers.insert(at, told);
+            if holds {
+                return Ok(Decided { child: condition.then, by: Some(at), answers });
             }
             from = at + 1;
         }
@@ -169,7 +204,7 @@ impl Trip<'_> {
     }
 
     /// Returns what plugins may be shown.
-    fn scene(&self, shape: &Shape, model: String, provider: Option<String>) -> Scene {
+    pub(super) fn scene(&self, shape: &Shape, model: String, provider: Option<String>) -> Scene {
         Scene {
             endpoint: self.request.endpoint,
             model,
@@ -194,20 +229,8 @@ impl Trip<'_> {
                 (Payload::Form(form), shape::of_form(self.request.endpoint, form))
             }
         };
-        let record = self.caller.key.record();
-        let resolved = read.and_then(|shape| {
-            let model = match self.asked {
-                // A form's other members are sent as they came; its model may be overridden.
-                Asked::Form(_) => {
-                    let overriding = target.override_params.get("model").and_then(Value::as_str);
-                    overriding.or(shape.model.as_deref())
-                }
-                Asked::Json(_) => shape.model.as_deref(),
-            };
-            let route = resolve(self.gateway, &record, self.request, target, model)?;
-            Ok((shape, route))
-        });
-        let (mut shape, route) = match resolved {
+        let resolved = read.and_then(|shape| Ok((self.routed(target, &shape)?, shape)));
+        let (route, mut shape) = match resolved {
             Ok(resolved) => resolved,
             Err(error) => return Tried::refused(error),
         };
@@ -222,7 +245,10 @@ impl Trip<'_> {
         // Before anything is estimated: what guards make of the request is what is sent and paid.
         let (guards, results, changed) = match self.guarded(target, &route, &shape, &payload).await {
             Ok(guarded) => guarded,
-            Err(error) => return Tried::denied(error, provider),
+            Err(error) => {
+                slot.judged(&error);
+                return Tried::denied(error, provider);
+            }
         };
         let reread = match &changed {
             Some(changed) => self.reread(changed),
@@ -279,6 +305,21 @@ impl Trip<'_> {
                 }
             }
         }
+    }
+}
+
+impl Trip<'_> {
+    /// Resolves a target for a body as the target leaves it.
+    pub(super) fn routed(&self, target: &Target, shape: &Shape) -> Result<Route, GatewayError> {
+        let model = match self.asked {
+            // A form's other members are sent as they came; its model may be overridden.
+            Asked::Form(_) => {
+                let overriding = target.override_params.get("model").and_then(Value::as_str);
+                overriding.or(shape.model.as_deref())
+            }
+            Asked::Json(_) => shape.model.as_deref(),
+        };
+        resolve(self.gateway, &self.caller.key.record(), self.request, target, model)
     }
 }
 
@@ -428,7 +469,7 @@ fn vendor_wait(error: &GatewayError) -> Option<Duration> {
 }
 
 /// Draws a number from 0 up to 1.
-fn draw() -> f64 {
+pub(super) fn draw() -> f64 {
     // 48 bits of a random UUID that its version does not fix.
     let bits = uuid::Uuid::new_v4().as_u64_pair().0 >> 16;
     #[expect(clippy::cast_precision_loss, reason = "48 bits fit a double exactly")]
