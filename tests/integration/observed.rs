@@ -35,7 +35,8 @@ async fn what_portkey_was_seen_to_do_comes_out_or_differs_as_listed() {
     let world = guardrails::guarded().await;
     let client = world.gateway.client();
     let cases = cases();
-    let (cached, others): (Vec<&Value>, Vec<&Value>) = cases.iter().partition(|case| id(case).starts_with('I'));
+    let (cached, others): (Vec<&Value>, Vec<&Value>) =
+        cases.iter().partition(|case| id(case).starts_with('I'));
     let mut wrong = Vec::new();
     // Some wait seconds between two attempts; few at a time, so that the machine is not what is measured.
     for some in others.chunks(8) {
@@ -59,7 +60,11 @@ fn the_table_of_differences_is_that_of_the_cases() {
     let (mut same, mut differ) = (0, 0);
     for case in cases() {
         let rows = rows(&case);
-        if rows.is_empty() { same += 1 } else { differ += 1 }
+        if rows.is_empty() {
+            same += 1
+        } else {
+            differ += 1
+        }
         for row in rows.into_iter().chain(expected(&case).1.into_iter().map(str::to_owned)) {
             found.entry(row).or_default().insert(id(&case).to_owned());
         }
@@ -132,9 +137,11 @@ fn expected(case: &Value) -> (Value, Vec<&'static str>) {
     if answer["status"] == 200 && answer.get("body").is_none() && answer["portkey"] == true {
         answer["body"] = completion(&Value::Null);
     }
-    let plain = answer["body"]["error"]["message"].as_str().and_then(|told| told.strip_prefix("openai error: "));
+    let plain =
+        answer["body"]["error"]["message"].as_str().and_then(|told| told.strip_prefix("openai error: "));
     if let Some(plain) = plain.map(str::to_owned) {
-        answer["body"] = json!({"error": {"message": plain, "type": "server_error", "param": null, "code": null}});
+        answer["body"] =
+            json!({"error": {"message": plain, "type": "server_error", "param": null, "code": null}});
         rules.push("openai-errors");
     }
     if answer["body"]["status"] == "failure" {
@@ -156,7 +163,9 @@ async fn differences(world: &World, client: &Client, upstream: &Turns, case: &Va
         (_, Some(text)) => text.to_owned(),
         (Some(Value::Null), _) => String::new(),
         (Some(body), _) => body.to_string(),
-        (None, _) => json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello world"}]}).to_string(),
+        (None, _) => {
+            json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello world"}]}).to_string()
+        }
     };
     let headers = &case["headers"];
     if headers.get("content-type").is_none() {
@@ -166,7 +175,9 @@ async fn differences(world: &World, client: &Client, upstream: &Turns, case: &Va
     if let Some(config) = case.get("config") {
         request = request.header("x-portkey-config", here(&config.to_string()));
     }
-    for (name, value) in headers.as_object().into_iter().flatten().filter(|(name, _)| *name != "authorization") {
+    for (name, value) in
+        headers.as_object().into_iter().flatten().filter(|(name, _)| *name != "authorization")
+    {
         request = request.header(name, here(value.as_str().expect("a header")));
     }
     let mut answer = request.body(body).send().await;
@@ -238,7 +249,10 @@ impl Wrong<'_> {
                 let header = call.headers.iter().find(|(found, _)| found == name);
                 self.check(&format!("upstream's {name}"), value, &json!(header.map(|(_, value)| value)));
             }
-            let leaked = call.headers.iter().find(|(name, value)| name.starts_with("x-portkey") || value.contains(KEY));
+            let leaked = call
+                .headers
+                .iter()
+                .find(|(name, value)| name.starts_with("x-portkey") || value.contains(KEY));
             self.check("what leaked upstream", &Value::Null, &json!(leaked));
             if let Some(body) = wanted["body"].as_str() {
                 self.check("upstream's body", &json!(body), &json!(call.text));

@@ -81,7 +81,9 @@ async fn serve(mut stream: TcpStream, answers: Arc<Mutex<Vec<Value>>>, calls: Ar
         let mut calls = calls.lock().expect("calls");
         let text = String::from_utf8_lossy(&body).into_owned();
         let mut line = head.split(' ').map(str::to_owned);
-        let split = |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
+        let split = |line: &str| {
+            line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+        };
         calls.push(Call {
             at: Instant::now(),
             method: line.next().unwrap_or_default(),
@@ -108,7 +110,8 @@ async fn serve(mut stream: TcpStream, answers: Arc<Mutex<Vec<Value>>>, calls: Ar
             .map(|chunk| format!("data: {}\n\n", chunk.as_str().unwrap_or(&chunk.to_string())))
             .collect()
     });
-    let stream_kind = if events.is_some() || answer["kill"] == true { "text/event-stream" } else { "application/json" };
+    let stream_kind =
+        if events.is_some() || answer["kill"] == true { "text/event-stream" } else { "application/json" };
     let kind = answer["content_type"].as_str().unwrap_or(stream_kind);
     let body = match events {
         Some(events) => events,
@@ -123,7 +126,8 @@ async fn serve(mut stream: TcpStream, answers: Arc<Mutex<Vec<Value>>>, calls: Ar
         }
         None => {
             let message = answer["boom"].as_str().unwrap_or("boom");
-            json!({"error": {"message": message, "type": "server_error", "param": null, "code": null}}).to_string()
+            json!({"error": {"message": message, "type": "server_error", "param": null, "code": null}})
+                .to_string()
         }
     };
     let mut head = format!("HTTP/1.1 {status} x\r\ncontent-type: {kind}\r\nconnection: close\r\n");

@@ -403,7 +403,10 @@ mod tests {
                 "parameters: an object",
             ),
             (json!({"after_request_hooks": [{"on_fail": 1}]}), "on_fail: an object"),
-            (json!({"after_request_hooks": [{"on_fail": {"feedback": {"value": "5"}}}]}), "feedback.value: a number"),
+            (
+                json!({"after_request_hooks": [{"on_fail": {"feedback": {"value": "5"}}}]}),
+                "feedback.value: a number",
+            ),
         ] {
             let error = hooks(node.clone()).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(part), "{node}: {error}");

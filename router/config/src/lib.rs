@@ -24,8 +24,8 @@ pub use condition::{Condition, Facts, PluginCondition, Query};
 pub use hooks::{CheckCall, Hook, HookKind, Hooks, Instances};
 pub use params::DropPath;
 pub use pattern::Pattern;
-pub use trace::Seen;
 pub use plan::{
     Breaker, By, Cache, CacheMode, ConfigError, Node, Note, Plan, Reference, Retry, Secret, Sticky, Strategy,
     Target,
 };
+pub use trace::Seen;

@@ -55,7 +55,12 @@ impl Query {
                 Clause::Plugin(at) => {
                     let id = self.plugins.get(*at).map_or("", |plugin| &plugin.id);
                     let holds = answers.get(*at).copied();
-                    seen.push(Seen { path: format!("{inside}$plugin"), test: id.to_owned(), value: None, holds });
+                    seen.push(Seen {
+                        path: format!("{inside}$plugin"),
+                        test: id.to_owned(),
+                        value: None,
+                        holds,
+                    });
                 }
             }
         }

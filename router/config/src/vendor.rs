@@ -47,9 +47,8 @@ pub(crate) fn read(members: &Members<'_>) -> Result<BTreeMap<String, Secret>, Co
         let text = match (name.as_str(), value) {
             (_, Value::String(text)) => text.clone(),
             // Vendors' code reads a service account from its JSON text.
-            ("vertex_service_account_json", Value::Object(_)) | ("mistral_fim_completion", Value::Bool(_)) => {
-                value.to_string()
-            }
+            ("vertex_service_account_json", Value::Object(_))
+            | ("mistral_fim_completion", Value::Bool(_)) => value.to_string(),
             ("vertex_service_account_json", _) => {
                 return Err(members.wrong(written, "an object, or its JSON as a string, is expected"));
             }

@@ -35,7 +35,11 @@ pub(super) async fn logged(
     }
 }
 
-async fn rows(request: &HttpRequest, id: String, worker: &Worker) -> Result<Vec<serde_json::Value>, GatewayError> {
+async fn rows(
+    request: &HttpRequest,
+    id: String,
+    worker: &Worker,
+) -> Result<Vec<serde_json::Value>, GatewayError> {
     authorize(request, worker).await?;
     let filter = LogFilter { limit: MOST_ROWS, trace_id: Some(id), ..LogFilter::default() };
     let rows = worker.gateway.book.read(move |store| store.logs(&filter)).await?;

@@ -71,7 +71,9 @@ pub(super) fn routing_of<'a>(sent: impl Iterator<Item = (&'a str, &'a [u8])>) ->
         if !wanted || name == "x-portkey-api-key" || INTERNAL.contains(&name) {
             continue;
         }
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+        {
             headers.insert(name, value);
         }
     }

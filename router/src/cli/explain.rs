@@ -69,8 +69,10 @@ impl Explain {
     fn question(&self) -> Result<Value, Failure> {
         let mut body = match &self.body {
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-                serde_json::from_str::<Value>(&text).map_err(|error| format!("{}: {error}", path.display()))?
+                let text =
+                    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                serde_json::from_str::<Value>(&text)
+                    .map_err(|error| format!("{}: {error}", path.display()))?
             }
             None if self.path.ends_with("/chat/completions") || self.path.ends_with("/messages") => {
                 json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 256})
@@ -82,8 +84,9 @@ impl Explain {
         }
         let mut headers = BTreeMap::new();
         for header in &self.header {
-            let (name, value) =
-                header.split_once(':').ok_or_else(|| format!("--header {header}: NAME: VALUE is expected"))?;
+            let (name, value) = header
+                .split_once(':')
+                .ok_or_else(|| format!("--header {header}: NAME: VALUE is expected"))?;
             headers.insert(name.trim().to_owned(), value.trim().to_owned());
         }
         let mut question = Map::new();
@@ -123,7 +126,8 @@ pub(super) fn run(context: &Context, command: Explain) -> Result<(), Failure> {
         }
         let body = question.to_string().into();
         let told = command.gateway.ask(context, Method::POST, "/v1/admin/explain", body)?;
-        serde_json::from_value(told).map_err(|error| format!("the gateway answered something else: {error}"))?
+        serde_json::from_value(told)
+            .map_err(|error| format!("the gateway answered something else: {error}"))?
     } else {
         let question = serde_json::from_value(question).map_err(|error| error.to_string())?;
         offline(context.settings()?, question, command.key.as_deref())?
@@ -172,18 +176,20 @@ impl Copy {
             let store = SqliteStore::open(&store_path(data)).map_err(|error| error.to_string())?;
             store.copy_to(&store_path(&folder)).map_err(|error| error.to_string())?;
         }
-        for (from, to) in [
-            (data.join("master.key"), folder.join("master.key")),
-            (prices_path(data), prices_path(&folder)),
-        ] {
+        for (from, to) in
+            [(data.join("master.key"), folder.join("master.key")), (prices_path(data), prices_path(&folder))]
+        {
             if from.exists() {
                 std::fs::copy(&from, &to).map_err(failed)?;
             }
         }
         let uploads = data.join("plugins");
         if uploads.exists() {
-            std::os::unix::fs::symlink(std::path::absolute(&uploads).map_err(failed)?, folder.join("plugins"))
-                .map_err(failed)?;
+            std::os::unix::fs::symlink(
+                std::path::absolute(&uploads).map_err(failed)?,
+                folder.join("plugins"),
+            )
+            .map_err(failed)?;
         }
         Ok(copy)
     }

@@ -28,7 +28,13 @@ pub(super) struct Running {
 
 impl Running {
     /// Asks the running gateway and returns what it answers.
-    pub(super) fn ask(&self, context: &Context, method: Method, path: &str, body: Bytes) -> Result<Value, Failure> {
+    pub(super) fn ask(
+        &self,
+        context: &Context,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Value, Failure> {
         let settings = context.settings();
         let key = match (&self.admin_key, &settings) {
             (Some(key), _) => key.clone(),

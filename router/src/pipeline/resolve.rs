@@ -230,7 +230,9 @@ pub(super) fn resolve(
     let provider = match (slug_of(named.provider, named.virtual_key, slug), named.provider) {
         (Some(slug), _) => gateway.book.provider(slug).ok_or_else(|| unknown_slug(gateway, key, slug))?,
         (None, Some(vendor)) => by_vendor(gateway, key, request, target, (vendor, named.takes_key))?,
-        (None, None) => only_provider(gateway, key, wanted).map_err(|error| in_portkeys_words(error, request))?,
+        (None, None) => {
+            only_provider(gateway, key, wanted).map_err(|error| in_portkeys_words(error, request))?
+        }
     };
     Ok(Route {
         provider,

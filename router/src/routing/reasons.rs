@@ -50,7 +50,11 @@ pub fn chosen(
         }
         Strategy::Conditional { .. } | Strategy::Leaf(_) => return None,
     };
-    let open = if bypass { "all are open: the breakers are passed over".to_owned() } else { left_out(node, outlook) };
+    let open = if bypass {
+        "all are open: the breakers are passed over".to_owned()
+    } else {
+        left_out(node, outlook)
+    };
     if !open.is_empty() {
         let comma = if why.is_empty() { "" } else { "; " };
         why = format!("{why}{comma}{open}");
@@ -80,10 +84,12 @@ pub fn figures(node: &Node, by: By, outlook: &dyn Outlook) -> String {
             }
             _ => "not measured".to_owned(),
         }),
-        By::Cost => ("cost", &|child| match least(child, &|target| outlook.cost(target).unwrap_or(u64::MAX)) {
-            None | Some(u64::MAX) => "no price".to_owned(),
-            Some(nanos) => format!("{} USD", tidegate_prices::NanoUsd(nanos)),
-        }),
+        By::Cost => {
+            ("cost", &|child| match least(child, &|target| outlook.cost(target).unwrap_or(u64::MAX)) {
+                None | Some(u64::MAX) => "no price".to_owned(),
+                Some(nanos) => format!("{} USD", tidegate_prices::NanoUsd(nanos)),
+            })
+        }
         By::LeastBusy => ("load", &|child| {
             format!("{} in flight", least(child, &|target| outlook.in_flight(target)).unwrap_or_default())
         }),
@@ -114,7 +120,9 @@ pub fn percent(share: f64) -> String {
 #[must_use]
 pub fn left(node: &Node, left: &str, verdict: &Verdict, goes_on: bool) -> Option<(&'static str, String)> {
     let listed = match &node.strategy {
-        Strategy::Fallback { on_status_codes } | Strategy::Priority { on_status_codes, .. } => on_status_codes,
+        Strategy::Fallback { on_status_codes } | Strategy::Priority { on_status_codes, .. } => {
+            on_status_codes
+        }
         _ => return None,
     };
     if verdict.is_success() && !goes_on {
@@ -135,17 +143,17 @@ pub fn left(node: &Node, left: &str, verdict: &Verdict, goes_on: bool) -> Option
 /// Says which condition decided. What callers wrote is not shown, but for metadata, the model and plain values: this
 /// is kept in the log.
 #[must_use]
-pub fn decided(
-    conditions: &[Condition],
-    by: Option<usize>,
-    facts: &dyn Facts,
-    answers: &[bool],
-) -> String {
+pub fn decided(conditions: &[Condition], by: Option<usize>, facts: &dyn Facts, answers: &[bool]) -> String {
     let Some((at, condition)) = by.and_then(|at| Some((at, conditions.get(at)?))) else {
         return "no condition holds: the default".to_owned();
     };
-    let seen: Vec<String> =
-        condition.query.seen(facts, answers).iter().filter(|seen| seen.holds == Some(true)).map(short).collect();
+    let seen: Vec<String> = condition
+        .query
+        .seen(facts, answers)
+        .iter()
+        .filter(|seen| seen.holds == Some(true))
+        .map(short)
+        .collect();
     if seen.is_empty() {
         return format!("conditions[{at}] holds: it asks nothing");
     }

@@ -76,7 +76,9 @@ fn what_was_chosen_is_kept_with_its_reason() {
     let made = walk.made();
     let told: Vec<String> = made
         .iter()
-        .map(|made| format!("{} {} {:?}: {}", made.at, made.how, made.chose.as_deref().unwrap_or("-"), made.why))
+        .map(|made| {
+            format!("{} {} {:?}: {}", made.at, made.how, made.chose.as_deref().unwrap_or("-"), made.why)
+        })
         .collect();
     assert_eq!(
         told,

@@ -84,7 +84,8 @@ fn decisions_are_kept_with_their_row(store: &mut dyn Store) {
         why: "config.targets[0] came to 500".into(),
     };
     let guard = GuardRow { id: "g".into(), side: "input".into(), verdict: true, ..GuardRow::default() };
-    let decision = DecisionRow { config: "key".into(), choices: vec![choice], cache: None, guards: vec![guard] };
+    let decision =
+        DecisionRow { config: "key".into(), choices: vec![choice], cache: None, guards: vec![guard] };
     let decided = LogRow { decision: Some(Box::new(decision)), ..row("decided", None) };
     let settle = |row| LedgerEntry::Settle(Box::new(SettleRecord { budgets: Vec::new(), held: false, row }));
     store.commit(&[settle(decided.clone()), settle(row("plain", None))]).unwrap();

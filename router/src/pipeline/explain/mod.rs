@@ -13,4 +13,5 @@ mod tree;
 mod view;
 
 pub use dry::explain;
-pub use view::{CheckView, Explanation, GuardView};
+pub use view::Explanation;
+pub(super) use view::{CheckView, GuardView};

@@ -16,10 +16,10 @@ use crate::pipeline::admit::{Admission, admit, limit_refusal};
 use crate::pipeline::demand::Demand;
 use crate::pipeline::encode::{Payload, encode, unsupported};
 use crate::pipeline::guard::Guards;
+use crate::pipeline::params;
 use crate::pipeline::resolve::Route;
 use crate::pipeline::route::{Asked, Failure, Trip};
 use crate::pipeline::shape::{self, Shape};
-use crate::pipeline::params;
 use crate::routing::fallback::Reach;
 
 /// A million tokens.
@@ -91,7 +91,10 @@ async fn admitted(
     view.price = price.map(|price| {
         let input = tidegate_providers::Usage { input: MILLION, ..Default::default() };
         let output = tidegate_providers::Usage { output: MILLION, ..Default::default() };
-        PriceView { input: price.cost(&input).input.to_string(), output: price.cost(&output).output.to_string() }
+        PriceView {
+            input: price.cost(&input).input.to_string(),
+            output: price.cost(&output).output.to_string(),
+        }
     });
     let mut permit = None;
     let admission = admit(trip.gateway, &trip.caller.key, &mut permit, &route.provider, &demand)
@@ -105,7 +108,8 @@ async fn admitted(
         let Failure { error, reach } = Failure::upstream(error);
         Refused::new(*error, reach)
     };
-    let outgoing = encode(route, endpoint, lane, shape.stream, admission.cap, payload, headers).map_err(failed)?;
+    let outgoing =
+        encode(route, endpoint, lane, shape.stream, admission.cap, payload, headers).map_err(failed)?;
     let uri = outgoing.request.uri();
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit('@').next().unwrap_or_default();
@@ -147,7 +151,9 @@ fn limit(view: &RateView) -> String {
 fn changes(target: &Target, before: &Fields<'_>, after: &Fields<'_>) -> Vec<ParameterView> {
     let mut found = Vec::new();
     let mut note = |name: &str, by: &str| {
-        if before.raw(name) != after.raw(name) && !found.iter().any(|known: &ParameterView| known.name == name) {
+        if before.raw(name) != after.raw(name)
+            && !found.iter().any(|known: &ParameterView| known.name == name)
+        {
             let value = after.raw(name).and_then(|raw| serde_json::from_str::<Value>(raw).ok());
             found.push(ParameterView { name: name.to_owned(), by: by.to_owned(), value });
         }

@@ -48,7 +48,8 @@ pub(super) fn node(
             view.by.push(format!("weights {}", reasons::shares(weights)));
         }
         Strategy::Conditional { conditions, default } => {
-            let child = |at: usize| node.children.get(at).map_or_else(String::new, |child| child.path.clone());
+            let child =
+                |at: usize| node.children.get(at).map_or_else(String::new, |child| child.path.clone());
             if let Some(default) = default {
                 view.by.push(format!("default {}", child(*default)));
             }

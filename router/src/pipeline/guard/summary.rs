@@ -36,7 +36,11 @@ pub(in crate::pipeline) fn of_json(results: &Value) -> Vec<GuardRow> {
                 let wanted = |check: &&Value| {
                     check.get("error").is_some() == erred && (erred || check["verdict"] == false)
                 };
-                checks.iter().filter(wanted).filter_map(|check| Some(check["id"].as_str()?.to_owned())).collect()
+                checks
+                    .iter()
+                    .filter(wanted)
+                    .filter_map(|check| Some(check["id"].as_str()?.to_owned()))
+                    .collect()
             };
             rows.push(GuardRow {
                 id: hook["id"].as_str().unwrap_or_default().to_owned(),
@@ -66,7 +70,10 @@ mod tests {
         let rows = of_json(&results);
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].id.as_str(), rows[0].side.as_str(), rows[0].denied), ("g", "input", true));
-        assert_eq!((&rows[0].failed[..], &rows[0].erred[..]), (&["default.contains".to_owned()][..], &["a.b".to_owned()][..]));
+        assert_eq!(
+            (&rows[0].failed[..], &rows[0].erred[..]),
+            (&["default.contains".to_owned()][..], &["a.b".to_owned()][..])
+        );
         assert!(!format!("{rows:?}").contains("hello"));
     }
 }
