@@ -7,6 +7,7 @@ mod breaker;
 mod budgets;
 mod disconnect;
 mod endpoints;
+mod explain;
 mod failures;
 mod guard_streams;
 mod guardrails;

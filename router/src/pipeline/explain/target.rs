@@ -22,8 +22,9 @@ use crate::pipeline::route::{Asked, Failure, Trip};
 use crate::pipeline::shape::{self, Shape};
 use crate::routing::fallback::Reach;
 
-/// A million tokens.
+/// Prices are told for a million tokens, in calls of so many.
 const MILLION: u64 = 1_000_000;
+const CALL: u64 = 1_000;
 
 /// What was found out about a target.
 pub(super) struct Looked {
@@ -89,12 +90,11 @@ async fn admitted(
     let demand = Demand::of(endpoint, shape, &route.model, payload);
     let price = trip.gateway.prices.price(&route.provider, &route.model);
     view.price = price.map(|price| {
-        let input = tidegate_providers::Usage { input: MILLION, ..Default::default() };
-        let output = tidegate_providers::Usage { output: MILLION, ..Default::default() };
-        PriceView {
-            input: price.cost(&input).input.to_string(),
-            output: price.cost(&output).output.to_string(),
-        }
+        // A million in calls of a usual size: some vendors ask more for long ones.
+        let input = tidegate_providers::Usage { input: CALL, ..Default::default() };
+        let output = tidegate_providers::Usage { output: CALL, ..Default::default() };
+        let million = |cost: NanoUsd| NanoUsd(cost.0.saturating_mul(MILLION / CALL)).to_string();
+        PriceView { input: million(price.cost(&input).input), output: million(price.cost(&output).output) }
     });
     let mut permit = None;
     let admission = admit(trip.gateway, &trip.caller.key, &mut permit, &route.provider, &demand)
