@@ -17,10 +17,8 @@ use super::{ENDPOINTS, admin, body, head, render};
 use crate::actors::key::{KeyHandle, Wish};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
-use crate::gateway::Gateway;
 use crate::pipeline::{self, Body, Caller, Dialect, Explanation, Request, authenticate};
 use crate::server::Worker;
-use crate::upstream::Client;
 
 /// What a key needs to have its own requests explained.
 const SCOPE: &str = "explain.read";
@@ -79,16 +77,17 @@ async fn asked(
         Some(_) if !is_admin => {
             return Err(GatewayError::new(ErrorKind::Scope, "This API key may ask for itself only").at("key"));
         }
-        Some(name) => find(&worker.gateway, name).await?,
+        Some(name) => find(worker, name).await?,
     };
-    answer(&worker.gateway, &worker.client, key, question).await
+    answer(worker, key, question).await
 }
 
 /// Finds a key by its name or id.
 ///
 /// # Errors
 /// 400 when there is none.
-pub async fn find(gateway: &Gateway, name: &str) -> Result<Arc<KeyHandle>, GatewayError> {
+pub async fn find(worker: &Worker, name: &str) -> Result<Arc<KeyHandle>, GatewayError> {
+    let gateway = &worker.gateway;
     let wanted = name.to_owned();
     let found = gateway
         .book
@@ -113,8 +112,7 @@ pub async fn find(gateway: &Gateway, name: &str) -> Result<Arc<KeyHandle>, Gatew
 /// # Errors
 /// 400 when the question names no endpoint.
 pub async fn answer(
-    gateway: &Arc<Gateway>,
-    client: &Client,
+    worker: &Worker,
     key: Arc<KeyHandle>,
     question: Question,
 ) -> Result<Explanation, GatewayError> {
@@ -150,7 +148,7 @@ pub async fn answer(
         vendor_key: header("authorization").map(|text| head::bearer(text).to_owned()),
         body: Body::Json(question.body.to_string().into()),
     };
-    Ok(pipeline::explain(gateway, client, &Caller { key, metadata }, &request).await)
+    Ok(pipeline::explain(&worker.gateway, &worker.client, &Caller { key, metadata }, &request).await)
 }
 
 fn invalid(param: &str, message: &str) -> GatewayError {

@@ -20,6 +20,7 @@ use crate::api::explain::{Question, answer, find};
 use crate::gateway::{Gateway, prices_path, store_path};
 use crate::pipeline::Explanation;
 use crate::plugins;
+use crate::server::Worker;
 use crate::settings::Settings;
 use crate::upstream::Client;
 
@@ -152,8 +153,9 @@ fn offline(mut settings: Settings, question: Question, key: Option<&str>) -> Res
         let name = name.ok_or("no key is declared; --key names one")?;
         let scanning = actix_web::rt::spawn(plugins::watch(gateway.clone()));
         let told = async {
-            let key = find(&gateway, &name).await?;
-            answer(&gateway, &Client::new(connect), key, question).await
+            let worker = Worker { gateway, client: Client::new(connect) };
+            let key = find(&worker, &name).await?;
+            answer(&worker, key, question).await
         };
         let told = told.await.map_err(|error| error.message);
         scanning.abort();

@@ -38,8 +38,25 @@ pub(super) async fn look(trip: &Trip<'_>, target: &Target) -> Looked {
     let mut view = TargetView { target: target.path.clone(), ..TargetView::default() };
     configured(trip, target, &mut view);
     let refusal = attempt(trip, target, &mut view).await.err();
+    settled(trip, &view).await;
     view.refused = refusal.as_ref().map(|refused| Refusal::of(&refused.error));
     Looked { view, refusal }
+}
+
+/// Waits until what was granted has come back, so that it does not stand in the way of the next target. Whoever can't be
+/// asked has nothing to give back.
+async fn settled(trip: &Trip<'_>, view: &TargetView) {
+    let _ = trip.caller.key.observe().await;
+    let provider = view.provider.as_deref().and_then(|slug| trip.gateway.book.provider(slug));
+    let own = provider.as_ref().and_then(|provider| provider.record().budget.clone());
+    if let Some(provider) = provider {
+        let _ = provider.observe().await;
+    }
+    for budget in trip.caller.key.record().budget.iter().chain(&own) {
+        if let Ok(Some(budget)) = trip.gateway.book.budget(budget).await {
+            let _ = budget.observe().await;
+        }
+    }
 }
 
 async fn attempt(trip: &Trip<'_>, target: &Target, view: &mut TargetView) -> Result<(), Refused> {
