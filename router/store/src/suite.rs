@@ -33,7 +33,6 @@ fn key(id: &str, byte: u8) -> (KeyHash, KeyRecord) {
         models: Vec::new(),
         limits: Vec::new(),
         budget: None,
-        breaker: None,
         config: None,
         metadata: Default::default(),
         header_credentials: false,
