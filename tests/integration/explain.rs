@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tidegate_tests::Mock;
 
+use crate::guardrails::warmed;
 use crate::support::{KEY, World, chat, openai_error, providers, world_with};
 
 const OTHER: &str = "tg-another-key-of-the-tests-012345";
@@ -28,7 +29,7 @@ async fn explaining() -> World {
         .key(
             "tests",
             KEY,
-            "config = \"support\"\nbudget = { usd = 1.00 }\nlimits = [ { requests = 5, per = \"hour\" } ]",
+            "config = \"support\"\nbudget = { usd = 1.00 }\nlimits = [ { requests = 10, per = \"hour\" } ]",
         )
         .key(
             "other",
@@ -103,7 +104,8 @@ async fn a_dry_run_says_what_the_request_then_does() {
     assert!(!state.contains("\"in_flight\":1"), "{state}");
     let request = world.client.chat(&question["body"]).header("x-portkey-metadata", r#"{"plan":"paid"}"#);
     let answer = request.send().await;
-    assert_eq!(answer.header("x-ratelimit-remaining-requests"), "4");
+    // One request made the plugins ready, and this is the next: explaining took none.
+    assert_eq!(answer.header("x-ratelimit-remaining-requests"), "8");
     assert_eq!(answer.header("x-portkey-last-used-option-index"), "config.targets[1].targets[0]");
     assert_eq!(answer.status, 200);
 }
@@ -191,7 +193,8 @@ async fn a_command_explains_beside_a_running_gateway() {
     ]);
     assert_eq!((&told["asked_first"], &told["config"]), (&json!("config"), &json!("header")), "{told}");
     assert_eq!(told["targets"][0]["provider"], "openai-prod", "{told}");
-    let running = cli(&["--running"]);
+    let url = format!("http://{}", world.gateway.addr());
+    let running = cli(&["--running", "--url", &url]);
     assert_eq!(running["asked_first"], "config.targets[0]", "{running}");
     let output = world.gateway.run(&["check"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -40,7 +40,7 @@ pub(crate) async fn guarded() -> World {
 }
 
 /// A gateway whose plugins are ready.
-async fn warmed(mock: Mock, settings: Settings) -> World {
+pub(crate) async fn warmed(mock: Mock, settings: Settings) -> World {
     let world = world_with(mock, settings).await;
     warm::warm(&world, &warm::checks()).await;
     world.mock.reset();

@@ -43,7 +43,7 @@ async fn rows(
     authorize(request, worker).await?;
     let filter = LogFilter { limit: MOST_ROWS, trace_id: Some(id), ..LogFilter::default() };
     let rows = worker.gateway.book.read(move |store| store.logs(&filter)).await?;
-    let shown = rows.into_iter().map(|row| serde_json::to_value(row)).collect::<Result<_, _>>();
+    let shown = rows.into_iter().map(serde_json::to_value).collect::<Result<_, _>>();
     shown.map_err(|error| GatewayError::new(ErrorKind::Bug, error.to_string()))
 }
 
