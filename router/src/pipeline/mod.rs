@@ -17,6 +17,7 @@ mod form;
 mod frames;
 mod guard;
 mod meter;
+mod origin;
 mod outlook;
 mod params;
 mod passthrough;
@@ -86,7 +87,7 @@ pub async fn serve(
     let plan = resolve::plan(gateway, &record, &request, model.as_deref()).map_err(unread)?;
     let row = row(caller, &request, &Shape { model, ..Shape::default() });
     let mut docket = Docket::new(gateway.clone(), row, request.started);
-    if let Some(whence) = resolve::whence(gateway, &record, &request) {
+    if let Some(whence) = origin::whence(gateway, &record, &request) {
         docket.decision().config = whence;
     }
     let pathname = format!("/v1{}", request.endpoint.path());

@@ -8,6 +8,7 @@ use tidegate_config::{ConfigError, Plan, Target};
 use tidegate_store::{KeyRecord, Origin, ProviderRecord};
 
 use super::aim::model_of;
+use super::origin::{check_guardrails, in_portkeys_words};
 use super::request::Request;
 use crate::actors::provider::ProviderHandle;
 use crate::error::{ErrorKind, FailureWords, GatewayError};
@@ -97,33 +98,6 @@ fn bad_config(error: &ConfigError) -> GatewayError {
     refused
 }
 
-/// Returns where a request's config comes from: `header` or `key`, with the id of a saved one; nothing without one.
-#[must_use]
-pub(super) fn whence(gateway: &Gateway, key: &KeyRecord, request: &Request) -> Option<String> {
-    let header = header(request, "x-portkey-config");
-    let wanted = header.or(key.config.as_deref())?;
-    let place = if header.is_some() { "header" } else { "key" };
-    let is_saved = gateway.settings().configs.contains_key(wanted);
-    Some(if is_saved { format!("{place} {wanted}") } else { place.to_owned() })
-}
-
-/// Checks that every saved guardrail that is named exists.
-fn check_guardrails(gateway: &Gateway, plan: &Plan) -> Result<(), GatewayError> {
-    if plan.guardrails().is_empty() {
-        return Ok(());
-    }
-    let settings = gateway.settings();
-    let unknown: Vec<_> =
-        plan.guardrails().iter().filter(|named| !settings.guardrails.contains_key(&named.id)).collect();
-    let Some(first) = unknown.first() else { return Ok(()) };
-    let ids: Vec<&str> = unknown.iter().map(|named| named.id.as_str()).collect();
-    let message = format!("Following guardrails are not valid: {}", ids.join(", "));
-    let mut error =
-        invalid(&first.path, &format!("{message} ({}: the id of a saved guardrail is expected)", first.path));
-    error.failure = Some(Box::new(FailureWords { message, errors: Vec::new() }));
-    Err(error)
-}
-
 /// Checks that every target of several names a provider that exists.
 fn check_slugs(
     gateway: &Gateway,
@@ -188,7 +162,7 @@ pub(super) fn slug_of<'a>(
     }
 }
 
-fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let text = request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     text.filter(|text| !text.is_empty())
 }
@@ -335,18 +309,6 @@ fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
     host.is_some_and(|host| trusted_hosts.contains(&host))
 }
 
-/// Says beside our own what Portkey says when a request names no provider.
-fn in_portkeys_words(mut error: GatewayError, request: &Request) -> GatewayError {
-    let message = if header(request, "x-portkey-config").is_some() {
-        "Either x-portkey-provider needs to be passed. Or the x-portkey-config header should have a valid config with \
-         provider details in it."
-    } else {
-        "Either x-portkey-config or x-portkey-provider header is required"
-    };
-    error.failure = Some(Box::new(FailureWords { message: message.to_owned(), errors: Vec::new() }));
-    error
-}
-
 fn only_provider(
     gateway: &Gateway,
     key: &KeyRecord,
@@ -393,7 +355,7 @@ fn slugs(gateway: &Gateway, key: &KeyRecord) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-fn invalid(param: &str, message: &str) -> GatewayError {
+pub(super) fn invalid(param: &str, message: &str) -> GatewayError {
     GatewayError::new(ErrorKind::Invalid, message).at(param)
 }
 

@@ -13,7 +13,7 @@ use crate::gateway::Gateway;
 use crate::pipeline::outlook::View;
 use crate::pipeline::request::{Caller, Request};
 use crate::pipeline::route::{Trip, draw};
-use crate::pipeline::{read, resolve};
+use crate::pipeline::{origin, read, resolve};
 use crate::routing::fallback::Reach;
 use crate::routing::{Step, Verdict, Walk};
 use crate::upstream::Client;
@@ -34,7 +34,7 @@ pub async fn explain(
     let mut told = Explanation {
         endpoint: format!("/v1{}", request.endpoint.path()),
         key: record.name.clone(),
-        config: resolve::whence(gateway, &record, request),
+        config: origin::whence(gateway, &record, request),
         ..Explanation::default()
     };
     let planned = read(request).and_then(|(asked, model)| {

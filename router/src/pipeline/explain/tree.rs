@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidegate_config::{By, Condition, Facts, Node, Strategy};
 
 use super::view::{ConditionView, NodeView, SeenView};
-use crate::pipeline::route::Decided;
+use crate::pipeline::conditions::Decided;
 use crate::routing::outlook::is_open;
 use crate::routing::{Outlook, reasons};
 
