@@ -4,13 +4,12 @@
 //! The key lets the whole request in once; every attempt takes holds and a provider permit of its own and settles them
 //! when it ends, so a dearer target is paid for like any other.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::Value;
-use tidegate_config::{Condition, Facts, Plan, PluginCondition, Target};
+use tidegate_config::{Facts, Plan, Target};
 use tidegate_providers::Fields;
 use tidegate_store::KeyStatus;
 
@@ -20,19 +19,18 @@ use super::encode::Payload;
 use super::form::Form;
 use super::guard::{Early, Guards, HookResults, Scene};
 use super::outlook::View;
+use super::params;
 use super::request::{Answer, Body, Caller, Request};
 use super::resolve::{Route, resolve};
 use super::shape::{self, Shape};
-use super::{conditions, params};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError, Walked};
 use crate::gateway::Gateway;
 use crate::limits::Refusal;
 use crate::plugins::PLUGIN_CALL;
-use crate::routing::conditional::{self, Choice};
 use crate::routing::fallback::Reach;
 use crate::routing::retry::{Next, Retries};
-use crate::routing::{Step, Verdict, Walk, reasons, retry_after};
+use crate::routing::{Step, Verdict, Walk, retry_after};
 use crate::upstream::Client;
 
 /// What was asked, before any target changed it.
