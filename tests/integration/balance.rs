@@ -49,8 +49,8 @@ async fn a_sticky_caller_meets_the_same_target() {
     let mut moved = 0;
     for user in 0..24 {
         let metadata = json!({"user": format!("user-{user}")});
-        let targets =
-            join_all((0..6).map(|_| target(&world, &config, &chat("any", "hi"), metadata.clone()))).await;
+        let body = chat("any", "hi");
+        let targets = join_all((0..6).map(|_| target(&world, &config, &body, metadata.clone()))).await;
         // A caller's slot may end while the test runs, which moves it once.
         moved += u32::from(targets.iter().any(|other| *other != targets[0]));
         *chosen.entry(targets[0].clone()).or_default() += 1;

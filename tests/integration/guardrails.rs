@@ -8,6 +8,7 @@ mod routes;
 mod streams;
 mod warm;
 
+pub(crate) use cases::fits;
 use serde_json::{Value, json};
 use tidegate_tests::{Answer, Mock, Settings, wait};
 
@@ -32,14 +33,14 @@ fn settings(mock: &Mock, more: &str) -> Settings {
 }
 
 /// A gateway with those settings.
-async fn guarded() -> World {
+pub(crate) async fn guarded() -> World {
     let mock = Mock::start();
     let settings = settings(&mock, "");
     warmed(mock, settings).await
 }
 
 /// A gateway whose plugins are ready.
-async fn warmed(mock: Mock, settings: Settings) -> World {
+pub(crate) async fn warmed(mock: Mock, settings: Settings) -> World {
     let world = world_with(mock, settings).await;
     warm::warm(&world, &warm::checks()).await;
     world.mock.reset();

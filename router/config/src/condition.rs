@@ -63,7 +63,7 @@ pub(crate) enum Field {
     Param(String),
     Pathname,
     /// Portkey resolves no other path either.
-    Nothing,
+    Nothing(String),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -160,12 +160,12 @@ impl Clause {
 }
 
 impl Field {
-    fn find(&self, facts: &dyn Facts) -> Option<Value> {
+    pub(crate) fn find(&self, facts: &dyn Facts) -> Option<Value> {
         match self {
             Field::Metadata(key) => deep(key, |name| facts.metadata(name)),
             Field::Param(name) => deep(name, |name| facts.param(name)),
             Field::Pathname => Some(Value::String(facts.pathname().to_owned())),
-            Field::Nothing => None,
+            Field::Nothing(_) => None,
         }
     }
 }
@@ -188,7 +188,7 @@ fn deep(path: &str, top: impl Fn(&str) -> Option<Value>) -> Option<Value> {
 }
 
 impl Test {
-    fn holds(&self, value: Option<&Value>) -> bool {
+    pub(crate) fn holds(&self, value: Option<&Value>) -> bool {
         let equals = |other: &Value| value.is_some_and(|value| strictly_equal(value, other));
         // Comparisons with NaN are false.
         let number = value.map_or(f64::NAN, parse_float);

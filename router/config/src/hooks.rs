@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::feedback;
 use crate::members::{Members, join, refused, snake};
-use crate::plan::ConfigError;
+use crate::plan::{ConfigError, Reference};
 
 /// Members of a shorthand object that are not checks.
 const HOOK_FIELDS: [&str; 10] = [
@@ -98,8 +99,8 @@ pub struct Hooks {
     pub saved: (Vec<String>, Vec<String>),
 }
 
-/// Hooks of one side, and ids of saved guardrails.
-type Side = (Vec<Arc<Hook>>, Vec<String>);
+/// Hooks of one side, and the saved guardrails that it names.
+type Side = (Vec<Arc<Hook>>, Vec<Reference>);
 
 impl Hooks {
     /// Returns whether there are none.
@@ -165,7 +166,9 @@ fn side(node: &Members<'_>, full: &str, word: &str) -> Result<Option<Side>, Conf
         }
         for (at, value) in list.iter().enumerate() {
             match value {
-                Value::String(id) => saved.push(id.clone()),
+                Value::String(id) => {
+                    saved.push(Reference { path: node.at(&format!("{name}[{at}]")), id: id.clone() });
+                }
                 _ => hooks.push(Arc::new(shorthand(value, &node.at(&format!("{name}[{at}]")), word, kind)?)),
             }
         }
@@ -240,6 +243,7 @@ fn finish(
     kind: HookKind,
     checks: Vec<CheckCall>,
 ) -> Result<Hook, ConfigError> {
+    members.text("guardrail_version_id")?;
     Ok(Hook {
         id: members.text("id")?.unwrap_or_else(|| generated(word, members)),
         kind,
@@ -247,8 +251,8 @@ fn finish(
         asynchronous: members.flag("async")?.unwrap_or(false),
         sequential: members.flag("sequential")?.unwrap_or(false),
         speculative: members.flag("speculative")?.unwrap_or(false),
-        on_success: feedback(members, "on_success")?,
-        on_fail: feedback(members, "on_fail")?,
+        on_success: feedback::read(members, "on_success")?,
+        on_fail: feedback::read(members, "on_fail")?,
         checks,
         path: members.path.to_owned(),
     })
@@ -263,13 +267,6 @@ fn kind(members: &Members<'_>) -> Result<Option<HookKind>, ConfigError> {
             Err(members.wrong("type", &format!("\"{other}\" is unknown; guardrail or mutator is expected")))
         }
     }
-}
-
-fn feedback(members: &Members<'_>, name: &str) -> Result<Option<Value>, ConfigError> {
-    let Some(object) = members.object(name)? else { return Ok(None) };
-    let at = members.at(name);
-    let outcome = Members { object, path: &at };
-    Ok(outcome.object("feedback")?.map(|feedback| Value::Object(feedback.clone())))
 }
 
 fn instances(value: Option<&Value>, path: &str) -> Result<Option<Instances>, ConfigError> {
@@ -381,7 +378,10 @@ mod tests {
     fn strings_are_saved_guardrails() {
         let written = hooks(json!({"output_guardrails": ["pg-a", "pg-b"]})).unwrap();
         assert!(written.before.is_none());
-        assert_eq!(written.after.unwrap().1, ["pg-a", "pg-b"]);
+        let named: Vec<(String, String)> =
+            written.after.unwrap().1.into_iter().map(|named| (named.path, named.id)).collect();
+        let of = |at: usize, id: &str| (format!("output_guardrails[{at}]"), id.to_owned());
+        assert_eq!(named, [of(0, "pg-a"), of(1, "pg-b")]);
     }
 
     #[test]
@@ -403,6 +403,10 @@ mod tests {
                 "parameters: an object",
             ),
             (json!({"after_request_hooks": [{"on_fail": 1}]}), "on_fail: an object"),
+            (
+                json!({"after_request_hooks": [{"on_fail": {"feedback": {"value": "5"}}}]}),
+                "feedback.value: a number",
+            ),
         ] {
             let error = hooks(node.clone()).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(part), "{node}: {error}");

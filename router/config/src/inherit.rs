@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::hooks::{self, Hooks};
 use crate::members::Members;
 use crate::params::{DropPath, merged};
-use crate::plan::{Breaker, Cache, CacheMode, ConfigError, Note, Retry};
+use crate::plan::{Breaker, Cache, CacheMode, ConfigError, Note, Reference, Retry};
 
 /// Values that merging may copy for one config, so that a small config can't become a large plan.
 const MOST_COPIES: usize = 20_000;
@@ -42,6 +42,8 @@ pub(crate) struct Reading {
     pub(crate) copies: usize,
     /// Regular expressions that were compiled.
     pub(crate) patterns: usize,
+    /// Saved guardrails that are named.
+    pub(crate) guardrails: Vec<Reference>,
 }
 
 impl Inherited {
@@ -80,10 +82,10 @@ impl Inherited {
         if written.before.is_some() || written.after.is_some() {
             let mut hooks = (*own.hooks).clone();
             if let Some((before, saved)) = written.before {
-                (hooks.before, hooks.saved.0) = (before, saved);
+                (hooks.before, hooks.saved.0) = (before, reading.refer(saved));
             }
             if let Some((after, saved)) = written.after {
-                (hooks.after, hooks.saved.1) = (after, saved);
+                (hooks.after, hooks.saved.1) = (after, reading.refer(saved));
             }
             own.hooks = Arc::new(hooks);
         }
@@ -100,6 +102,13 @@ impl Reading {
             return Err(crate::members::refused(path, &message));
         }
         Ok(())
+    }
+
+    /// Keeps where saved guardrails are named, and returns their ids.
+    fn refer(&mut self, named: Vec<Reference>) -> Vec<String> {
+        let ids = named.iter().map(|named| named.id.clone()).collect();
+        self.guardrails.extend(named);
+        ids
     }
 
     /// Counts values copied from parent to child.

@@ -7,6 +7,7 @@
 
 mod balance;
 mod condition;
+mod feedback;
 mod hooks;
 mod inherit;
 mod members;
@@ -16,11 +17,15 @@ mod plan;
 mod query;
 mod read;
 mod strategy;
+mod trace;
+mod vendor;
 
 pub use condition::{Condition, Facts, PluginCondition, Query};
 pub use hooks::{CheckCall, Hook, HookKind, Hooks, Instances};
 pub use params::DropPath;
 pub use pattern::Pattern;
 pub use plan::{
-    Breaker, By, Cache, CacheMode, ConfigError, Node, Note, Plan, Retry, Secret, Sticky, Strategy, Target,
+    Breaker, By, Cache, CacheMode, ConfigError, Node, Note, Plan, Reference, Retry, Secret, Sticky, Strategy,
+    Target,
 };
+pub use trace::Seen;

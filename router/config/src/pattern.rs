@@ -45,6 +45,11 @@ impl Pattern {
         Ok(Self { source: source.to_owned(), regex })
     }
 
+    /// Returns the pattern as written.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Returns whether the pattern is found in `text`. One that takes too many steps is not.
     pub(crate) fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text).unwrap_or(false)

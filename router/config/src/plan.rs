@@ -41,6 +41,15 @@ impl Note {
     }
 }
 
+/// A name in a config that something saved must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// JSON path of the name.
+    pub path: String,
+    /// The name.
+    pub id: String,
+}
+
 /// A config resolved and validated. It has at least one target, and every strategy in it can choose one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -49,6 +58,7 @@ pub struct Plan {
     weight: usize,
     digest: u64,
     has_breakers: bool,
+    guardrails: Vec<Reference>,
 }
 
 /// A strategy over children, or a target.
@@ -273,12 +283,13 @@ impl Plan {
             weight: 0,
             digest: 0,
             has_breakers: false,
+            guardrails: Vec::new(),
         }
     }
 
     pub(crate) fn new(root: Node, notes: Vec<Note>, weight: usize) -> Self {
         let has_breakers = root.has_breakers();
-        Self { root, notes, weight, digest: 0, has_breakers }
+        Self { root, notes, weight, digest: 0, has_breakers, guardrails: Vec::new() }
     }
 
     /// Returns a number that tells configs apart: that of an equal text is equal. It withstands chance, not malice.
@@ -291,6 +302,16 @@ impl Plan {
     #[must_use]
     pub fn has_breakers(&self) -> bool {
         self.has_breakers
+    }
+
+    pub(crate) fn with_guardrails(self, guardrails: Vec<Reference>) -> Self {
+        Self { guardrails, ..self }
+    }
+
+    /// Returns the saved guardrails that the config names.
+    #[must_use]
+    pub fn guardrails(&self) -> &[Reference] {
+        &self.guardrails
     }
 
     /// Returns roughly how many bytes the plan takes beyond its own text: values copied to children, compiled

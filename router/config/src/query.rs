@@ -90,7 +90,7 @@ impl Reader<'_> {
             _ => {
                 let message = "is never there; metadata.*, params.* and url.pathname can be looked at";
                 self.notes.push(Note::new(path, message));
-                Field::Nothing
+                Field::Nothing(key.to_owned())
             }
         }
     }
@@ -228,6 +228,27 @@ mod tests {
         ] {
             assert_eq!(holds(json.clone()), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn what_a_query_saw_is_told_test_by_test() {
+        let (query, _) = query(json!({"metadata.plan": "free", "$or": [
+            {"params.max_tokens": {"$gt": 100, "$in": [1]}}, {"$plugin": {"id": "geo.eu"}}, {"headers.x": 1}]}));
+        let told: Vec<String> = query
+            .seen(&world(), &[])
+            .iter()
+            .map(|seen| format!("{} {} {:?} {:?}", seen.path, seen.test, seen.value, seen.holds))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                r#"metadata.plan $eq "free" Some(String("paid")) Some(false)"#,
+                "$or[0].params.max_tokens $gt 100 Some(Number(200)) Some(true)",
+                "$or[0].params.max_tokens $in [1] Some(Number(200)) Some(false)",
+                "$or[1].$plugin geo.eu None None",
+                "$or[2].headers.x $eq 1 None Some(false)",
+            ]
+        );
     }
 
     #[test]

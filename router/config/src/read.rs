@@ -1,6 +1,5 @@
 //! From JSON to plan: walks down the tree, inheriting on the way.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,6 +8,7 @@ use crate::inherit::{Inherited, Reading};
 use crate::members::{Members, join, snake};
 use crate::plan::{ConfigError, Node, Note, Plan, Secret, Strategy, Target};
 use crate::strategy::{self, Mode};
+use crate::vendor;
 
 /// Deep enough for any config a person writes, shallow enough for any stack.
 const DEPTH: usize = 50;
@@ -53,30 +53,11 @@ const COPY_BYTES: usize = 128;
 const PATTERN_BYTES: usize = 16 << 10;
 /// Known, but nothing follows from them.
 const IDLE: [&str; 4] = ["on_status_codes", "prompt_id", "sensitive_headers", "fetch_integrated_models"];
-/// How vendors' own members begin.
-const VENDORS: [&str; 15] = [
-    "anthropic_",
-    "api_version",
-    "aws_",
-    "azure_",
-    "cortex_",
-    "deployment_id",
-    "fireworks_",
-    "huggingface_",
-    "mistral_",
-    "openai_",
-    "oracle_",
-    "resource_name",
-    "snowflake_",
-    "vertex_",
-    "workers_ai_",
-];
-
 pub(crate) fn plan(value: &Value) -> Result<Plan, ConfigError> {
     let mut reading = Reading::default();
     let root = node(value, "", 0, &Inherited::default(), &mut reading)?;
     let weight = reading.copies * COPY_BYTES + reading.patterns * PATTERN_BYTES;
-    Ok(Plan::new(root, reading.notes, weight))
+    Ok(Plan::new(root, reading.notes, weight).with_guardrails(reading.guardrails))
 }
 
 fn node(
@@ -99,6 +80,7 @@ fn node(
         return Err(members.wrong("options", message));
     }
     let mut inherited = parent.at(&members, reading)?;
+    check_idle(&members)?;
     note_unknown(&members, reading);
     let place = if path.is_empty() { "config".to_owned() } else { join("config", path) };
     let name = members.text("name")?;
@@ -157,26 +139,12 @@ fn node(
 }
 
 fn leaf(members: &Members<'_>, path: String, inherited: Inherited) -> Result<Target, ConfigError> {
-    let mut options = BTreeMap::new();
-    for (name, value) in members.object {
-        let name = snake(name);
-        if !VENDORS.iter().any(|vendor| name.starts_with(vendor)) {
-            continue;
-        }
-        let text = match value {
-            Value::Null => continue,
-            Value::String(text) => text.clone(),
-            // A service account is an object; vendors' code reads it from its JSON text.
-            other => other.to_string(),
-        };
-        options.insert(name, Secret::new(text));
-    }
     Ok(Target {
         path,
         provider: members.text("provider")?,
         virtual_key: members.text("virtual_key")?,
         api_key: members.text("api_key")?.map(Secret::new),
-        options,
+        options: vendor::read(members)?,
         custom_host: inherited.custom_host,
         default_params: inherited.default_params,
         override_params: inherited.override_params,
@@ -191,12 +159,26 @@ fn leaf(members: &Members<'_>, path: String, inherited: Inherited) -> Result<Tar
     })
 }
 
+/// Checks the members that nothing follows from, or not here: a mistake in them is a mistake all the same.
+fn check_idle(members: &Members<'_>) -> Result<(), ConfigError> {
+    for name in ["id", "prompt_id"] {
+        members.text(name)?;
+    }
+    members.statuses("on_status_codes")?;
+    members.texts("sensitive_headers")?;
+    members.flag("fetch_integrated_models")?;
+    if members.get("weight").is_some_and(|weight| !weight.is_number()) {
+        return Err(members.wrong("weight", "a number is expected"));
+    }
+    Ok(())
+}
+
 fn note_unknown(members: &Members<'_>, reading: &mut Reading) {
     for name in members.object.keys() {
         let snake = snake(name);
         let message = if IDLE.contains(&snake.as_str()) {
             "is accepted and has no effect"
-        } else if KNOWN.contains(&snake.as_str()) || VENDORS.iter().any(|vendor| snake.starts_with(vendor)) {
+        } else if KNOWN.contains(&snake.as_str()) || vendor::is_own(&snake) {
             continue;
         } else {
             "is not known and has no effect"

@@ -34,9 +34,8 @@ pub(crate) fn mode(strategy: &Members<'_>) -> Result<Mode, ConfigError> {
         Some("fallback") => Ok(Mode::Fallback),
         Some("priority") => Ok(Mode::Priority),
         Some("conditional") => Ok(Mode::Conditional),
-        Some(other) => {
-            Err(strategy.wrong("mode", &format!("\"{other}\" is unknown; one of {MODES} is expected")))
-        }
+        // Portkey's own sentence.
+        Some(_) => Err(strategy.wrong("mode", &format!("Invalid 'mode' value. Must be one of: {MODES}"))),
         None => Err(strategy.wrong("mode", &format!("is missing; one of {MODES} is expected"))),
     }
 }

@@ -199,7 +199,7 @@ fn every_rule_names_its_place_and_what_is_accepted() {
             "strategy.mode",
             "is missing; one of single, loadbalance, fallback, priority, conditional",
         ),
-        (json!({"strategy": {"mode": "x"}}), "strategy.mode", "\"x\" is unknown; one of single"),
+        (json!({"strategy": {"mode": "x"}}), "strategy.mode", "Invalid 'mode' value. Must be one of: single"),
         (json!({"strategy": {"mode": "single"}}), "targets", "is missing"),
         (json!({"strategy": {"mode": "single"}, "targets": {}}), "targets", "an array"),
         (json!({"strategy": {"mode": "single"}, "targets": []}), "targets", "is empty"),

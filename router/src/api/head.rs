@@ -24,7 +24,8 @@ pub(super) fn text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> 
     request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-fn bearer(text: &str) -> &str {
+/// Takes the scheme off an Authorization.
+pub(super) fn bearer(text: &str) -> &str {
     let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
     if scheme.eq_ignore_ascii_case("bearer") { rest.trim() } else { text }
 }
@@ -54,8 +55,14 @@ pub(super) fn credentials(request: &HttpRequest) -> Credentials<'_> {
 
 /// Copies the headers that routing and vendors read; `x-tidegate-*` becomes `x-portkey-*`.
 pub(super) fn routing(request: &HttpRequest) -> HeaderMap {
+    routing_of(request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+}
+
+/// The same of any headers.
+pub(super) fn routing_of<'a>(sent: impl Iterator<Item = (&'a str, &'a [u8])>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, value) in request.headers() {
+    for (name, value) in sent {
+        let name = name.to_ascii_lowercase();
         let name = name.as_str();
         let renamed = name.strip_prefix("x-tidegate-").map(|rest| format!("x-portkey-{rest}"));
         let name = renamed.as_deref().unwrap_or(name);
@@ -65,7 +72,7 @@ pub(super) fn routing(request: &HttpRequest) -> HeaderMap {
             continue;
         }
         if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()))
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
         {
             headers.insert(name, value);
         }
@@ -92,6 +99,15 @@ pub(super) fn metadata(
     headers: &HeaderMap,
     key: &KeyRecord,
 ) -> BTreeMap<String, String> {
+    metadata_of(&|name| text(request, name), headers, key)
+}
+
+/// The same of any headers; `header` finds those that are not routing.
+pub(super) fn metadata_of<'a>(
+    header: &dyn Fn(&str) -> Option<&'a str>,
+    headers: &HeaderMap,
+    key: &KeyRecord,
+) -> BTreeMap<String, String> {
     let mut metadata = BTreeMap::new();
     let sent = headers.get("x-portkey-metadata").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
     // Broken JSON is ignored, as Portkey does: metadata never fails a request.
@@ -102,7 +118,7 @@ pub(super) fn metadata(
         }
     }
     if !metadata.contains_key("_user") {
-        let user = text(request, "x-openwebui-user-email").or_else(|| text(request, "x-openwebui-user-id"));
+        let user = header("x-openwebui-user-email").or_else(|| header("x-openwebui-user-id"));
         if let Some(user) = user.filter(|user| !user.is_empty()) {
             let decoded = percent_encoding::percent_decode_str(user).decode_utf8_lossy();
             metadata.insert("_user".to_owned(), decoded.chars().take(LONGEST_VALUE).collect());

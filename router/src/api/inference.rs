@@ -65,6 +65,11 @@ async fn answered(
                 GatewayError::new(ErrorKind::Invalid, "application/json is expected").at("content-type")
             );
         }
+        (false, _) if !is_json(&content_type) => {
+            // Portkey's words.
+            let message = "Invalid content type passed";
+            return Err(GatewayError::new(ErrorKind::Invalid, message).at("content-type"));
+        }
         (false, _) => Body::Json(bytes),
     };
     let request = Request {
@@ -80,4 +85,26 @@ async fn answered(
         body,
     };
     pipeline::serve(gateway, &worker.client, &Caller { key, metadata }, request).await
+}
+
+/// Returns whether a content type is JSON. A page that posts plain text or a form needs no leave of the gateway's: what
+/// it sends is no request.
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_known_by_its_type() {
+        for accepted in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json"] {
+            assert!(is_json(accepted), "{accepted}");
+        }
+        for refused in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
+            assert!(!is_json(refused), "{refused}");
+        }
+    }
 }

@@ -81,6 +81,10 @@ pub(super) fn error(
         append(&mut response, "x-portkey-cache-status", "DISABLED");
         append(&mut response, "x-portkey-retry-attempt-count", &walked.retries.to_string());
     }
+    if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Bug) {
+        // Portkey's mark of what no vendor said; its SDKs don't try again then.
+        append(&mut response, "x-portkey-gateway-exception", "true");
+    }
     if let Some(wait) = error.retry_after {
         // Whole seconds (RFC 9110 10.2.3), never zero: zero invites a storm.
         let seconds = wait.as_millis().div_ceil(1_000).max(1);
@@ -218,6 +222,9 @@ pub(super) async fn wrong_method(request: HttpRequest, worker: web::Data<Worker>
 /// Returns the methods of a route.
 fn methods_of(path: &str) -> &'static str {
     if super::ENDPOINTS.iter().any(|(endpoint, _)| path == format!("/v1{}", endpoint.path())) {
+        return "POST";
+    }
+    if path == "/v1/admin/explain" {
         return "POST";
     }
     match path.strip_prefix("/v1/plugins") {

@@ -2,11 +2,13 @@
 
 mod budget;
 mod check;
+mod explain;
 mod key;
 mod logs;
 mod plugin;
 mod prices;
 mod provider;
+mod running;
 mod serve;
 mod show;
 
@@ -37,8 +39,8 @@ pub struct Arguments {
 enum Command {
     /// Run the gateway (the default).
     Serve(serve::Serve),
-    /// Validate the settings file.
-    Check,
+    /// Validate the settings file, or explain what would become of a request.
+    Check(check::Check),
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Key(key::Key),
@@ -91,7 +93,7 @@ pub fn run() -> i32 {
     let context = Context { path, json: arguments.json };
     let done = match arguments.command.unwrap_or(Command::Serve(serve::Serve::default())) {
         Command::Serve(command) => serve::run(&context, &command),
-        Command::Check => check::run(&context),
+        Command::Check(command) => check::run(&context, command),
         Command::Key(command) => key::run(&context, command),
         Command::Provider(command) => provider::run(&context, command),
         Command::Budget(command) => budget::run(&context, command),

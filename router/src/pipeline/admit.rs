@@ -7,6 +7,7 @@ use futures_util::future::{join, join_all};
 use tidegate_prices::{NanoUsd, Price, tokens};
 use tidegate_providers::{Endpoint, Fields};
 
+use super::demand::Demand;
 use super::estimate::{self, Input};
 use crate::actors::Unavailable;
 use crate::actors::budget::BudgetHandle;
@@ -16,7 +17,6 @@ use crate::actors::provider::ProviderHandle;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
 use crate::limits::{Exhausted, RateKind, RateView, Refusal, model_allowed};
-use crate::money::Quantities;
 use crate::routing::fallback::Reach;
 use crate::settings::Unpriced;
 
@@ -35,28 +35,6 @@ const DEFAULT_CONTEXT: u64 = 128_000;
 const IMAGE_TOKENS: u64 = 6_500;
 /// Bodies above this are tokenized on a thread that may block.
 const INLINE_BYTES: usize = 16 << 10;
-
-/// What a request asks for, as far as admission cares.
-pub(super) struct Demand<'a> {
-    /// The endpoint.
-    pub endpoint: Endpoint,
-    /// Whether it is streamed.
-    pub stream: bool,
-    /// Vendor's model name.
-    pub model: &'a str,
-    /// Output limit of the client.
-    pub max_tokens: Option<u64>,
-    /// Choices asked for.
-    pub n: u64,
-    /// Price of the wished service, in thousandths of the plain one.
-    pub per_mille: u64,
-    /// Whether the vendor reads more than the body holds.
-    pub stored_input: bool,
-    /// What else it makes.
-    pub quantities: &'a Quantities,
-    /// The JSON body's members; `None` for forms.
-    pub fields: Option<&'a Fields<'a>>,
-}
 
 /// An attempt was let in.
 pub(super) struct Admission {

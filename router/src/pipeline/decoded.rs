@@ -15,7 +15,7 @@ use futures_util::{Stream, StreamExt};
 use tidegate_providers::event::FinishKind;
 use tidegate_providers::{Decoder, Encoder, ErrorBody, Event, FinishReason, UpstreamError, Usage};
 
-use super::guard::{StreamGuard, denied, results_frame};
+use super::guard::{HookResults, StreamGuard, denied, results_frame};
 use super::passthrough::LARGEST_FRAME;
 use super::stream::{Progress, Step, text_of};
 use super::text::Cleaner;
@@ -89,6 +89,11 @@ impl Decoded {
             large: BytesMut::new(),
             open: 0,
         }
+    }
+
+    /// Returns what guards said so far.
+    pub(super) fn results(&self) -> Option<&HookResults> {
+        self.guard.as_ref().map(|guard| guard.results())
     }
 
     pub(super) fn push(&mut self, bytes: Bytes) {

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use tidegate_providers::Usage;
-use tidegate_store::{AttemptRow, LedgerEntry, LogRow, SettleRecord, SpendRecord};
+use tidegate_store::{AttemptRow, ChoiceRow, DecisionRow, LedgerEntry, LogRow, SettleRecord, SpendRecord};
 
+use super::guard::summary;
 use super::resolve::Route;
 use super::shape::Shape;
 use crate::actors::permit::KeyPermit;
@@ -114,6 +115,11 @@ impl Docket {
         }
     }
 
+    /// Returns the record of the request's decisions.
+    pub(super) fn decision(&mut self) -> &mut DecisionRow {
+        self.row.decision.get_or_insert_default()
+    }
+
     /// Notes that the request counts although no vendor is asked.
     pub(super) fn counts(&mut self) {
         self.asked = true;
@@ -215,6 +221,9 @@ impl Docket {
         if self.row.attempts == 0 {
             self.row.gateway_us = total_us;
         }
+        if self.row.decision.as_ref().is_some_and(|decision| decision.is_empty()) {
+            self.row.decision = None;
+        }
         if self.row.tried.len() < 2 {
             // The row itself says it all.
             self.row.tried.clear();
@@ -272,6 +281,24 @@ impl Slot {
     pub(super) fn carry_on(&self) {
         if let Some(docket) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             docket.pay();
+        }
+    }
+
+    /// Notes choices, where there were some.
+    pub(super) fn chose(&self, made: Vec<ChoiceRow>) {
+        if !made.is_empty()
+            && let Some(docket) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            docket.decision().choices.extend(made);
+        }
+    }
+
+    /// Notes what guardrails said that refused a request.
+    pub(super) fn judged(&self, error: &GatewayError) {
+        if let Some(results) = &error.hook_results
+            && let Some(docket) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            docket.decision().guards.extend(summary::of_json(results));
         }
     }
 

@@ -8,13 +8,16 @@ mod attempt;
 mod authenticate;
 mod conditions;
 mod decoded;
+mod demand;
 mod docket;
 mod encode;
 mod estimate;
+mod explain;
 mod form;
 mod frames;
 mod guard;
 mod meter;
+mod origin;
 mod outlook;
 mod params;
 mod passthrough;
@@ -39,12 +42,14 @@ use tidegate_store::LogRow;
 
 pub use admit::SCOPE;
 pub use authenticate::authenticate;
+pub use explain::{Explanation, explain};
 pub use request::{About, Answer, AnswerBody, Body, Caller, Dialect, Request};
 pub use resolve::split_model;
 pub use stream::{AnswerStream, Cut};
 
-use admit::{Demand, admit, limit_refusal};
+use admit::{admit, limit_refusal};
 use decoded::Decoded;
+use demand::Demand;
 use docket::{Docket, Slot};
 use encode::{Payload, encode, unsupported};
 use form::Form;
@@ -78,25 +83,32 @@ pub async fn serve(
         error
     };
     let record = caller.key.record();
-    let (asked, model);
-    match &request.body {
-        Body::Json(bytes) => {
-            let fields = Fields::parse(bytes).map_err(|error| unread(not_json(&error)))?;
-            model = shape::model(&fields).map_err(unread)?;
-            asked = Asked::Json(fields);
-        }
-        Body::Form { content_type, bytes } => {
-            let form = Form::parse(content_type, bytes).map_err(unread)?;
-            model = shape::of_form(request.endpoint, &form).map_err(unread)?.model;
-            asked = Asked::Form(form);
-        }
-    }
+    let (asked, model) = read(&request).map_err(unread)?;
     let plan = resolve::plan(gateway, &record, &request, model.as_deref()).map_err(unread)?;
     let row = row(caller, &request, &Shape { model, ..Shape::default() });
-    let docket = Docket::new(gateway.clone(), row, request.started);
+    let mut docket = Docket::new(gateway.clone(), row, request.started);
+    if let Some(whence) = origin::whence(gateway, &record, &request) {
+        docket.decision().config = whence;
+    }
     let pathname = format!("/v1{}", request.endpoint.path());
     let trip = Trip { gateway, client, caller, request: &request, asked: &asked, pathname };
     trip.walk(&plan, docket).await
+}
+
+/// Reads a body as far as routing needs it: its members, and the model that it names.
+fn read(request: &Request) -> Result<(Asked<'_>, Option<String>), GatewayError> {
+    match &request.body {
+        Body::Json(bytes) => {
+            let fields = Fields::parse(bytes).map_err(|error| not_json(&error))?;
+            let model = shape::model(&fields)?;
+            Ok((Asked::Json(fields), model))
+        }
+        Body::Form { content_type, bytes } => {
+            let form = Form::parse(content_type, bytes)?;
+            let model = shape::of_form(request.endpoint, &form)?.model;
+            Ok((Asked::Form(form), model))
+        }
+    }
 }
 
 /// Makes one attempt at one target: the docket comes out of its slot, and goes back when the attempt ends.
@@ -135,17 +147,7 @@ async fn run(
         let error = Box::new(GatewayError::new(ErrorKind::Invalid, message).at("stream"));
         return Err(refused(docket, error, Reach::Request));
     }
-    let demand = Demand {
-        endpoint: request.endpoint,
-        stream: shape.stream,
-        model: &route.model,
-        max_tokens: shape.max_tokens,
-        n: shape.n,
-        per_mille: shape.per_mille,
-        stored_input: shape.stored_input,
-        quantities: &shape.quantities,
-        fields: if let Payload::Json(fields) = payload { Some(*fields) } else { None },
-    };
+    let demand = Demand::of(request.endpoint, shape, &route.model, payload);
     let admission = match admit(gateway, &caller.key, &mut docket.permit, &route.provider, &demand).await {
         Ok(admission) => admission,
         Err(no) => return Err(refused(docket, no.error, no.reach)),
@@ -193,6 +195,7 @@ async fn run(
     let (response, results) = match speculate(started, early).await {
         Ok(answered) => answered,
         Err(mut error) => {
+            settlement.judged(error.hook_results.as_deref().map(guard::summary::of_json).unwrap_or_default());
             settlement.finish(Ending {
                 outcome: error.outcome(),
                 status: error.status(),
@@ -207,6 +210,7 @@ async fn run(
             return Err(Failure::upstream(error));
         }
     };
+    settlement.judged(guard::summary::of(&results, true));
     answer(gateway, request, payload, route, lane, shape, response, settlement, about, (guards, results))
         .await
         .map_err(Failure::upstream)

@@ -8,6 +8,7 @@ use tidegate_config::{ConfigError, Plan, Target};
 use tidegate_store::{KeyRecord, Origin, ProviderRecord};
 
 use super::aim::model_of;
+use super::origin::{check_guardrails, in_portkeys_words};
 use super::request::Request;
 use crate::actors::provider::ProviderHandle;
 use crate::error::{ErrorKind, FailureWords, GatewayError};
@@ -72,6 +73,7 @@ pub(super) fn plan(
         gateway.plans.inline(wanted)
     };
     let plan = read.map_err(|error| bad_config(&error))?;
+    check_guardrails(gateway, &plan)?;
     check_slugs(gateway, key, request, &plan, body_model)?;
     Ok(plan)
 }
@@ -160,7 +162,7 @@ pub(super) fn slug_of<'a>(
     }
 }
 
-fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let text = request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     text.filter(|text| !text.is_empty())
 }
@@ -202,7 +204,9 @@ pub(super) fn resolve(
     let provider = match (slug_of(named.provider, named.virtual_key, slug), named.provider) {
         (Some(slug), _) => gateway.book.provider(slug).ok_or_else(|| unknown_slug(gateway, key, slug))?,
         (None, Some(vendor)) => by_vendor(gateway, key, request, target, (vendor, named.takes_key))?,
-        (None, None) => only_provider(gateway, key, wanted)?,
+        (None, None) => {
+            only_provider(gateway, key, wanted).map_err(|error| in_portkeys_words(error, request))?
+        }
     };
     Ok(Route {
         provider,
@@ -351,7 +355,7 @@ fn slugs(gateway: &Gateway, key: &KeyRecord) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-fn invalid(param: &str, message: &str) -> GatewayError {
+pub(super) fn invalid(param: &str, message: &str) -> GatewayError {
     GatewayError::new(ErrorKind::Invalid, message).at(param)
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::Value;
-use tidegate_config::{Condition, Facts, Plan, PluginCondition, Target};
+use tidegate_config::{Facts, Plan, Target};
 use tidegate_providers::Fields;
 use tidegate_store::KeyStatus;
 
@@ -19,16 +19,15 @@ use super::encode::Payload;
 use super::form::Form;
 use super::guard::{Early, Guards, HookResults, Scene};
 use super::outlook::View;
+use super::params;
 use super::request::{Answer, Body, Caller, Request};
 use super::resolve::{Route, resolve};
 use super::shape::{self, Shape};
-use super::{conditions, params};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError, Walked};
 use crate::gateway::Gateway;
 use crate::limits::Refusal;
 use crate::plugins::PLUGIN_CALL;
-use crate::routing::conditional::{self, Choice};
 use crate::routing::fallback::Reach;
 use crate::routing::retry::{Next, Retries};
 use crate::routing::{Step, Verdict, Walk, retry_after};
@@ -116,13 +115,17 @@ impl Trip<'_> {
         loop {
             let target = match walk.step(&view, &mut draw) {
                 Step::Target(target) => target,
-                Step::Choose { conditions, default } => {
-                    walk.take(self.decide(conditions, default).await?);
+                Step::Choose { conditions, default, .. } => {
+                    let decided = self.decide(conditions, default).await?;
+                    walk.take(decided.child, "conditional", decided.why(conditions, self));
                     continue;
                 }
             };
+            slot.chose(walk.made());
             let tried = self.target(target, slot, &view).await;
-            if walk.fall(&tried.verdict, &view, &mut draw) {
+            let falls = walk.fall(&tried.verdict, &view, &mut draw);
+            slot.chose(walk.made());
+            if falls {
                 drop(tried);
                 slot.carry_on();
                 continue;
@@ -131,45 +134,8 @@ impl Trip<'_> {
         }
     }
 
-    /// Decides a conditional, asking plugins only where the rest leaves it open.
-    async fn decide(&self, conditions: &[Condition], default: Option<usize>) -> Result<usize, GatewayError> {
-        let mut from = 0;
-        loop {
-            let at = match conditional::choose(conditions, default, from, self) {
-                Choice::Child(child) => return Ok(child),
-                Choice::Nothing => {
-                    let message = "Query router did not resolve to any valid target";
-                    return Err(GatewayError::new(ErrorKind::Invalid, message).at("x-portkey-config"));
-                }
-                Choice::Ask(at) => at,
-            };
-            let Some(condition) = conditions.get(at) else { continue };
-            let mut answers = Vec::new();
-            for plugin in condition.query.plugin_conditions() {
-                answers.push(self.plugin_decides(plugin).await?);
-            }
-            if condition.query.evaluate(self, &answers) {
-                return Ok(condition.then);
-            }
-            from = at + 1;
-        }
-    }
-
-    async fn plugin_decides(&self, condition: &PluginCondition) -> Result<bool, GatewayError> {
-        let (body, shape) = match self.asked {
-            Asked::Json(fields) => {
-                let shape = shape::of_json(self.request.endpoint, fields)?;
-                (serde_json::from_slice::<Value>(&fields.to_vec()).ok(), shape)
-            }
-            Asked::Form(form) => (None, shape::of_form(self.request.endpoint, form)?),
-        };
-        let model = shape.model.clone().unwrap_or_default();
-        let scene = self.scene(&shape, model, None);
-        conditions::matches(self.gateway, condition, &scene, body.as_ref()).await
-    }
-
     /// Returns what plugins may be shown.
-    fn scene(&self, shape: &Shape, model: String, provider: Option<String>) -> Scene {
+    pub(super) fn scene(&self, shape: &Shape, model: String, provider: Option<String>) -> Scene {
         Scene {
             endpoint: self.request.endpoint,
             model,
@@ -194,20 +160,8 @@ impl Trip<'_> {
                 (Payload::Form(form), shape::of_form(self.request.endpoint, form))
             }
         };
-        let record = self.caller.key.record();
-        let resolved = read.and_then(|shape| {
-            let model = match self.asked {
-                // A form's other members are sent as they came; its model may be overridden.
-                Asked::Form(_) => {
-                    let overriding = target.override_params.get("model").and_then(Value::as_str);
-                    overriding.or(shape.model.as_deref())
-                }
-                Asked::Json(_) => shape.model.as_deref(),
-            };
-            let route = resolve(self.gateway, &record, self.request, target, model)?;
-            Ok((shape, route))
-        });
-        let (mut shape, route) = match resolved {
+        let resolved = read.and_then(|shape| Ok((self.routed(target, &shape)?, shape)));
+        let (route, mut shape) = match resolved {
             Ok(resolved) => resolved,
             Err(error) => return Tried::refused(error),
         };
@@ -222,7 +176,10 @@ impl Trip<'_> {
         // Before anything is estimated: what guards make of the request is what is sent and paid.
         let (guards, results, changed) = match self.guarded(target, &route, &shape, &payload).await {
             Ok(guarded) => guarded,
-            Err(error) => return Tried::denied(error, provider),
+            Err(error) => {
+                slot.judged(&error);
+                return Tried::denied(error, provider);
+            }
         };
         let reread = match &changed {
             Some(changed) => self.reread(changed),
@@ -279,6 +236,21 @@ impl Trip<'_> {
                 }
             }
         }
+    }
+}
+
+impl Trip<'_> {
+    /// Resolves a target for a body as the target leaves it.
+    pub(super) fn routed(&self, target: &Target, shape: &Shape) -> Result<Route, GatewayError> {
+        let model = match self.asked {
+            // A form's other members are sent as they came; its model may be overridden.
+            Asked::Form(_) => {
+                let overriding = target.override_params.get("model").and_then(Value::as_str);
+                overriding.or(shape.model.as_deref())
+            }
+            Asked::Json(_) => shape.model.as_deref(),
+        };
+        resolve(self.gateway, &self.caller.key.record(), self.request, target, model)
     }
 }
 
@@ -428,7 +400,7 @@ fn vendor_wait(error: &GatewayError) -> Option<Duration> {
 }
 
 /// Draws a number from 0 up to 1.
-fn draw() -> f64 {
+pub(super) fn draw() -> f64 {
     // 48 bits of a random UUID that its version does not fix.
     let bits = uuid::Uuid::new_v4().as_u64_pair().0 >> 16;
     #[expect(clippy::cast_precision_loss, reason = "48 bits fit a double exactly")]

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tidegate_prices::{NanoUsd, Price};
 use tidegate_providers::{Fields, Usage};
-use tidegate_store::{HoldRecord, LedgerEntry};
+use tidegate_store::{GuardRow, HoldRecord, LedgerEntry};
 
 use super::admit::Admission;
 use super::docket::{Docket, Share, WayBack};
@@ -166,6 +166,15 @@ impl Settlement {
         }
         self.asked = true;
         Ok(())
+    }
+
+    /// Notes what guardrails said.
+    pub(super) fn judged(&mut self, rows: Vec<GuardRow>) {
+        if !rows.is_empty()
+            && let Some(docket) = &mut self.docket
+        {
+            docket.decision().guards.extend(rows);
+        }
     }
 
     /// Notes the first byte of the answer.

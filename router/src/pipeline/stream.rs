@@ -14,6 +14,7 @@ use tidegate_providers::{ErrorBody, Event, Usage};
 use tokio::time::{Instant, timeout_at};
 
 use super::decoded::Decoded;
+use super::guard::summary;
 use super::meter::Meter;
 use super::passthrough::Passthrough;
 use super::settle::{Ending, Settlement};
@@ -385,6 +386,7 @@ impl AnswerStream {
         self.done = true;
         self.upstream = None;
         let fault = matches!(outcome, "upstream_error" | "upstream_timeout" | "upstream_unreachable");
+        self.note_guards();
         self.settlement.finish(Ending {
             outcome,
             status,
@@ -396,6 +398,15 @@ impl AnswerStream {
             fault,
             vendor_status: None,
         });
+    }
+
+    /// Notes what guards said of the answer.
+    fn note_guards(&mut self) {
+        if let Lane::Decoded(lane) = &self.lane
+            && let Some(results) = lane.results()
+        {
+            self.settlement.judged(summary::of(results, false));
+        }
     }
 
     /// What the vendor reported, if it reported the end; a broken stream's early figures lack the output.
@@ -413,6 +424,7 @@ impl Drop for AnswerStream {
     fn drop(&mut self) {
         if !self.done {
             self.done = true;
+            self.note_guards();
             self.settlement.finish(Ending {
                 outcome: "client_gone",
                 status: 499,

@@ -13,7 +13,7 @@ use tidegate_providers::{
 };
 
 use super::attempt::{read_whole, unreachable};
-use super::guard::{Guards, HookResults, Outcome};
+use super::guard::{Guards, HookResults, Outcome, summary};
 use super::settle::{Ending, Settlement};
 use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
 
@@ -59,6 +59,7 @@ pub(super) async fn whole(
             let unpaid = to.endpoint == Endpoint::CountTokens;
             // Guards judge a 200 only, as Portkey's do.
             let judged = to.judge(read, guards.filter(|_| status == 200), &mut results).await;
+            settlement.judged(summary::of(&results, false));
             let (outcome, code, error) = match &judged {
                 Ok(_) => ("ok", if results.failed() { 246 } else { status }, None),
                 Err(error) => (error.outcome(), error.status(), Some(error.message.clone())),

@@ -92,7 +92,7 @@ pub(super) fn asked(
         match walk.step(world, &mut draw) {
             Step::Target(target) => asked.push(name(target)),
             Step::Choose { default, .. } => {
-                walk.take(default.unwrap_or(0));
+                walk.take(default.unwrap_or(0), "conditional", String::new());
                 continue;
             }
         }

@@ -5,8 +5,13 @@ use tidegate_config::{Condition, Facts};
 /// What looking at conditions came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// This child.
-    Child(usize),
+    /// A child.
+    Child {
+        /// Which.
+        child: usize,
+        /// The condition that chose it; `None` is the default.
+        by: Option<usize>,
+    },
     /// The condition at this place can't be decided before its plugins are asked.
     Ask(usize),
     /// None holds, and there is no default.
@@ -18,12 +23,12 @@ pub enum Choice {
 pub fn choose(conditions: &[Condition], default: Option<usize>, from: usize, facts: &dyn Facts) -> Choice {
     for (at, condition) in conditions.iter().enumerate().skip(from) {
         match condition.query.decided(facts) {
-            Some(true) => return Choice::Child(condition.then),
+            Some(true) => return Choice::Child { child: condition.then, by: Some(at) },
             Some(false) => {}
             None => return Choice::Ask(at),
         }
     }
-    default.map_or(Choice::Nothing, Choice::Child)
+    default.map_or(Choice::Nothing, |child| Choice::Child { child, by: None })
 }
 
 #[cfg(test)]
@@ -62,14 +67,14 @@ mod tests {
 
     #[test]
     fn the_first_that_holds_wins_then_the_default() {
-        assert_eq!(chosen("a", 0), Choice::Child(0));
-        assert_eq!(chosen("b", 0), Choice::Child(1));
-        assert_eq!(chosen("x", 0), Choice::Child(2));
+        assert_eq!(chosen("a", 0), Choice::Child { child: 0, by: Some(0) });
+        assert_eq!(chosen("b", 0), Choice::Child { child: 1, by: Some(1) });
+        assert_eq!(chosen("x", 0), Choice::Child { child: 2, by: None });
     }
 
     #[test]
     fn plugins_are_asked_only_where_they_matter() {
         assert_eq!(chosen("c", 0), Choice::Ask(2));
-        assert_eq!(chosen("c", 3), Choice::Child(2));
+        assert_eq!(chosen("c", 3), Choice::Child { child: 2, by: None });
     }
 }

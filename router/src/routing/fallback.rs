@@ -28,6 +28,12 @@ pub enum Reach {
 const NETWORK: [u16; 3] = [500, 502, 503];
 
 impl Verdict {
+    /// Returns whether it is a success.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
     /// Returns whether a list of statuses names this verdict.
     #[must_use]
     pub fn is_listed(&self, statuses: &[u16]) -> bool {
@@ -56,7 +62,7 @@ impl Verdict {
             // It counts as a target that was left out.
             (Reach::Shut, _) => true,
             (_, Some(statuses)) => self.is_listed(statuses),
-            (_, None) => !(200..300).contains(&self.status),
+            (_, None) => !self.is_success(),
         }
     }
 }

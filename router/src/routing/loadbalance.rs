@@ -20,6 +20,13 @@ pub fn choose(weights: &[f64], draw: f64) -> usize {
     last
 }
 
+/// Returns how often a child is chosen, from 0 to 1.
+#[must_use]
+pub fn share(weights: &[f64], child: usize) -> f64 {
+    let sum: f64 = weights.iter().sum();
+    weights.get(child).filter(|_| sum > 0.0).map_or(0.0, |weight| weight / sum)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ pub mod loadbalance;
 pub mod outlook;
 pub mod plans;
 mod priority;
+pub mod reasons;
 pub mod retry;
 pub mod retry_after;
 pub mod retry_budget;

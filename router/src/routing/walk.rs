@@ -5,11 +5,12 @@
 //! choice is made again without it.
 
 use tidegate_config::{By, Condition, Node, Strategy, Target};
+use tidegate_store::ChoiceRow;
 
 use super::balance::{self, Rule};
 use super::fallback::{Reach, Verdict};
 use super::outlook::{Outlook, can_be_chosen, is_open};
-use super::{loadbalance, priority};
+use super::{loadbalance, priority, reasons};
 
 /// What the walk needs or found.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub enum Step<'a> {
     Target(&'a Target),
     /// Say which child a conditional chooses, with [`Walk::take`].
     Choose {
+        /// The node.
+        node: &'a Node,
         /// Its conditions.
         conditions: &'a [Condition],
         /// Its default.
@@ -41,13 +44,14 @@ pub struct Walk<'a> {
     at: &'a Node,
     /// The choices on the way, the outermost first.
     forks: Vec<Fork<'a>>,
+    made: Vec<ChoiceRow>,
 }
 
 impl<'a> Walk<'a> {
     /// Begins at a plan's root.
     #[must_use]
     pub fn new(root: &'a Node) -> Self {
-        Self { at: root, forks: Vec::new() }
+        Self { at: root, forks: Vec::new(), made: Vec::new() }
     }
 
     /// Goes down until a target is found and entered, or a conditional must be decided. `draw` gives numbers from 0 up
@@ -66,19 +70,63 @@ impl<'a> Walk<'a> {
                     }
                 }
                 Strategy::Conditional { conditions, default } => {
-                    return Step::Choose { conditions, default: *default };
+                    return Step::Choose { node, conditions, default: *default };
                 }
                 _ => {
-                    let (child, bypass) = first(node, outlook, draw);
+                    let mut drawn = Vec::new();
+                    let mut drawing = || {
+                        let number = draw();
+                        drawn.push(number);
+                        number
+                    };
+                    let (child, bypass) = first(node, outlook, &mut drawing);
                     self.forks.push(Fork { node, child, tried: Vec::new(), bypass });
-                    self.take(child);
+                    match reasons::chosen(node, child, &drawn, bypass, outlook) {
+                        Some((how, why)) => self.take(child, how, why),
+                        None => self.go(child),
+                    }
                 }
             }
         }
     }
 
+    /// Goes on at a child that was chosen, and keeps why.
+    pub fn take(&mut self, child: usize, how: &str, why: String) {
+        let node = self.at;
+        self.go(child);
+        self.note(node, how, true, why);
+    }
+
+    /// Returns what was chosen since this was asked last.
+    pub fn made(&mut self) -> Vec<ChoiceRow> {
+        std::mem::take(&mut self.made)
+    }
+
+    /// Returns a verdict that would send the walk on, where one would: a dry walk takes it for what targets come to.
+    #[must_use]
+    pub fn failing(&self) -> Option<Verdict> {
+        self.forks.iter().rev().find_map(|fork| match &fork.node.strategy {
+            Strategy::Fallback { on_status_codes } if fork.child + 1 < fork.node.children.len() => {
+                let status = match on_status_codes.as_deref() {
+                    None => 500,
+                    Some(listed) => *listed.iter().find(|status| **status >= 400).or(listed.first())?,
+                };
+                Some(Verdict { status, reach: Reach::Answer })
+            }
+            Strategy::Priority { .. } if fork.tried.len() + 1 < fork.node.children.len() => {
+                Some(Verdict { status: 429, reach: Reach::Target })
+            }
+            _ => None,
+        })
+    }
+
+    fn note(&mut self, node: &Node, how: &str, goes_on: bool, why: String) {
+        let chose = goes_on.then(|| self.at.path.clone());
+        self.made.push(ChoiceRow { at: node.path.clone(), how: how.to_owned(), chose, why });
+    }
+
     /// Goes on at a child of the node where the walk stands.
-    pub fn take(&mut self, child: usize) {
+    fn go(&mut self, child: usize) {
         let children = &self.at.children;
         // A plan's indexes are valid; were one not, the first child is still a target that the operator named.
         if let Some(child) = children.get(child).or_else(|| children.first()) {
@@ -91,7 +139,9 @@ impl<'a> Walk<'a> {
         if verdict.reach == Reach::Shut && self.elsewhere(outlook, draw) {
             return true;
         }
+        let left = self.at.path.as_str();
         while let Some(fork) = self.forks.last() {
+            let node = fork.node;
             let goes_on = match &fork.node.strategy {
                 Strategy::Fallback { on_status_codes } => verdict.falls(on_status_codes.as_deref()),
                 Strategy::Priority { on_status_codes, .. } => verdict.spills(on_status_codes.as_deref()),
@@ -99,9 +149,16 @@ impl<'a> Walk<'a> {
             };
             // A verdict that does not fall here is this node's answer, and the next outer one judges it.
             let next = if goes_on { fork.next(fork.bypass, outlook, draw) } else { None };
+            let why = reasons::left(node, left, verdict, goes_on);
             if let Some(next) = next {
                 self.turn(self.forks.len() - 1, next);
+                if let Some((how, why)) = why {
+                    self.note(node, how, true, why);
+                }
                 return true;
+            }
+            if let Some((how, why)) = why {
+                self.note(node, how, false, why);
             }
             self.forks.pop();
         }
@@ -114,7 +171,12 @@ impl<'a> Walk<'a> {
         let mut forks = self.forks.iter().enumerate().rev();
         let found = forks.find_map(|(depth, fork)| Some((depth, fork.next(false, outlook, draw)?)));
         let Some((depth, child)) = found else { return false };
+        let left = self.at.path.as_str();
         self.turn(depth, child);
+        if let Some(fork) = self.forks.last() {
+            let (node, how) = (fork.node, reasons::how(&fork.node.strategy));
+            self.note(node, how, true, format!("{left} is shut by a breaker"));
+        }
         true
     }
 
@@ -124,7 +186,7 @@ impl<'a> Walk<'a> {
         if let Some(fork) = self.forks.last_mut() {
             fork.tried.push(std::mem::replace(&mut fork.child, child));
             self.at = fork.node;
-            self.take(child);
+            self.go(child);
         }
     }
 }

@@ -49,7 +49,7 @@ fn asked(config: &Value, draws: &[f64], status: impl Fn(&str) -> u16) -> Vec<Str
         let target = match walk.step(&Blue, &mut || draws.next().unwrap_or(0.0)) {
             Step::Target(target) => target,
             Step::Choose { default, .. } => {
-                walk.take(default.unwrap_or(0));
+                walk.take(default.unwrap_or(0), "conditional", String::new());
                 continue;
             }
         };
@@ -59,6 +59,36 @@ fn asked(config: &Value, draws: &[f64], status: impl Fn(&str) -> u16) -> Vec<Str
             return asked;
         }
     }
+}
+
+#[test]
+fn what_was_chosen_is_kept_with_its_reason() {
+    let config = json!({"strategy": {"mode": "fallback", "on_status_codes": [429]}, "targets": [
+        {"strategy": {"mode": "loadbalance"}, "targets": [{"weight": 3}, {"weight": 1}]}, {}]});
+    let plan = Plan::parse(&config.to_string()).unwrap();
+    let mut walk = Walk::new(plan.root());
+    walk.step(&Blue, &mut || 0.8);
+    assert_eq!(walk.failing(), Some(Verdict { status: 429, reach: Reach::Answer }));
+    assert!(walk.fall(&Verdict { status: 429, reach: Reach::Answer }, &Blue, &mut || 0.0));
+    walk.step(&Blue, &mut || 0.0);
+    assert_eq!(walk.failing(), None);
+    assert!(!walk.fall(&Verdict { status: 500, reach: Reach::Answer }, &Blue, &mut || 0.0));
+    let made = walk.made();
+    let told: Vec<String> = made
+        .iter()
+        .map(|made| {
+            format!("{} {} {:?}: {}", made.at, made.how, made.chose.as_deref().unwrap_or("-"), made.why)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            r#"config.targets[0] loadbalance "config.targets[0].targets[1]": drew 0.8000; weights 3 (75 %), 1 (25 %)"#,
+            r#"config fallback "config.targets[1]": config.targets[0].targets[1] came to 429, which on_status_codes lists"#,
+            r#"config fallback "-": config.targets[1] came to 500, which on_status_codes does not list"#,
+        ]
+    );
+    assert!(walk.made().is_empty());
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::file::{
 };
 use super::place::{line_of, name_at, place_of, with_suggestion};
 use super::plugins::{self, DeclaredPlugin};
+use super::references;
 use super::values::{self, Secret, resolve_secret};
 
 /// Why settings were refused.
@@ -182,6 +183,19 @@ impl Settings {
             plugins::check_guardrail(declared).map_err(refuse)?;
             if guardrails.insert(declared.id.clone(), declared.json.clone()).is_some() {
                 return Err(refuse(format!("guardrail.id: \"{}\" is declared twice", declared.id)));
+            }
+        }
+        for entry in &file.config {
+            let config = entry.get_ref();
+            references::check(&config.json, &guardrails).map_err(|message| {
+                at(Some(entry.span().start), format!("config \"{}\": {message}", config.id))
+            })?;
+        }
+        for entry in &file.key {
+            let inline = entry.get_ref().config.as_ref().filter(|config| !configs.contains_key(*config));
+            if let Some(config) = inline {
+                references::check(config, &guardrails)
+                    .map_err(|message| at(Some(entry.span().start), format!("key.config: {message}")))?;
             }
         }
         let admin_key = match &file.admin_key {

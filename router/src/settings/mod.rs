@@ -4,6 +4,7 @@ mod file;
 mod load;
 mod place;
 mod plugins;
+mod references;
 mod values;
 
 pub use file::{

@@ -5,6 +5,7 @@
 //!
 //! Refuses to know: limits, prices, HTTP. Failure behaviour: every call returns an error and changes nothing.
 
+pub mod decision;
 mod period;
 pub mod record;
 mod sqlite;
@@ -12,6 +13,7 @@ mod store;
 #[cfg(test)]
 mod suite;
 
+pub use decision::{ChoiceRow, DecisionRow, GuardRow};
 pub use period::Period;
 pub use record::{
     AttemptRow, BreakerRecord, BudgetRecord, Change, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus,

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decision::DecisionRow;
 use crate::period::Period;
 
 /// SHA-256 of an API key's text. Keys are 256 random bits, so a plain hash is enough.
@@ -320,6 +321,9 @@ pub struct LogRow {
     pub option_index: String,
     /// Every attempt, when there was more than one.
     pub tried: Vec<AttemptRow>,
+    /// Why it went where it went, where there was something to decide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Box<DecisionRow>>,
 }
 
 /// One attempt of a request, or a target that was passed over.

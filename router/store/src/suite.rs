@@ -4,7 +4,7 @@ use crate::record::{
     BudgetRecord, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus, LedgerEntry, LogFilter, LogRow,
     Origin, SettleRecord, SpendRecord,
 };
-use crate::{Period, SqliteStore, Store, StoreError};
+use crate::{ChoiceRow, DecisionRow, GuardRow, Period, SqliteStore, Store, StoreError};
 
 fn budget(id: &str) -> BudgetRecord {
     BudgetRecord {
@@ -33,7 +33,6 @@ fn key(id: &str, byte: u8) -> (KeyHash, KeyRecord) {
         models: Vec::new(),
         limits: Vec::new(),
         budget: None,
-        breaker: None,
         config: None,
         metadata: Default::default(),
         header_credentials: false,
@@ -74,6 +73,22 @@ fn a_settlement_spends_in_its_period_and_ends_the_hold(store: &mut dyn Store) {
     store.reset_budget("b", now).unwrap();
     assert_eq!(store.budgets(now).unwrap()[0].1, 0);
     assert_eq!(store.logs(&LogFilter::default()).unwrap(), [row("r1", Some(30))]);
+}
+
+fn decisions_are_kept_with_their_row(store: &mut dyn Store) {
+    let choice = ChoiceRow {
+        at: "config".into(),
+        how: "fallback".into(),
+        chose: Some("config.targets[1]".into()),
+        why: "config.targets[0] came to 500".into(),
+    };
+    let guard = GuardRow { id: "g".into(), side: "input".into(), verdict: true, ..GuardRow::default() };
+    let decision =
+        DecisionRow { config: "key".into(), choices: vec![choice], cache: None, guards: vec![guard] };
+    let decided = LogRow { decision: Some(Box::new(decision)), ..row("decided", None) };
+    let settle = |row| LedgerEntry::Settle(Box::new(SettleRecord { budgets: Vec::new(), held: false, row }));
+    store.commit(&[settle(decided.clone()), settle(row("plain", None))]).unwrap();
+    assert_eq!(store.logs(&LogFilter::default()).unwrap(), [row("plain", None), decided]);
 }
 
 fn attempts_of_one_request_pay_from_their_own_budgets(store: &mut dyn Store) {
@@ -146,6 +161,10 @@ macro_rules! store_suite {
             #[test]
             fn attempts_of_one_request_pay_from_their_own_budgets() {
                 super::attempts_of_one_request_pay_from_their_own_budgets(&mut $open);
+            }
+            #[test]
+            fn decisions_are_kept_with_their_row() {
+                super::decisions_are_kept_with_their_row(&mut $open);
             }
             #[test]
             fn old_log_rows_go_and_their_cost_stays() {

@@ -231,7 +231,7 @@ fn check(said: &Value) -> Value {
 }
 
 /// Whether a value is as a pattern says.
-pub(super) fn fits(pattern: &Value, found: &Value) -> bool {
+pub(crate) fn fits(pattern: &Value, found: &Value) -> bool {
     match (pattern, found) {
         (Value::String(pattern), found) if pattern == "<any>" => !found.is_null() && found != "",
         (Value::String(pattern), found) if pattern == "<number>" => found.is_u64(),

@@ -17,8 +17,10 @@ mod nesting;
 mod queue;
 mod results;
 mod scene;
+mod shown;
 mod side;
 mod stream;
+pub(super) mod summary;
 mod watcher;
 
 pub(super) use after::Outcome;

@@ -144,6 +144,11 @@ impl HookResults {
         self.before_request_hooks.iter().chain(&self.after_request_hooks).any(|hook| !hook.verdict)
     }
 
+    /// Returns the results of one side.
+    pub(super) fn side(&self, before: bool) -> &[HookResult] {
+        if before { &self.before_request_hooks } else { &self.after_request_hooks }
+    }
+
     /// Returns both lists as JSON.
     pub(in crate::pipeline) fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()

@@ -43,6 +43,15 @@ impl SqliteStore {
         migrate::run(&mut store.connection)?;
         Ok(store)
     }
+
+    /// Writes a copy as it is now, also while others write.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file exists or can't be written.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        self.connection.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
+        Ok(())
+    }
 }
 
 impl Store for SqliteStore {
