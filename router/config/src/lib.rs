@@ -7,6 +7,7 @@
 
 mod balance;
 mod condition;
+mod hedge;
 mod hooks;
 mod inherit;
 mod members;
@@ -16,11 +17,14 @@ mod plan;
 mod query;
 mod read;
 mod strategy;
+mod timeouts;
 
 pub use condition::{Condition, Facts, PluginCondition, Query};
+pub use hedge::Hedge;
 pub use hooks::{CheckCall, Hook, HookKind, Hooks, Instances};
 pub use params::DropPath;
 pub use pattern::Pattern;
 pub use plan::{
     Breaker, By, Cache, CacheMode, ConfigError, Node, Note, Plan, Retry, Secret, Sticky, Strategy, Target,
 };
+pub use timeouts::Timeouts;
