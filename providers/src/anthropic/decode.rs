@@ -1,7 +1,8 @@
 //! Reads a stream of the Messages wire.
 //!
-//! Failure behaviour: an `error` event, unreadable data and a body that ends before `message_stop` give one
-//! [`Event::Error`], after which nothing is read. Event types that this code doesn't know are skipped.
+//! Failure behaviour: an `error` event, unreadable data and a body that ends before a stop reason give one
+//! [`Event::Error`], after which nothing is read. A `message_stop` that is missing behind a stop reason loses nothing and
+//! is no failure. Event types that this code doesn't know are skipped.
 
 use super::error::{ErrorObject, unreadable};
 use super::frames::{Block, Delta, Frame, MessageShape, UsageShape, finish_reason};
@@ -55,7 +56,10 @@ impl Decoder for MessagesDecoder {
     }
 
     fn finish(&mut self, out: &mut Vec<Event>) {
-        if self.state == State::Reading {
+        if self.state == State::Reading && self.finished {
+            self.state = State::Over;
+            out.push(Event::End);
+        } else if self.state == State::Reading {
             self.fail(unreadable("the vendor's answer broke off"), out);
         }
     }

@@ -12,6 +12,7 @@ use crate::hooks::{self, Hooks};
 use crate::members::Members;
 use crate::params::{DropPath, merged};
 use crate::plan::{Breaker, Cache, CacheMode, ConfigError, Note, Reference, Retry};
+use crate::timeouts::Timeouts;
 
 /// Values that merging may copy for one config, so that a small config can't become a large plan.
 const MOST_COPIES: usize = 20_000;
@@ -27,6 +28,7 @@ pub(crate) struct Inherited {
     pub(crate) retry: Option<Arc<Retry>>,
     pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) request_timeout: Option<u64>,
+    pub(crate) timeouts: Timeouts,
     pub(crate) forward_headers: Arc<Vec<String>>,
     pub(crate) strict: Option<bool>,
     pub(crate) hooks: Arc<Hooks>,
@@ -72,6 +74,7 @@ impl Inherited {
         if let Some(ms) = node.whole("request_timeout", 1, "a positive number of milliseconds")? {
             own.request_timeout = Some(ms);
         }
+        own.timeouts = own.timeouts.at(node, reading)?;
         if let Some(names) = node.texts("forward_headers")? {
             own.forward_headers = Arc::new(forwarded(names, node)?);
         }

@@ -8,6 +8,7 @@
 mod balance;
 mod condition;
 mod feedback;
+mod hedge;
 mod hooks;
 mod inherit;
 mod members;
@@ -17,10 +18,12 @@ mod plan;
 mod query;
 mod read;
 mod strategy;
+mod timeouts;
 mod trace;
 mod vendor;
 
 pub use condition::{Condition, Facts, PluginCondition, Query};
+pub use hedge::Hedge;
 pub use hooks::{CheckCall, Hook, HookKind, Hooks, Instances};
 pub use params::DropPath;
 pub use pattern::Pattern;
@@ -28,4 +31,5 @@ pub use plan::{
     Breaker, By, Cache, CacheMode, ConfigError, Node, Note, Plan, Reference, Retry, Secret, Sticky, Strategy,
     Target,
 };
+pub use timeouts::Timeouts;
 pub use trace::Seen;

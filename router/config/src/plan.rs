@@ -10,8 +10,10 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::condition::Condition;
+use crate::hedge::Hedge;
 use crate::hooks::Hooks;
 use crate::params::DropPath;
+use crate::timeouts::Timeouts;
 
 /// Longest config that is read.
 const LONGEST: usize = 512 << 10;
@@ -85,6 +87,10 @@ pub enum Strategy {
     Fallback {
         /// Statuses that count as failed; any but 2xx when there is no list.
         on_status_codes: Option<Vec<u16>>,
+        /// When the next child starts beside a slow one.
+        hedge: Option<Hedge>,
+        /// Whether the next child continues a stream that broke off after its first content.
+        continue_stream: bool,
     },
     /// One child of many.
     LoadBalance {
@@ -242,6 +248,8 @@ pub struct Target {
     pub cache: Option<Arc<Cache>>,
     /// Milliseconds from sending to the head of the answer.
     pub request_timeout: Option<u64>,
+    /// How long each stage may take.
+    pub timeouts: Timeouts,
     /// The client's headers that are passed on, in lower case.
     pub forward_headers: Arc<Vec<String>>,
     /// False turns Portkey's strict OpenAI compliance off.
@@ -346,6 +354,15 @@ impl Node {
     fn has_breakers(&self) -> bool {
         let is_target = matches!(self.strategy, Strategy::Leaf(_));
         (is_target && self.breaker.is_some()) || self.children.iter().any(Node::has_breakers)
+    }
+
+    /// Returns the node at a place, itself or one below it.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<&Self> {
+        if self.path == path {
+            return Some(self);
+        }
+        self.children.iter().filter(|child| path.starts_with(&child.path)).find_map(|child| child.find(path))
     }
 
     fn collect<'a>(&'a self, targets: &mut Vec<&'a Arc<Target>>) {

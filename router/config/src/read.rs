@@ -16,7 +16,7 @@ const DEPTH: usize = 50;
 const MOST_TARGETS: usize = 1_000;
 
 /// Members of a node, without the vendors' own.
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 31] = [
     "strategy",
     "targets",
     "name",
@@ -30,6 +30,7 @@ const KNOWN: [&str; 30] = [
     "cache",
     "retry",
     "request_timeout",
+    "timeouts",
     "custom_host",
     "forward_headers",
     "strict_open_ai_compliance",
@@ -152,6 +153,7 @@ fn leaf(members: &Members<'_>, path: String, inherited: Inherited) -> Result<Tar
         retry: inherited.retry,
         cache: inherited.cache,
         request_timeout: inherited.request_timeout,
+        timeouts: inherited.timeouts,
         forward_headers: inherited.forward_headers,
         strict_open_ai_compliance: inherited.strict,
         passthrough: members.flag("passthrough")?.unwrap_or(false),

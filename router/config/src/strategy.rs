@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::balance;
 use crate::condition::Condition;
+use crate::hedge;
 use crate::inherit::Reading;
 use crate::members::Members;
 use crate::plan::{Breaker, ConfigError, Node, Note, Strategy};
@@ -49,7 +50,17 @@ pub(crate) fn read(
     path: &str,
     reading: &mut Reading,
 ) -> Result<Strategy, ConfigError> {
-    let known = ["mode", "on_status_codes", "conditions", "default", "sticky", "cb_config", "by"];
+    let known = [
+        "mode",
+        "on_status_codes",
+        "conditions",
+        "default",
+        "sticky",
+        "cb_config",
+        "by",
+        "hedge",
+        "continue_stream",
+    ];
     reading.unknown(strategy, &known);
     for (name, meant_for) in [
         ("by", &[Mode::LoadBalance, Mode::Priority][..]),
@@ -60,6 +71,9 @@ pub(crate) fn read(
             reading.notes.push(Note::new(&strategy.at(name), "has no effect with this mode"));
         }
     }
+    if mode != Mode::Fallback {
+        hedge::refuse(strategy)?;
+    }
     match mode {
         Mode::Single => {
             if children.len() > 1 {
@@ -67,7 +81,11 @@ pub(crate) fn read(
             }
             Ok(Strategy::Single)
         }
-        Mode::Fallback => Ok(Strategy::Fallback { on_status_codes: strategy.statuses("on_status_codes")? }),
+        Mode::Fallback => Ok(Strategy::Fallback {
+            on_status_codes: strategy.statuses("on_status_codes")?,
+            hedge: hedge::hedge(strategy, reading)?,
+            continue_stream: strategy.flag("continue_stream")?.unwrap_or(false),
+        }),
         Mode::LoadBalance => {
             let (weights, by) = (balance::weights(targets, path)?, balance::by(strategy)?);
             Ok(Strategy::LoadBalance { weights, by, sticky: balance::sticky(strategy, by)? })

@@ -8,6 +8,7 @@ use tidegate_prices::{NanoUsd, Price, tokens};
 use tidegate_providers::{Endpoint, Fields};
 
 use super::demand::Demand;
+use super::docket::Docket;
 use super::estimate::{self, Input};
 use crate::actors::Unavailable;
 use crate::actors::budget::BudgetHandle;
@@ -78,15 +79,15 @@ struct Bill {
     want: i64,
 }
 
-/// Asks the key, its budgets and the provider's budget, all at once. The key is asked once per request: its `permit`
-/// is kept for the attempts to come, also when a budget refuses this one.
+/// Asks the key, its budgets and the provider's budget, all at once. The key is asked once per request: its permit
+/// is kept in the docket for the attempts to come, also when a budget refuses this one.
 ///
 /// # Errors
 /// The first refusal: 401, 403, 412, 429 or 503, and how far it reaches. No hold stays taken.
 pub(super) async fn admit(
     gateway: &Gateway,
     key: &Arc<KeyHandle>,
-    permit: &mut Option<KeyPermit>,
+    docket: &Docket,
     provider: &Arc<ProviderHandle>,
     demand: &Demand<'_>,
 ) -> Result<Admission, Refused> {
@@ -128,16 +129,17 @@ pub(super) async fn admit(
             .unwrap_or(u32::MAX),
     };
     let mut owed = bill(input.bound);
-    let (admitted, mut holds) = join(admitted(key, permit.is_some(), wish), reserve(&budgets, &owed)).await;
+    let (admitted, mut holds) =
+        join(admitted(key, docket.is_admitted(), wish), reserve(&budgets, &owed)).await;
     let admitted = admitted.map_err(GatewayError::from).map_err(Refused::request)?.map_err(|refusal| {
         let error = key_refusal(&refusal, key, &format!("@{}/{}", provider.record().slug, demand.model));
         // The key may not use this model; another target may have one that it may use.
         if refusal == KeyRefusal::Model { Refused::target(error) } else { Refused::request(error) }
     })?;
-    if let Some(admitted) = admitted {
-        *permit = Some(admitted);
+    if let Some(permit) = admitted {
+        docket.admitted(permit);
     }
-    let views = permit.as_ref().map(|permit| permit.views.clone()).unwrap_or_default();
+    let views = docket.views();
     if let (Ok(Err(_)), Some(fields)) = (&holds, demand.fields) {
         // The bound did not fit; the exact count may.
         let exact =

@@ -6,14 +6,17 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::encode::Outgoing;
+use super::patience::Patience;
 use crate::error::{ErrorKind, GatewayError};
 use crate::upstream::{Client, ConnectFailure};
 
 /// Largest error body that is read.
 const ERROR_BYTES: usize = 1 << 20;
+/// The status is known; its words are not worth a longer wait between two reads.
+const ERROR_IDLE: Duration = Duration::from_secs(10);
 
 /// Headers that say something about one connection, or that the gateway sets itself.
 const DROPPED: [&str; 16] = [
@@ -43,10 +46,17 @@ pub(super) async fn send(
     client: &Client,
     outgoing: Outgoing,
     slug: &str,
-    head_timeout: Duration,
+    patience: &Patience,
 ) -> Result<Response<Incoming>, GatewayError> {
-    let ms = head_timeout.as_millis();
-    match timeout(head_timeout, client.send(outgoing.request, outgoing.trusted)).await {
+    let ms = patience.head.as_millis();
+    let Outgoing { request, trusted } = outgoing;
+    let sending = async {
+        match patience.connect {
+            Some(connect) => client.send_within(request, trusted, connect).await,
+            None => client.send(request, trusted).await,
+        }
+    };
+    match timeout_at(patience.until(patience.head), sending).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(ConnectFailure::Connect(reason))) => {
             Err(unreachable(format!("Provider {slug} could not be reached: {reason}")))
@@ -54,10 +64,7 @@ pub(super) async fn send(
         Ok(Err(ConnectFailure::Broken(reason))) => {
             Err(unreachable(format!("Provider {slug} broke the connection before it answered: {reason}")))
         }
-        Err(_) => Err(GatewayError::new(
-            ErrorKind::UpstreamTimeout,
-            format!("Request exceeded the timeout sent in the request: {ms}ms"),
-        )),
+        Err(_) => Err(patience.late(format!("Request exceeded the timeout sent in the request: {ms}ms"))),
     }
 }
 
@@ -67,25 +74,24 @@ pub(super) fn unreachable(message: String) -> GatewayError {
     GatewayError::new(ErrorKind::UpstreamUnreachable, message)
 }
 
-/// Reads a whole body of at most `limit` bytes; `idle` bounds the wait for each read.
+/// Reads a whole body of at most `limit` bytes.
 ///
 /// # Errors
 /// 502 when the body is cut or too large, 408 when it stalls.
 pub(super) async fn read_whole(
     body: &mut Incoming,
     limit: usize,
-    idle: Duration,
+    patience: &Patience,
 ) -> Result<Bytes, GatewayError> {
     let mut first = Bytes::new();
     let mut joined: Option<BytesMut> = None;
     loop {
-        let data = match timeout(idle, body.frame()).await {
-            Err(_) => {
-                return Err(GatewayError::new(
-                    ErrorKind::UpstreamTimeout,
-                    format!("The provider stalled for {} ms in the middle of its answer", idle.as_millis()),
-                ));
-            }
+        // A body that never pauses would outlast any timer.
+        if patience.is_over() {
+            return Err(patience.stalled());
+        }
+        let data = match timeout_at(patience.until(patience.idle), body.frame()).await {
+            Err(_) => return Err(patience.stalled()),
             Ok(None) => return Ok(joined.map_or(first, BytesMut::freeze)),
             Ok(Some(Err(error))) => {
                 return Err(unreachable(format!(
@@ -115,8 +121,8 @@ pub(super) async fn read_whole(
 }
 
 /// Reads the body of an error answer, as far as it comes.
-pub(super) async fn read_error_body(body: &mut Incoming, idle: Duration) -> Bytes {
-    read_whole(body, ERROR_BYTES, idle.min(Duration::from_secs(10))).await.unwrap_or_default()
+pub(super) async fn read_error_body(body: &mut Incoming, patience: &Patience) -> Bytes {
+    read_whole(body, ERROR_BYTES, &patience.with_idle(ERROR_IDLE)).await.unwrap_or_default()
 }
 
 /// Returns the headers worth passing on to the client.

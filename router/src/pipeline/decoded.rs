@@ -16,6 +16,7 @@ use tidegate_providers::event::FinishKind;
 use tidegate_providers::{Decoder, Encoder, ErrorBody, Event, FinishReason, UpstreamError, Usage};
 
 use super::guard::{HookResults, StreamGuard, denied, results_frame};
+use super::joint::Said;
 use super::passthrough::LARGEST_FRAME;
 use super::stream::{Progress, Step, text_of};
 use super::text::Cleaner;
@@ -64,6 +65,10 @@ pub(super) struct Decoded {
     large: BytesMut,
     /// Bytes since the last blank line.
     open: usize,
+    /// What was said so far, where another vendor may go on.
+    said: Option<Said>,
+    /// Why it broke off, once that is known.
+    failure: Option<GatewayError>,
 }
 
 impl Decoded {
@@ -88,12 +93,65 @@ impl Decoded {
             cleaner: Cleaner::default(),
             large: BytesMut::new(),
             open: 0,
+            said: None,
+            failure: None,
         }
     }
 
     /// Returns what guards said so far.
     pub(super) fn results(&self) -> Option<&HookResults> {
         self.guard.as_ref().map(|guard| guard.results())
+    }
+
+    /// Keeps what is said, so that another vendor may go on.
+    pub(super) fn saying(self, said: Option<Said>) -> Self {
+        Self { said, ..self }
+    }
+
+    /// Returns what was said so far, if another vendor could go on from it, and what those before this one used.
+    pub(super) fn said(&self) -> Option<(&str, Usage)> {
+        let said = self.said.as_ref()?;
+        Some((said.so_far()?, said.usage_before()))
+    }
+
+    /// Goes on with another vendor's answer; `used` is what this one's took.
+    pub(super) fn adopt(&mut self, other: &mut Self, used: Usage) {
+        std::mem::swap(&mut self.feed, &mut other.feed);
+        std::mem::swap(&mut self.reader, &mut other.reader);
+        std::mem::swap(&mut self.decoder, &mut other.decoder);
+        std::mem::swap(&mut self.cleaner, &mut other.cleaner);
+        self.provider = other.provider;
+        self.events.clear();
+        self.scratch.clear();
+        self.large.clear();
+        self.open = 0;
+        self.failure = None;
+        let before = self.said.as_ref().map(Said::usage_before).unwrap_or_default();
+        self.said = other.said.take();
+        if let Some(said) = &mut self.said {
+            said.used_before(before);
+            said.used_before(used);
+        }
+    }
+
+    /// Lets what broke be broken: the next step says so.
+    pub(super) fn give_up(&mut self, error: GatewayError) {
+        if let Some(said) = &mut self.said {
+            said.close();
+        }
+        // An error that came as an event takes the way of events.
+        if !matches!(self.events.front(), Some(Event::Error(_))) {
+            self.failure = Some(error);
+        }
+    }
+
+    /// Ends the answer with an error, or lets the stream decide where another vendor may go on.
+    fn fail(&mut self, error: GatewayError) -> Step {
+        if self.said().is_some() {
+            return Step::Broken(Box::new(error));
+        }
+        let frames = self.error_frames(&error.body(), None);
+        Step::Failed { error: Box::new(error), frames }
     }
 
     pub(super) fn push(&mut self, bytes: Bytes) {
@@ -116,6 +174,9 @@ impl Decoded {
 
     /// Writes what waits.
     pub(super) async fn step(&mut self, progress: &mut Progress) -> Step {
+        if let Some(error) = self.failure.take() {
+            return self.fail(error);
+        }
         loop {
             if !self.events.is_empty() {
                 match self.write(progress).await {
@@ -133,9 +194,7 @@ impl Decoded {
                 Poll::Ready(Some(Err(error))) => return self.unreadable(&error),
                 Poll::Ready(None) | Poll::Pending if self.large.len() > LARGEST_FRAME => {
                     let message = format!("The provider sent an event larger than {LARGEST_FRAME} bytes");
-                    let error = super::attempt::unreachable(message);
-                    let frames = self.error_frames(&error.body(), None);
-                    return Step::Failed { error: Box::new(error), frames };
+                    return self.fail(super::attempt::unreachable(message));
                 }
                 Poll::Ready(None) | Poll::Pending => return self.judge(progress).await,
             }
@@ -166,6 +225,7 @@ impl Decoded {
             match self.step(progress).await {
                 Step::Bytes(bytes) => out.extend_from_slice(&bytes),
                 Step::Hungry => break,
+                Step::Broken(error) => return self.broken(error, out),
                 // The last pieces are already here and paid: written without another hold.
                 Step::Costs(_) => progress.affords = u64::MAX,
                 Step::End(bytes) => {
@@ -195,8 +255,25 @@ impl Decoded {
                 out.extend_from_slice(&bytes);
                 Step::End(out.freeze())
             }
+            Step::Broken(error) => self.broken(error, out),
             other => other,
         }
+    }
+
+    /// What may leave leaves before the stream decides what to do.
+    fn broken(&mut self, error: Box<GatewayError>, out: BytesMut) -> Step {
+        if out.is_empty() {
+            return Step::Broken(error);
+        }
+        if !matches!(self.events.front(), Some(Event::Error(_))) {
+            self.failure = Some(*error);
+        }
+        Step::Bytes(out.freeze())
+    }
+
+    fn gateway_error(&self, error: UpstreamError) -> GatewayError {
+        let failure = UpstreamFailure { error, provider: self.provider, verbatim: None, headers: Vec::new() };
+        GatewayError::upstream(failure)
     }
 
     /// Takes over the waiting events, up to one that the holds don't afford: what is afforded goes to the guards, or
@@ -205,6 +282,17 @@ impl Decoded {
         let mut out = BytesMut::with_capacity(512);
         let mut costs = None;
         while let Some(event) = self.events.pop_front() {
+            if let Event::Error(error) = &event
+                && self.said().is_some()
+            {
+                let error = self.gateway_error(error.clone());
+                self.events.push_front(event);
+                return if out.is_empty() {
+                    Step::Broken(Box::new(error))
+                } else {
+                    Step::Bytes(out.freeze())
+                };
+            }
             let tokens = text_of(&event).map_or(0, |text| progress.meter.weigh(text));
             let output = progress.meter.output_with(tokens);
             if tokens > 0 && output > progress.affords {
@@ -217,11 +305,17 @@ impl Decoded {
                 progress.merge(Some(*usage));
             }
             let last = matches!(event, Event::End | Event::Error(_));
-            match &mut self.guard {
-                Some(guard) => guard.push(event),
-                None => {
-                    if let Some(step) = self.emit(event, progress, &mut out) {
-                        return step;
+            let (first, second) = match &mut self.said {
+                Some(said) => said.pass(event),
+                None => (None, Some(event)),
+            };
+            for event in [first, second].into_iter().flatten() {
+                match &mut self.guard {
+                    Some(guard) => guard.push(event),
+                    None => {
+                        if let Some(step) = self.emit(event, progress, &mut out) {
+                            return step;
+                        }
                     }
                 }
             }
@@ -246,9 +340,7 @@ impl Decoded {
         match event {
             Event::Usage(_) | Event::Start { .. } => None,
             Event::Error(error) => {
-                let failure =
-                    UpstreamFailure { error, provider: self.provider, verbatim: None, headers: Vec::new() };
-                let error = Box::new(GatewayError::upstream(failure));
+                let error = Box::new(self.gateway_error(error));
                 Some(Step::Failed { error, frames: out.split().freeze() })
             }
             Event::End => {
@@ -299,9 +391,7 @@ impl Decoded {
     }
 
     fn unreadable(&mut self, error: &EventStreamError<Infallible>) -> Step {
-        let error = super::attempt::unreachable(format!("The provider's stream can't be read: {error}"));
-        let frames = self.error_frames(&error.body(), None);
-        Step::Failed { error: Box::new(error), frames }
+        self.fail(super::attempt::unreachable(format!("The provider's stream can't be read: {error}")))
     }
 
     /// Judges what was received of an answer that breaks off here, and returns what may still leave before the error.

@@ -1,141 +1,287 @@
 //! What a request owes until it ends: its key's permit, what its attempts cost so far, and its log row.
 //!
-//! There is one [`Docket`] per request. It goes from attempt to attempt and is never in two places: a settlement takes
-//! it at the start of an attempt and puts it back into the walk's [`Slot`] when the attempt ends. Once the walk is
-//! over (the answer streams, or the client left) there is no slot to put it into, and the end of the attempt is the
-//! end of the request. Whatever happens, `Drop` writes the row and gives the permit back, exactly once.
+//! There is one [`Docket`] per request, shared by the walk and by every [`Attempt`] that has begun; hedged attempts run
+//! side by side. Each attempt notes what it came to, once. When the last holder lets go (the walk is over, no answer
+//! streams any more, or the client left), the row is written and the permit given back, exactly once.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tidegate_providers::Usage;
 use tidegate_store::{AttemptRow, ChoiceRow, DecisionRow, LedgerEntry, LogRow, SettleRecord, SpendRecord};
 
+use super::attempt_row::{Attempt, Share, Way};
 use super::guard::summary;
 use super::resolve::Route;
 use super::shape::Shape;
 use crate::actors::permit::KeyPermit;
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
-use crate::routing::breakers::Entry;
-
-/// What one attempt came to.
-#[derive(Default)]
-pub(super) struct Share {
-    /// `ok`, or what went wrong.
-    pub outcome: String,
-    /// HTTP status.
-    pub status: u16,
-    /// Error sentence.
-    pub error: Option<String>,
-    /// Whether the vendor was asked.
-    pub asked: bool,
-    /// Tokens used.
-    pub usage: Usage,
-    /// Whether they were counted here.
-    pub estimated: bool,
-    /// Cost, where there is a price.
-    pub cost: Option<i64>,
-    /// Budgets that pay it: id, period start.
-    pub budgets: Vec<(String, i64)>,
-    /// Whether a hold is on disk for it.
-    pub held: bool,
-    /// Microseconds from the request's start to the first byte.
-    pub first_byte_us: Option<u64>,
-}
+use crate::limits::RateView;
 
 /// What an attempt cost and the ledger does not know yet.
 struct Due {
     budgets: Vec<(String, i64)>,
     nano_usd: i64,
-    held: bool,
+    /// Name of the hold that is on disk for it, if one is.
+    hold: Option<String>,
 }
 
-/// What a request owes.
+/// What a request owes. Clones are the same docket; the last one dropped writes it down.
+#[derive(Clone)]
 pub(super) struct Docket {
+    open: Arc<Mutex<Open>>,
+    way: Arc<Way>,
+}
+
+struct Open {
     gateway: Arc<Gateway>,
-    /// The key's permit, once the key was asked.
-    pub(super) permit: Option<KeyPermit>,
-    /// The log row as known so far.
-    pub(super) row: LogRow,
+    permit: Option<KeyPermit>,
+    row: LogRow,
     started: Instant,
     asked: bool,
     tokens: u64,
-    due: Option<Due>,
+    dues: Vec<Due>,
+    /// Whether a hold with the request's own name is on disk or about to be.
+    holding: bool,
     /// Costs of earlier attempts are spent already, so the row's cost is not what is still to be spent.
     partly_spent: bool,
-    attempt: AttemptRow,
-    /// The pass of the target's breaker, for the attempt that runs.
-    pub(super) entry: Option<Entry>,
-    /// Whether running out of time counts against the target's breaker and the provider's.
-    pub(super) timeouts_count: (bool, bool),
-    closed: bool,
+    /// Whether the walk came to its end; else the client left.
+    walked: bool,
+    /// Whether nothing is to be written.
+    dry: bool,
 }
 
 impl Docket {
     /// Opens a request's docket.
     #[must_use]
     pub(super) fn new(gateway: Arc<Gateway>, row: LogRow, started: Instant) -> Self {
-        Self {
+        let open = Open {
             gateway,
             permit: None,
             row,
             started,
             asked: false,
             tokens: 0,
-            due: None,
+            dues: Vec::new(),
+            holding: false,
             partly_spent: false,
-            attempt: AttemptRow::default(),
-            entry: None,
-            timeouts_count: (true, true),
-            closed: false,
-        }
+            walked: false,
+            dry: false,
+        };
+        Self { open: Arc::new(Mutex::new(open)), way: Arc::default() }
+    }
+
+    /// Opens the docket of a request that is only thought of: nothing is written, what it is granted is given back.
+    #[must_use]
+    pub(super) fn dry(gateway: Arc<Gateway>) -> Self {
+        let docket = Self::new(gateway, LogRow::default(), Instant::now());
+        docket.open().dry = true;
+        docket
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn branch(&self, change: impl FnOnce(&mut Way)) -> Self {
+        let Way { racing, hedged, continued, continuable, .. } = *self.way;
+        let parent = Some(self.way.clone());
+        let mut way = Way { racing, hedged, continued, continuable, outrun: AtomicBool::new(false), parent };
+        change(&mut way);
+        Self { open: self.open.clone(), way: Arc::new(way) }
+    }
+
+    /// Returns the docket for attempts at a target that starts beside another one, or as the first of those.
+    #[must_use]
+    pub(super) fn beside(&self, hedged: bool) -> Self {
+        self.branch(|way| {
+            way.racing = true;
+            way.hedged |= hedged;
+        })
+    }
+
+    /// Returns the docket for attempts that continue a stream.
+    #[must_use]
+    pub(super) fn continuing(&self) -> Self {
+        self.branch(|way| way.continued = true)
+    }
+
+    /// Returns the docket for attempts whose stream another target may continue.
+    #[must_use]
+    pub(super) fn continuable(&self) -> Self {
+        self.branch(|way| way.continuable = true)
+    }
+
+    /// Returns whether another target may continue the stream.
+    #[must_use]
+    pub(super) fn is_continuable(&self) -> bool {
+        self.way.continuable
+    }
+
+    /// Returns whether other targets may start beside it.
+    #[must_use]
+    pub(super) fn is_racing(&self) -> bool {
+        self.way.racing
+    }
+
+    /// Returns whether its attempts begin beside others.
+    #[must_use]
+    pub(super) fn is_hedged(&self) -> bool {
+        self.way.hedged
+    }
+
+    /// Notes that another target was faster than the attempts of this way, which are about to be dropped.
+    pub(super) fn outrun(&self) {
+        self.way.outrun.store(true, Relaxed);
     }
 
     /// Begins an attempt.
-    pub(super) fn begin(&mut self, route: &Route, retry: u32) {
-        self.row.provider.clone_from(&route.provider.record().slug);
-        self.row.model.clone_from(&route.model);
-        self.row.option_index.clone_from(&route.option_index);
-        self.attempt = AttemptRow {
+    #[must_use]
+    pub(super) fn begin(&self, route: &Route, retry: u32, shape: &Shape) -> Attempt {
+        let mut open = self.open();
+        // What earlier ones cost is written down: this one may be paid from other budgets.
+        open.pay();
+        let started_us = open.micros();
+        let row = &mut open.row;
+        row.provider.clone_from(&route.provider.record().slug);
+        row.model.clone_from(&route.model);
+        row.option_index.clone_from(&route.option_index);
+        row.stream = shape.stream;
+        if let Some(user) = &shape.user {
+            row.metadata.entry("_user".to_owned()).or_insert_with(|| user.clone());
+        }
+        let row = AttemptRow {
             option_index: route.option_index.clone(),
-            provider: self.row.provider.clone(),
-            model: self.row.model.clone(),
+            provider: row.provider.clone(),
+            model: row.model.clone(),
             retry,
-            started_us: self.micros(),
+            hedged: self.way.hedged,
+            continued: self.way.continued,
+            started_us,
             ..AttemptRow::default()
         };
+        drop(open);
+        Attempt::new(self.clone(), row, shape.stream)
     }
 
-    /// Notes what the body says of the answer and the end user.
-    pub(super) fn describe(&mut self, shape: &Shape) {
-        self.row.stream = shape.stream;
-        if let Some(user) = &shape.user {
-            self.row.metadata.entry("_user".to_owned()).or_insert_with(|| user.clone());
+    /// Returns whether the key let the request in.
+    #[must_use]
+    pub(super) fn is_admitted(&self) -> bool {
+        self.open().permit.is_some()
+    }
+
+    /// Keeps the key's permit. A second one, of an attempt that asked at the same time, is given back.
+    pub(super) fn admitted(&self, permit: KeyPermit) {
+        self.open().permit.get_or_insert(permit);
+    }
+
+    /// Returns the key's tightest limits.
+    #[must_use]
+    pub(super) fn views(&self) -> Vec<RateView> {
+        self.open().permit.as_ref().map(|permit| permit.views.clone()).unwrap_or_default()
+    }
+
+    /// Returns whether another target was faster.
+    pub(super) fn is_outrun(&self) -> bool {
+        self.way.is_outrun()
+    }
+
+    /// Counts an attempt: its vendor is about to be asked.
+    pub(super) fn count(&self) {
+        self.open().row.attempts += 1;
+    }
+
+    /// Notes when the gateway's own work was done, if this is the first attempt.
+    pub(super) fn ready(&self, us: u64) {
+        let mut open = self.open();
+        if open.row.attempts == 1 {
+            open.row.gateway_us = us;
         }
     }
 
-    /// Returns the record of the request's decisions.
-    pub(super) fn decision(&mut self) -> &mut DecisionRow {
-        self.row.decision.get_or_insert_default()
+    /// Adds to the record of the request's decisions.
+    pub(super) fn decision(&self, add: impl FnOnce(&mut DecisionRow)) {
+        add(self.open().row.decision.get_or_insert_default());
     }
 
-    /// Notes that the request counts although no vendor is asked.
-    pub(super) fn counts(&mut self) {
-        self.asked = true;
+    /// Notes choices, where there were some.
+    pub(super) fn chose(&self, made: Vec<ChoiceRow>) {
+        if !made.is_empty() {
+            self.decision(|decision| decision.choices.extend(made));
+        }
+    }
+
+    /// Notes what guardrails said that refused a request.
+    pub(super) fn judged(&self, error: &GatewayError) {
+        if let Some(results) = &error.hook_results {
+            let rows = summary::of_json(results);
+            self.decision(|decision| decision.guards.extend(rows));
+        }
+    }
+
+    /// Returns the row to write with a hold. The request's own name goes to one hold at a time, others get one derived
+    /// from it.
+    pub(super) fn row_of_hold(&self) -> LogRow {
+        let mut open = self.open();
+        let mut row = open.row.clone();
+        if std::mem::replace(&mut open.holding, true) {
+            row.id = format!("{}#{}", row.id, row.attempts);
+        }
+        row
     }
 
     /// Notes how an attempt ended.
-    pub(super) fn note(&mut self, share: Share) {
-        // An attempt that did not settle it says nothing of its vendor.
-        self.entry = None;
+    pub(super) fn note(&self, attempt: AttemptRow, hold: Option<String>, share: Share) {
+        self.open().note(&self.way, attempt, hold, share);
+    }
+
+    /// Notes an answer of the gateway's own: the request counts although no vendor is asked.
+    pub(super) fn answered(&self, status: u16) {
+        let mut open = self.open();
+        open.asked = true;
+        open.conclude(status, "ok", None);
+    }
+
+    /// Sets what the request comes to when that is not what its last attempt came to.
+    pub(super) fn conclude(&self, status: u16, outcome: &str, error: Option<String>) {
+        self.open().conclude(status, outcome, error);
+    }
+
+    /// Writes down what attempts cost so far: another one follows, maybe after a wait.
+    pub(super) fn carry_on(&self) {
+        self.open().pay();
+    }
+
+    /// Notes that the walk is over: from here on the request ends as its last attempt was noted.
+    pub(super) fn walked(&self) {
+        self.open().walked = true;
+    }
+}
+
+impl Open {
+    fn conclude(&mut self, status: u16, outcome: &str, error: Option<String>) {
+        self.row.status = status;
+        outcome.clone_into(&mut self.row.outcome);
+        self.row.error = error;
+    }
+
+    fn note(&mut self, way: &Way, mut attempt: AttemptRow, hold: Option<String>, share: Share) {
         self.asked |= share.asked;
         self.tokens += share.usage.total();
+        let took_us = self.micros().saturating_sub(attempt.started_us);
         let row = &mut self.row;
-        row.status = share.status;
-        row.outcome.clone_from(&share.outcome);
-        row.error.clone_from(&share.error);
-        row.first_byte_us = share.first_byte_us;
+        if !way.is_outrun() {
+            row.provider.clone_from(&attempt.provider);
+            row.model.clone_from(&attempt.model);
+            row.option_index.clone_from(&attempt.option_index);
+            row.status = share.status;
+            row.outcome.clone_from(&share.outcome);
+            row.error.clone_from(&share.error);
+            // The client saw the first byte of the stream that this one continues.
+            let earlier = if way.continued { row.first_byte_us } else { None };
+            row.first_byte_us = earlier.or(share.first_byte_us);
+        }
         row.estimated |= share.estimated;
         row.input_tokens += share.usage.input;
         row.cached_input_tokens += share.usage.cached_input;
@@ -152,60 +298,39 @@ impl Docket {
                 }
             }
         }
-        if share.held || share.cost.unwrap_or(0) != 0 {
-            let nano_usd = share.cost.unwrap_or(0);
-            self.due = Some(Due { budgets: share.budgets, nano_usd, held: share.held });
+        if hold.as_ref() == Some(&row.id) {
+            self.holding = false;
         }
-        let mut attempt = std::mem::take(&mut self.attempt);
         attempt.asked = share.asked;
         attempt.status = share.status;
         attempt.outcome = share.outcome;
         attempt.error = share.error;
         attempt.cost_nano_usd = if share.asked { share.cost } else { Some(0) };
-        attempt.took_us = self.micros().saturating_sub(attempt.started_us);
-        self.row.tried.push(attempt);
+        attempt.took_us = took_us;
+        row.tried.push(attempt);
+        if hold.is_some() || share.cost.unwrap_or(0) != 0 {
+            let nano_usd = share.cost.unwrap_or(0);
+            self.dues.push(Due { budgets: share.budgets, nano_usd, hold });
+        }
     }
 
-    /// Notes a refusal: nothing was asked of a vendor.
-    pub(super) fn refused(&mut self, error: &GatewayError) {
-        self.note(Share {
-            outcome: error.outcome().to_owned(),
-            status: error.status(),
-            error: Some(error.message.clone()),
-            ..Share::default()
-        });
-    }
-
-    /// Sets what the request comes to when that is not what its last attempt came to.
-    pub(super) fn conclude(&mut self, status: u16, outcome: &str, error: Option<String>) {
-        self.row.status = status;
-        outcome.clone_into(&mut self.row.outcome);
-        self.row.error = error;
-    }
-
-    /// Ends the request as it was noted.
-    pub(super) fn close(mut self) {
-        self.write();
-    }
-
-    /// Writes down what the last attempt cost: the next one may be paid from other budgets.
     fn pay(&mut self) {
-        let Some(due) = self.due.take() else { return };
-        self.partly_spent |= due.nano_usd != 0;
-        let paid = SpendRecord {
-            request: self.row.id.clone(),
-            budgets: due.budgets,
-            held: due.held,
-            nano_usd: due.nano_usd,
-        };
-        self.gateway.ledger.append(LedgerEntry::Spend(Box::new(paid)));
+        for due in std::mem::take(&mut self.dues) {
+            self.partly_spent |= due.nano_usd != 0;
+            let paid = SpendRecord {
+                held: due.hold.is_some(),
+                request: due.hold.unwrap_or_else(|| self.row.id.clone()),
+                budgets: due.budgets,
+                nano_usd: due.nano_usd,
+            };
+            self.gateway.ledger.append(LedgerEntry::Spend(Box::new(paid)));
+        }
     }
 
     fn write(&mut self) {
-        if std::mem::replace(&mut self.closed, true) {
-            return;
-        }
-        if self.partly_spent {
+        let own = |due: &Due| due.hold.as_ref().is_none_or(|hold| *hold == self.row.id);
+        if self.partly_spent || self.dues.len() > 1 || !self.dues.iter().all(own) {
+            // The row's cost is the sum of several, so each is spent by itself.
             self.pay();
         }
         let total_us = self.micros();
@@ -228,8 +353,8 @@ impl Docket {
             // The row itself says it all.
             self.row.tried.clear();
         }
-        let due = self.due.take();
-        let (budgets, held) = due.map_or_else(Default::default, |due| (due.budgets, due.held));
+        let (budgets, held) =
+            self.dues.pop().map_or_else(Default::default, |due| (due.budgets, due.hold.is_some()));
         let row = std::mem::take(&mut self.row);
         self.gateway.ledger.append(LedgerEntry::Settle(Box::new(SettleRecord { budgets, held, row })));
     }
@@ -239,85 +364,15 @@ impl Docket {
     }
 }
 
-impl Drop for Docket {
+impl Drop for Open {
     fn drop(&mut self) {
-        if !self.closed {
-            // Nobody closed it, so the future that would have was dropped: the client left.
+        if self.dry {
+            return;
+        }
+        if !self.walked {
+            // The walk's future was dropped: the client left.
             self.conclude(499, "client_gone", None);
-            self.write();
         }
-    }
-}
-
-/// Where a walk keeps its docket between attempts.
-pub(super) struct Slot(Arc<Mutex<Option<Docket>>>);
-
-impl Slot {
-    /// Makes a slot with a docket in it.
-    #[must_use]
-    pub(super) fn new(docket: Docket) -> Self {
-        Self(Arc::new(Mutex::new(Some(docket))))
-    }
-
-    /// Takes the docket; `None` while an answer that began owns it.
-    #[must_use]
-    pub(super) fn take(&self) -> Option<Docket> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Puts the docket back.
-    pub(super) fn put(&self, docket: Docket) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(docket);
-    }
-
-    /// Keeps the pass of a target's breaker for the attempt that follows.
-    pub(super) fn enter(&self, entry: Option<Entry>) {
-        if let Some(docket) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            docket.entry = entry;
-        }
-    }
-
-    /// Writes down what the last attempt cost: another one follows, maybe after a wait.
-    pub(super) fn carry_on(&self) {
-        if let Some(docket) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            docket.pay();
-        }
-    }
-
-    /// Notes choices, where there were some.
-    pub(super) fn chose(&self, made: Vec<ChoiceRow>) {
-        if !made.is_empty()
-            && let Some(docket) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            docket.decision().choices.extend(made);
-        }
-    }
-
-    /// Notes what guardrails said that refused a request.
-    pub(super) fn judged(&self, error: &GatewayError) {
-        if let Some(results) = &error.hook_results
-            && let Some(docket) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            docket.decision().guards.extend(summary::of_json(results));
-        }
-    }
-
-    /// Returns the way back for a settlement.
-    #[must_use]
-    pub(super) fn way_back(&self) -> WayBack {
-        WayBack(Arc::downgrade(&self.0))
-    }
-}
-
-/// The way of a docket back to its walk, as long as there is one.
-pub(super) struct WayBack(Weak<Mutex<Option<Docket>>>);
-
-impl WayBack {
-    /// Gives the docket back, or ends the request if its walk is over.
-    pub(super) fn give(&self, docket: Docket) {
-        match self.0.upgrade() {
-            Some(slot) => *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(docket),
-            None => docket.close(),
-        }
+        self.write();
     }
 }

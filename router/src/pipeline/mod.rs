@@ -5,6 +5,7 @@
 mod admit;
 mod aim;
 mod attempt;
+mod attempt_row;
 mod authenticate;
 mod conditions;
 mod decoded;
@@ -16,29 +17,35 @@ mod explain;
 mod form;
 mod frames;
 mod guard;
+mod joint;
 mod meter;
 mod origin;
 mod outlook;
 mod params;
 mod passthrough;
+mod patience;
+mod prefix;
+mod race;
 mod request;
 mod resolve;
+mod resume;
 mod route;
 mod settle;
 mod shape;
 mod stream;
 mod text;
+mod tried;
 mod whole;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use http::Response;
 use hyper::body::Incoming;
 use tidegate_providers::{EncodeOptions, Endpoint, Fields, Lane, Wire, registry};
 use tidegate_store::LogRow;
+use tokio::time::Instant;
 
 pub use admit::SCOPE;
 pub use authenticate::authenticate;
@@ -48,23 +55,29 @@ pub use resolve::split_model;
 pub use stream::{AnswerStream, Cut};
 
 use admit::{admit, limit_refusal};
+use attempt_row::Attempt;
 use decoded::Decoded;
 use demand::Demand;
-use docket::{Docket, Slot};
+use docket::Docket;
 use encode::{Payload, encode, unsupported};
 use form::Form;
 use guard::{Early, Guards, HookResults, StreamGuard};
+use joint::Said;
 use meter::Meter;
 use passthrough::Passthrough;
+use patience::Patience;
 use resolve::Route;
-use route::{Asked, Failure, Trip};
+use resume::Successor;
+use route::{Asked, Trip};
 use settle::{Ending, Settlement};
 use shape::Shape;
-use stream::{Lane as StreamLane, Patience};
+use stream::Lane as StreamLane;
+use tried::Failure;
 use whole::{Exchanged, whole};
 
 use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
 use crate::gateway::Gateway;
+use crate::routing::breakers::Entry;
 use crate::routing::fallback::Reach;
 use crate::upstream::Client;
 
@@ -86,13 +99,27 @@ pub async fn serve(
     let (asked, model) = read(&request).map_err(unread)?;
     let plan = resolve::plan(gateway, &record, &request, model.as_deref()).map_err(unread)?;
     let row = row(caller, &request, &Shape { model, ..Shape::default() });
-    let mut docket = Docket::new(gateway.clone(), row, request.started);
+    let docket = Docket::new(gateway.clone(), row, request.started);
     if let Some(whence) = origin::whence(gateway, &record, &request) {
-        docket.decision().config = whence;
+        docket.decision(|decision| decision.config = whence);
     }
     let pathname = format!("/v1{}", request.endpoint.path());
-    let trip = Trip { gateway, client, caller, request: &request, asked: &asked, pathname };
-    trip.walk(&plan, docket).await
+    let trip = Trip {
+        gateway,
+        client,
+        caller,
+        request: &request,
+        asked: &asked,
+        plan: &plan,
+        pathname,
+        prefix: None,
+    };
+    let (mut answer, rest) = trip.walk(&docket).await?;
+    if let (AnswerBody::Stream(stream), Some((node, next))) = (&mut answer.body, rest) {
+        let place = (answer.about.option_index.as_str(), node, next);
+        stream.may_continue(Successor::new((gateway, client, caller), request, (plan, docket), place));
+    }
+    Ok(answer)
 }
 
 /// Reads a body as far as routing needs it: its members, and the model that it names.
@@ -111,25 +138,21 @@ fn read(request: &Request) -> Result<(Asked<'_>, Option<String>), GatewayError> 
     }
 }
 
-/// Makes one attempt at one target: the docket comes out of its slot, and goes back when the attempt ends.
+/// Makes one attempt at one target.
 async fn run(
     trip: &Trip<'_>,
     route: &Route,
     payload: &Payload<'_>,
     shape: &Shape,
-    (slot, retry): (&Slot, u32),
+    (docket, retry, entry): (&Docket, u32, Option<Entry>),
     (guards, early): (Option<&Guards>, Early<'_>),
 ) -> Result<Answer, Failure> {
     let Trip { gateway, client, caller, request, .. } = *trip;
-    let Some(mut docket) = slot.take() else {
-        return Err(Failure::request(GatewayError::new(ErrorKind::Bug, "the request has ended already")));
-    };
-    docket.begin(route, retry);
-    docket.timeouts_count = outlook::timeouts_count(request, route);
-    docket.describe(shape);
-    let refused = |mut docket: Docket, error: Box<GatewayError>, reach: Reach| {
-        docket.refused(&error);
-        slot.put(docket);
+    let mut attempt = docket.begin(route, retry, shape);
+    attempt.entry = entry;
+    attempt.timeouts_count = outlook::timeouts_count(request, route);
+    let refused = |attempt: Attempt, error: Box<GatewayError>, reach: Reach| {
+        attempt.refused(&error);
         Failure { error, reach }
     };
     let vendor = route.provider.vendor();
@@ -137,7 +160,7 @@ async fn run(
     if lane.is_none() && request.endpoint != Endpoint::CountTokens {
         // Portkey's exception: it stops a fallback.
         let error = Box::new(unsupported(request.endpoint, vendor.slug()));
-        return Err(refused(docket, error, Reach::Request));
+        return Err(refused(attempt, error, Reach::Request));
     }
     if shape.stream
         && guards.is_some_and(Guards::judge_answers)
@@ -145,32 +168,33 @@ async fn run(
     {
         let message = "the config's guardrails can't judge a streamed transcript; ask without stream";
         let error = Box::new(GatewayError::new(ErrorKind::Invalid, message).at("stream"));
-        return Err(refused(docket, error, Reach::Request));
+        return Err(refused(attempt, error, Reach::Request));
+    }
+    let mut patience = patience(gateway, request, route, shape);
+    patience.racing = docket.is_racing();
+    if patience.is_over() {
+        return Err(refused(attempt, Box::new(patience.stalled()), Reach::Answer));
     }
     let demand = Demand::of(request.endpoint, shape, &route.model, payload);
-    let admission = match admit(gateway, &caller.key, &mut docket.permit, &route.provider, &demand).await {
+    let admission = match admit(gateway, &caller.key, docket, &route.provider, &demand).await {
         Ok(admission) => admission,
-        Err(no) => return Err(refused(docket, no.error, no.reach)),
+        Err(no) => return Err(refused(attempt, no.error, no.reach)),
     };
     let Some(lane) = lane else {
         // Nobody is asked, so nothing is held or paid; the request counts all the same.
         let counted = count_here(payload, vendor.slug(), route, &early);
-        docket.counts();
         match &counted {
-            Ok(answer) => docket.conclude(answer.status, "ok", None),
-            Err(error) => docket.refused(error),
+            Ok(answer) => attempt.answered(answer.status),
+            Err(error) => attempt.refused(error),
         }
-        slot.put(docket);
         return counted.map_err(Failure::request);
     };
-    let first_event = Duration::from_millis(gateway.settings().timeouts.first_event_ms);
     let views = admission.views.clone();
     let cap = admission.cap;
     let tokens = u32::try_from(admission.likely_input).unwrap_or(u32::MAX);
     // From here on the settlement owns everything that must be given back, also if this future is dropped.
-    let owed = (docket, slot.way_back());
     let mut settlement =
-        Settlement::new(gateway.clone(), admission, shape.quantities.clone(), owed, request.started);
+        Settlement::new(gateway.clone(), admission, shape.quantities.clone(), attempt, request.started);
     match (&request.body, payload) {
         (_, Payload::Json(fields)) if route.changes_body && settlement.is_metered() => {
             settlement.keep_input(&fields.to_vec().into(), vendor.slug());
@@ -184,11 +208,8 @@ async fn run(
             limit_refusal(&refusal, &format!("provider {}", route.provider.record().slug))
         })?;
         settlement.ask(permit).await?;
-        let timeouts = &gateway.settings().timeouts;
-        let head = Duration::from_millis(timeouts.head_ms);
-        let head = if shape.stream { head.min(first_event) } else { head };
         let slug = &route.provider.record().slug;
-        attempt::send(client, outgoing, slug, route.timeout.unwrap_or(head)).await
+        attempt::send(client, outgoing, slug, &patience).await
     };
     let about =
         About { provider: Some(vendor.slug()), option_index: route.option_index.clone(), retries: 0, views };
@@ -211,9 +232,20 @@ async fn run(
         }
     };
     settlement.judged(guard::summary::of(&results, true));
-    answer(gateway, request, payload, route, lane, shape, response, settlement, about, (guards, results))
+    let to = (gateway, request, payload, route);
+    let to_endpoint = (request.endpoint, vendor.slug());
+    let said = prefix::said(trip.prefix, docket.is_continuable(), to_endpoint, route, (shape, payload));
+    let said = (said, trip.prefix.is_some());
+    answer(to, lane, shape, (response, patience), settlement, about, (guards, results), said)
         .await
         .map_err(Failure::upstream)
+}
+
+/// Returns how long an attempt that begins now waits for what.
+fn patience(gateway: &Gateway, request: &Request, route: &Route, shape: &Shape) -> Patience {
+    let said = (route.header_timeout, route.request_timeout);
+    let times = (Instant::from_std(request.started), Instant::now());
+    Patience::new(&gateway.settings().timeouts, &route.timeouts, said, shape.stream, times)
 }
 
 /// Waits for the head of the answer and for the guards before the request, where they judge meanwhile. A denial drops
@@ -234,25 +266,21 @@ async fn speculate<T>(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the second half of run(): the same values, nothing to group")]
 async fn answer(
-    gateway: &Arc<Gateway>,
-    request: &Request,
-    payload: &Payload<'_>,
-    route: &Route,
+    (gateway, request, payload, route): (&Arc<Gateway>, &Request, &Payload<'_>, &Route),
     lane: Lane,
     shape: &Shape,
-    mut response: Response<Incoming>,
+    (mut response, patience): (Response<Incoming>, Patience),
     mut settlement: Settlement,
     about: About,
     (guards, results): (Option<&Guards>, HookResults),
+    (said, resuming): (Option<Said>, bool),
 ) -> Result<Answer, GatewayError> {
     let settings = gateway.settings();
-    let idle = Duration::from_millis(settings.timeouts.idle_ms);
     let vendor = route.provider.vendor().slug();
     let status = response.status().as_u16();
     if !response.status().is_success() {
-        let error = upstream_error(&mut response, request, lane, vendor, idle).await;
+        let error = upstream_error(&mut response, request, lane, vendor, &patience).await;
         settlement.first_byte();
         settlement.finish(Ending {
             outcome: error.outcome(),
@@ -275,6 +303,18 @@ async fn answer(
         strict: route.strict,
     };
     let headers = attempt::passed_headers(response.headers());
+    if resuming && !is_stream(&response, request.endpoint) {
+        let error = attempt::unreachable("The provider answered a stream with no stream".to_owned());
+        settlement.finish(Ending {
+            outcome: error.outcome(),
+            status: error.status(),
+            error: Some(error.message.clone()),
+            unfinished: true,
+            fault: true,
+            ..Ending::default()
+        });
+        return Err(error);
+    }
     if !shape.stream || !is_stream(&response, request.endpoint) {
         let none = Fields::empty();
         let asked = if let Payload::Json(fields) = payload { *fields } else { &none };
@@ -286,15 +326,13 @@ async fn answer(
             options: &options,
             asked,
         };
-        let limits = (settings.limits.answer_bytes, idle);
+        let limits = (settings.limits.answer_bytes, &patience);
         let whole = whole(response, &to, limits, &mut settlement, guards, results).await?;
         let mut headers = headers;
         headers.push(("content-type".to_owned(), whole.content_type));
         return Ok(Answer { status: whole.status, headers, about, body: AnswerBody::Whole(whole.bytes) });
     }
     let meter = Meter::new(vendor, settlement.is_metered());
-    let first_event = route.timeout.unwrap_or(Duration::from_millis(settings.timeouts.first_event_ms));
-    let patience = Patience { first_event, idle };
     let mut headers = headers;
     let content_type =
         response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -312,6 +350,7 @@ async fn answer(
         Some(named) if results.has_before() => guard::results_frame(&results, true, named),
         _ => bytes::Bytes::new(),
     };
+    let guards = guards.filter(|_| !resuming);
     let guard = match guards.filter(|guards| guards.judge_answers() && status_is_judged(&response)) {
         Some(guards) => {
             let in_order = matches!(request.endpoint, Endpoint::Messages | Endpoint::Responses);
@@ -322,9 +361,10 @@ async fn answer(
         }
         None => None,
     };
-    let stream_lane = stream_lane(request.endpoint, lane, vendor, shape.n, options, (guard, shows));
-    let stream =
-        AnswerStream::open(response.into_body(), stream_lane, meter, patience, settlement, prelude).await?;
+    let stream_lane = stream_lane(request.endpoint, lane, vendor, shape.n, options, (guard, shows, said));
+    let stream = AnswerStream::new(response.into_body(), stream_lane, meter, patience, settlement);
+    // A continuation is read by the stream that it continues.
+    let stream = if resuming { stream } else { stream.open(prelude).await? };
     Ok(Answer { status, headers, about, body: AnswerBody::Stream(Box::new(stream)) })
 }
 
@@ -339,20 +379,21 @@ fn stream_lane(
     vendor: &'static str,
     choices: u64,
     options: EncodeOptions,
-    (guard, shows): (Option<Box<StreamGuard>>, Option<bool>),
+    (guard, shows, said): (Option<Box<StreamGuard>>, Option<bool>, Option<Said>),
 ) -> StreamLane {
     let Some((wire, codec)) = endpoint.wire().and_then(|wire| Some((wire, registry::inbound(wire)?))) else {
         return StreamLane::Raw;
     };
     let upstream = match lane {
         Lane::Translate(upstream) => Some(upstream),
-        // What guards may change is taken apart and written anew, also where nothing is translated.
-        _ => guard.is_some().then_some(wire),
+        // What guards may change, or another vendor continue, is taken apart and written anew, also where nothing is
+        // translated.
+        _ => (guard.is_some() || said.is_some()).then_some(wire),
     };
     match upstream {
         Some(upstream) => {
             let decoder = registry::outbound(upstream).decoder();
-            let lane = Decoded::new(vendor, decoder, codec.encoder(options), guard, shows);
+            let lane = Decoded::new(vendor, decoder, codec.encoder(options), guard, shows).saying(said);
             StreamLane::Decoded(Box::new(lane))
         }
         None => {
@@ -375,12 +416,12 @@ async fn upstream_error(
     request: &Request,
     lane: Lane,
     vendor: &'static str,
-    idle: Duration,
+    patience: &Patience,
 ) -> GatewayError {
     let status = response.status().as_u16();
     let headers = attempt::passed_headers(response.headers());
     let upstream_headers = response.headers().clone();
-    let body = attempt::read_error_body(response.body_mut(), idle).await;
+    let body = attempt::read_error_body(response.body_mut(), patience).await;
     let wire = match lane {
         Lane::Translate(wire) => wire,
         _ => request.endpoint.wire().unwrap_or(if request.endpoint == Endpoint::CountTokens {

@@ -1,7 +1,8 @@
 //! The passthrough lane: client and vendor speak the same dialect, frames leave as they came.
 
 use bytes::{Bytes, BytesMut};
-use tidegate_providers::{Encoder, ErrorBody, Event, UpstreamError, Usage, Wire, anthropic, look, openai};
+use tidegate_providers::look::{self, Seen};
+use tidegate_providers::{Encoder, ErrorBody, Event, UpstreamError, Usage, Wire, anthropic, openai};
 
 use super::frames::{Frames, Stop, Verdict};
 use super::stream::{Progress, Step};
@@ -37,6 +38,7 @@ impl Passthrough {
             open_block: None,
             sample: String::new(),
             failure: None,
+            garbage: false,
             costs: None,
         };
         Self { provider, frames: Frames::default(), watch, encoder }
@@ -52,6 +54,9 @@ impl Passthrough {
         let (bytes, stop) = frames.scan(&mut |data| watch.judge(progress, data));
         if let Some(error) = self.watch.failure.take() {
             return self.failed(error, bytes);
+        }
+        if std::mem::take(&mut self.watch.garbage) {
+            return self.unreadable(&bytes);
         }
         if self.watch.ended {
             // A vendor that keeps its connection open after the end keeps nobody waiting.
@@ -113,6 +118,16 @@ impl Passthrough {
         Step::Failed { error: Box::new(GatewayError::upstream(failure)), frames }
     }
 
+    /// No client could read it either, and what else is wrong with the answer nobody knows.
+    fn unreadable(&mut self, before: &Bytes) -> Step {
+        let message = "The provider sent an event that is not JSON".into();
+        let error = UpstreamError { status: 502, message, kind: None, code: None, param: None };
+        let failure = UpstreamFailure { error, provider: self.provider, verbatim: None, headers: Vec::new() };
+        let error = Box::new(GatewayError::upstream(failure));
+        let frames = self.error_frames(&error.body(), None);
+        Step::Failed { error, frames: [&before[..], &frames[..]].concat().into() }
+    }
+
     /// Writes an error event. With `clean` usage the answer is ended properly around it.
     pub(super) fn error_frames(&mut self, error: &ErrorBody, clean: Option<Usage>) -> Bytes {
         let mut out = BytesMut::new();
@@ -132,6 +147,11 @@ impl Passthrough {
     }
 }
 
+/// Returns whether data is JSON; only what says nothing is asked. Keep-alives of some proxies carry no data.
+fn is_json(data: &str) -> bool {
+    data.trim().is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok()
+}
+
 /// Looks at one frame after the other and remembers what matters.
 struct Watch {
     wire: Wire,
@@ -144,13 +164,15 @@ struct Watch {
     /// Data of an early frame: id and model of the stream, should it be cut.
     sample: String,
     failure: Option<UpstreamError>,
+    /// A frame was no JSON.
+    garbage: bool,
     /// Output that the next frame would make, where the holds don't afford it.
     costs: Option<u64>,
 }
 
 impl Watch {
     fn judge(&mut self, progress: &mut Progress, data: &str) -> Verdict {
-        if self.failure.is_some() || self.ended {
+        if self.failure.is_some() || self.garbage || self.ended {
             // Nothing follows an error or the end.
             return Verdict::Hide;
         }
@@ -160,6 +182,10 @@ impl Watch {
             bytes += piece.len() as u64;
             tokens += meter.weigh(piece);
         });
+        if seen == Seen::default() && !is_json(data) {
+            self.garbage = true;
+            return Verdict::Hide;
+        }
         let output = progress.meter.output_with(tokens);
         if tokens > 0 && output > progress.affords {
             self.costs = Some(output);

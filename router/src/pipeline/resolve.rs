@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tidegate_config::{ConfigError, Plan, Target};
+use tidegate_config::{ConfigError, Plan, Target, Timeouts};
 use tidegate_store::{KeyRecord, Origin, ProviderRecord};
 
 use super::aim::model_of;
@@ -21,8 +21,12 @@ pub(super) struct Route {
     pub provider: Arc<ProviderHandle>,
     /// Vendor's model name; empty when the request names none.
     pub model: String,
-    /// Time to the head of the answer, where config or header say one.
-    pub timeout: Option<Duration>,
+    /// Time to the head of the answer, where the header says one.
+    pub header_timeout: Option<Duration>,
+    /// The same, where the config says it in Portkey's words.
+    pub request_timeout: Option<Duration>,
+    /// What else the config says of times.
+    pub timeouts: Timeouts,
     /// Who says it.
     pub timeout_from: TimeoutFrom,
     /// Portkey's `strict_open_ai_compliance`.
@@ -182,7 +186,7 @@ pub(super) fn resolve(
     let named = named(target, request);
     let strict_header = header(request, "x-portkey-strict-open-ai-compliance");
     let strict = target.strict_open_ai_compliance != Some(false) && strict_header != Some("false");
-    let timeout = match header(request, "x-portkey-request-timeout") {
+    let header_timeout = match header(request, "x-portkey-request-timeout") {
         Some(text) => match text.parse() {
             Ok(ms) if ms > 0 => Some(ms),
             _ => {
@@ -192,12 +196,13 @@ pub(super) fn resolve(
                 ));
             }
         },
-        None => target.request_timeout,
+        None => None,
     };
-    let timeout_from = match (header(request, "x-portkey-request-timeout"), timeout) {
+    let configured = target.request_timeout.is_some() || target.timeouts != Timeouts::default();
+    let timeout_from = match (header_timeout, configured) {
         (Some(_), _) => TimeoutFrom::Header,
-        (None, Some(_)) => TimeoutFrom::Config,
-        (None, None) => TimeoutFrom::Settings,
+        (None, true) => TimeoutFrom::Config,
+        (None, false) => TimeoutFrom::Settings,
     };
     let wanted = model;
     let (slug, model) = split_model(wanted);
@@ -211,7 +216,9 @@ pub(super) fn resolve(
     Ok(Route {
         provider,
         model: model.unwrap_or_default().to_owned(),
-        timeout: timeout.map(Duration::from_millis),
+        header_timeout: header_timeout.map(Duration::from_millis),
+        request_timeout: target.request_timeout.map(Duration::from_millis),
+        timeouts: target.timeouts,
         timeout_from,
         strict,
         option_index: target.path.clone(),

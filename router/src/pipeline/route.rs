@@ -9,22 +9,24 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::Value;
-use tidegate_config::{Facts, Plan, Target};
+use tidegate_config::{Facts, Node, Plan, Target};
 use tidegate_providers::Fields;
 use tidegate_store::KeyStatus;
 
 use super::admit::limit_refusal;
-use super::docket::{Docket, Slot};
+use super::docket::Docket;
 use super::encode::Payload;
 use super::form::Form;
 use super::guard::{Early, Guards, HookResults, Scene};
 use super::outlook::View;
 use super::params;
+use super::prefix::Prefix;
 use super::request::{Answer, Body, Caller, Request};
 use super::resolve::{Route, resolve};
 use super::shape::{self, Shape};
+use super::tried::{Rest, Tried};
 use crate::clock;
-use crate::error::{ErrorKind, GatewayError, Walked};
+use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
 use crate::limits::Refusal;
 use crate::plugins::PLUGIN_CALL;
@@ -41,33 +43,6 @@ pub(super) enum Asked<'a> {
     Form(Form<'a>),
 }
 
-/// A failed attempt and how far its trouble reaches.
-pub(super) struct Failure {
-    /// What the caller is told.
-    pub error: Box<GatewayError>,
-    /// How far it reaches.
-    pub reach: Reach,
-}
-
-impl Failure {
-    /// The whole request is refused.
-    pub(super) fn request(error: GatewayError) -> Self {
-        Self { error: Box::new(error), reach: Reach::Request }
-    }
-
-    /// The vendor failed, or so it seemed.
-    pub(super) fn upstream(error: GatewayError) -> Self {
-        let reach = match error.kind {
-            ErrorKind::Upstream | ErrorKind::UpstreamTimeout | ErrorKind::Guardrail => Reach::Answer,
-            ErrorKind::UpstreamUnreachable => Reach::Network,
-            ErrorKind::CircuitOpen => Reach::Shut,
-            ErrorKind::Invalid | ErrorKind::RateLimit | ErrorKind::Budget => Reach::Target,
-            _ => Reach::Request,
-        };
-        Self { error: Box::new(error), reach }
-    }
-}
-
 /// One request on its way.
 pub(super) struct Trip<'a> {
     /// The gateway.
@@ -80,57 +55,65 @@ pub(super) struct Trip<'a> {
     pub request: &'a Request,
     /// What was asked.
     pub asked: &'a Asked<'a>,
+    /// Its plan.
+    pub plan: &'a Plan,
     /// Path asked for, like `/v1/chat/completions`.
     pub pathname: String,
-}
-
-/// What a target came to.
-struct Tried {
-    result: Result<Answer, Failure>,
-    verdict: Verdict,
-    retries: i32,
-    provider: Option<&'static str>,
+    /// The answer that is to be continued.
+    pub prefix: Option<&'a Prefix>,
 }
 
 impl Trip<'_> {
-    /// Walks a plan. When this returns, the request is settled and logged, or its answer streams.
+    /// Walks a plan. When this returns, the request is over, or its answer streams; then the place of the fallback
+    /// whose next child may continue it, and that child, come with it.
     ///
     /// # Errors
     /// The last target's error.
-    pub(super) async fn walk(&self, plan: &Plan, docket: Docket) -> Result<Answer, GatewayError> {
-        let slot = Slot::new(docket);
-        let result = self.tour(plan, &slot).await;
-        if let Some(mut docket) = slot.take() {
-            if let Err(error) = &result {
-                docket.conclude(error.status(), error.outcome(), Some(error.message.clone()));
-            }
-            docket.close();
+    pub(super) async fn walk(
+        &self,
+        docket: &Docket,
+    ) -> Result<(Answer, Option<(String, usize)>), GatewayError> {
+        let tried = self.tour(self.plan.root(), docket).await;
+        let rest = tried.rest.as_ref().and_then(Rest::place);
+        let result = tried.into_result().map(|answer| (answer, rest));
+        if let Err(error) = &result {
+            docket.conclude(error.status(), error.outcome(), Some(error.message.clone()));
         }
+        docket.walked();
         result
     }
 
-    async fn tour(&self, plan: &Plan, slot: &Slot) -> Result<Answer, GatewayError> {
-        let mut walk = Walk::new(plan.root());
-        let view = View::new(self, plan);
+    /// Walks from a node down, until a target answers or nothing is left to try.
+    pub(super) async fn tour<'p>(&self, root: &'p Node, docket: &Docket) -> Tried<'p> {
+        let mut walk = Walk::new(root);
+        let view = View::new(self, self.plan);
         loop {
-            let target = match walk.step(&view, &mut draw) {
-                Step::Target(target) => target,
-                Step::Choose { conditions, default, .. } => {
-                    let decided = self.decide(conditions, default).await?;
-                    walk.take(decided.child, "conditional", decided.why(conditions, self));
-                    continue;
-                }
+            let step = walk.step(&view, &mut draw);
+            docket.chose(walk.made());
+            let mut tried = match step {
+                Step::Target(target) => match walk.continues() {
+                    Some(_) => self.target(target, &docket.continuable(), &view).await,
+                    None => self.target(target, docket, &view).await,
+                },
+                Step::Race(contest) => Box::pin(self.race(contest, docket)).await,
+                Step::Choose { conditions, default, .. } => match self.decide(conditions, default).await {
+                    Ok(decided) => {
+                        walk.take(decided.child, "conditional", decided.why(conditions, self));
+                        continue;
+                    }
+                    Err(error) => return Tried::refused(error, ""),
+                },
             };
-            slot.chose(walk.made());
-            let tried = self.target(target, slot, &view).await;
+            let rest = walk.continues().map(|(node, next)| Rest { node, next });
             let falls = walk.fall(&tried.verdict, &view, &mut draw);
-            slot.chose(walk.made());
+            docket.chose(walk.made());
             if falls {
                 drop(tried);
-                slot.carry_on();
+                docket.carry_on();
                 continue;
             }
-            return tried.into_result(target);
+            tried.rest = tried.rest.or(rest);
+            return tried;
         }
     }
 
@@ -148,9 +131,9 @@ impl Trip<'_> {
     }
 
     /// Tries a target until it answers or its retries are used up.
-    async fn target(&self, target: &Target, slot: &Slot, view: &View<'_>) -> Tried {
-        let (fields, form, again);
-        let (payload, read) = match self.asked {
+    async fn target<'p>(&self, target: &'p Target, docket: &Docket, view: &View<'_>) -> Tried<'p> {
+        let (fields, form, again, longer);
+        let (mut payload, read) = match self.asked {
             Asked::Json(body) => {
                 fields = params::applied(target, body);
                 (Payload::Json(&fields), shape::of_json(self.request.endpoint, &fields))
@@ -163,7 +146,7 @@ impl Trip<'_> {
         let resolved = read.and_then(|shape| Ok((self.routed(target, &shape)?, shape)));
         let (route, mut shape) = match resolved {
             Ok(resolved) => resolved,
-            Err(error) => return Tried::refused(error),
+            Err(error) => return Tried::refused(error, &target.path),
         };
         let provider = Some(route.provider.vendor().slug());
         if let Some(wait) = route.provider.health().shut_for(clock::uptime())
@@ -171,14 +154,24 @@ impl Trip<'_> {
         {
             // Before guards work for nothing. The breaker itself is asked again when an attempt begins.
             let whose = format!("provider {}", route.provider.record().slug);
-            return Tried::denied(limit_refusal(&Refusal::Open { wait }, &whose), provider);
+            return Tried::denied(limit_refusal(&Refusal::Open { wait }, &whose), provider, &target.path);
+        }
+        if let (Some(prefix), Payload::Json(fields)) = (self.prefix, &payload) {
+            match self.lengthened(target, &route, prefix, fields) {
+                Ok((with, anew)) => {
+                    longer = with;
+                    payload = Payload::Json(&longer);
+                    shape = anew;
+                }
+                Err(error) => return Tried::spared(error, provider, &target.path),
+            }
         }
         // Before anything is estimated: what guards make of the request is what is sent and paid.
         let (guards, results, changed) = match self.guarded(target, &route, &shape, &payload).await {
             Ok(guarded) => guarded,
             Err(error) => {
-                slot.judged(&error);
-                return Tried::denied(error, provider);
+                docket.judged(&error);
+                return Tried::denied(error, provider, &target.path);
             }
         };
         let reread = match &changed {
@@ -192,7 +185,7 @@ impl Trip<'_> {
                 again.payload()
             }
             Ok(None) => payload,
-            Err(error) => return Tried::refused(error),
+            Err(error) => return Tried::refused(error, &target.path),
         };
         let early = match (&guards, &payload) {
             (Some(guards), Payload::Json(fields)) if guards.speculates() => {
@@ -202,15 +195,23 @@ impl Trip<'_> {
             }
             _ => Early::Ready(results),
         };
-        let mut retries = Retries::new(target.retry.as_deref());
+        // A stream that waits to be continued waits for no second try.
+        let rule = target.retry.as_deref().filter(|_| self.prefix.is_none());
+        let mut retries = Retries::new(rule, target.timeouts.total);
         let slug = &route.provider.record().slug;
-        if target.retry.is_some() {
+        let second = docket.is_hedged() || self.prefix.is_some();
+        if second && !self.gateway.retries.take(slug, clock::uptime()) {
+            let message = format!("provider {slug} is asked too often for the second time already");
+            return Tried::spared(GatewayError::new(ErrorKind::RateLimit, message), provider, &target.path);
+        }
+        if target.retry.is_some() && !second {
             self.gateway.retries.pay(slug, clock::uptime());
         }
-        slot.enter(view.take_entry());
+        let mut entry = view.take_entry();
         loop {
             let judged = (guards.as_ref(), early.clone());
-            let attempt = super::run(self, &route, &payload, &shape, (slot, retries.made()), judged);
+            let attempt =
+                super::run(self, &route, &payload, &shape, (docket, retries.made(), entry.take()), judged);
             // Boxed: an attempt's future is large, and a walk may wait between two of them.
             let result = Box::pin(attempt).await;
             let verdict = match &result {
@@ -219,20 +220,29 @@ impl Trip<'_> {
             };
             let wait = result.as_ref().err().and_then(|failure| vendor_wait(&failure.error));
             match retries.next(&verdict, wait, self.request.started.elapsed(), draw()) {
-                Next::Stop { count } => return Tried { result, verdict, retries: count, provider },
+                Next::Stop { count } => {
+                    return Tried {
+                        result,
+                        verdict,
+                        retries: count,
+                        provider,
+                        path: &target.path,
+                        rest: None,
+                    };
+                }
                 Next::Again(_)
                     if !view.may_retry(&route) || !self.gateway.retries.take(slug, clock::uptime()) =>
                 {
                     // The provider is down for many: another try would only add to its load.
-                    return Tried { result, verdict, retries: -1, provider };
+                    return Tried { result, verdict, retries: -1, provider, path: &target.path, rest: None };
                 }
                 Next::Again(wait) => {
                     drop(result);
-                    slot.carry_on();
+                    docket.carry_on();
                     if !wait.is_zero() {
                         tokio::time::sleep(wait).await;
                     }
-                    slot.enter(view.enter_again());
+                    entry = view.enter_again();
                 }
             }
         }
@@ -325,41 +335,6 @@ impl Asked<'_> {
         match self {
             Asked::Json(fields) => Payload::Json(fields),
             Asked::Form(form) => Payload::Form(form),
-        }
-    }
-}
-
-impl Tried {
-    /// A target whose guards refused the request: its answer, as far as strategies care.
-    fn denied(error: GatewayError, provider: Option<&'static str>) -> Self {
-        let failure = Failure::upstream(error);
-        let verdict = Verdict { status: failure.error.status(), reach: failure.reach };
-        Self { result: Err(failure), verdict, retries: 0, provider }
-    }
-
-    /// A target that can't be tried because of what the config or the request say.
-    fn refused(error: GatewayError) -> Self {
-        let verdict = Verdict { status: error.status(), reach: Reach::Request };
-        Self { result: Err(Failure::request(error)), verdict, retries: 0, provider: None }
-    }
-
-    fn into_result(self, target: &Target) -> Result<Answer, GatewayError> {
-        match self.result {
-            Ok(mut answer) => {
-                answer.about.retries = self.retries;
-                Ok(answer)
-            }
-            Err(failure) => {
-                let mut error = *failure.error;
-                if failure.reach != Reach::Request {
-                    error.walked = Some(Box::new(Walked {
-                        provider: self.provider,
-                        option_index: target.path.clone(),
-                        retries: self.retries,
-                    }));
-                }
-                Err(error)
-            }
         }
     }
 }

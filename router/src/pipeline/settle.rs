@@ -2,7 +2,7 @@
 //!
 //! A [`Settlement`] is made at admission and travels with the answer's body. It ends by [`Settlement::finish`], or
 //! by being dropped, which is how a client that left is settled. The key's permit and the log row are the request's:
-//! they lie in its [`Docket`], which the settlement gives back to the walk, or closes when the walk is over.
+//! they lie in its docket, where the settlement notes what its [`Attempt`] came to.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use tidegate_providers::{Fields, Usage};
 use tidegate_store::{GuardRow, HoldRecord, LedgerEntry};
 
 use super::admit::Admission;
-use super::docket::{Docket, Share, WayBack};
+use super::attempt_row::{Attempt, Share};
 use super::estimate;
 use crate::actors::permit::{Hold, ProviderPermit};
 use crate::actors::provider::Outcome;
@@ -34,6 +34,9 @@ const LARGEST_KEPT: usize = 256 << 10;
 const LARGEST_SLICE: u64 = 1_024;
 /// Output of a fast vendor. Vendors bill what they made before they noticed that nobody listens.
 const TOKENS_PER_SECOND: u64 = 300;
+
+/// Outcome of an attempt whose answer nobody waits for any more.
+pub(super) const GONE: &str = "client_gone";
 
 /// How a request ended.
 #[derive(Clone, Debug, Default)]
@@ -76,8 +79,7 @@ impl Ending {
 /// Everything that must be given back or written down at the end of an attempt.
 pub(super) struct Settlement {
     gateway: Arc<Gateway>,
-    docket: Option<Docket>,
-    way_back: WayBack,
+    attempt: Option<Attempt>,
     provider: Option<ProviderPermit>,
     holds: Vec<Hold>,
     price: Option<Arc<Price>>,
@@ -103,13 +105,12 @@ impl Settlement {
         gateway: Arc<Gateway>,
         admission: Admission,
         quantities: Quantities,
-        (docket, way_back): (Docket, WayBack),
+        attempt: Attempt,
         started: Instant,
     ) -> Self {
         Self {
             gateway,
-            docket: Some(docket),
-            way_back,
+            attempt: Some(attempt),
             provider: None,
             metered: admission.metered && !admission.holds.is_empty(),
             holds: admission.holds,
@@ -142,27 +143,25 @@ impl Settlement {
     /// 503 when the hold can't be written.
     pub(super) async fn ask(&mut self, provider: ProviderPermit) -> Result<(), GatewayError> {
         self.provider = Some(provider);
-        let Some(docket) = &mut self.docket else {
+        let budgets = self.budgets();
+        let Some(attempt) = &mut self.attempt else {
             return Err(GatewayError::new(ErrorKind::Bug, "the request ended before it was sent"));
         };
-        docket.row.attempts += 1;
+        attempt.count();
         if self.gateway.settings().durability == Durability::Each && !self.durable && !self.holds.is_empty() {
-            let row = docket.row.clone();
             let amounts = self.holds.iter().map(Hold::amount);
-            let budgets = self.budgets().into_iter().zip(amounts);
+            let budgets = budgets.into_iter().zip(amounts);
             let hold = HoldRecord {
                 budgets: budgets.map(|((id, period), amount)| (id, period, amount)).collect(),
-                row,
+                row: attempt.hold(),
             };
             // From here on a row may be on disk, also if this future is dropped meanwhile.
             self.durable = true;
             self.gateway.ledger.append_durable(LedgerEntry::Hold(Box::new(hold))).await?;
         }
         self.asked_us = micros(self.started);
-        if let Some(docket) = &mut self.docket
-            && docket.row.attempts == 1
-        {
-            docket.row.gateway_us = self.asked_us;
+        if let Some(attempt) = &self.attempt {
+            attempt.ready(self.asked_us);
         }
         self.asked = true;
         Ok(())
@@ -171,9 +170,9 @@ impl Settlement {
     /// Notes what guardrails said.
     pub(super) fn judged(&mut self, rows: Vec<GuardRow>) {
         if !rows.is_empty()
-            && let Some(docket) = &mut self.docket
+            && let Some(attempt) = &self.attempt
         {
-            docket.decision().guards.extend(rows);
+            attempt.judged(rows);
         }
     }
 
@@ -184,7 +183,7 @@ impl Settlement {
 
     /// Notes that the vendor's answer began well: whoever waited for that need wait no longer.
     pub(super) fn began(&self) {
-        if let Some(entry) = self.docket.as_ref().and_then(|docket| docket.entry.as_ref()) {
+        if let Some(entry) = self.attempt.as_ref().and_then(|attempt| attempt.entry.as_ref()) {
             entry.began();
         }
         if let Some(provider) = &self.provider {
@@ -247,7 +246,7 @@ impl Settlement {
             return Err(refused);
         }
         if self.durable && added.iter().any(|more| *more > 0) {
-            let request = self.docket.as_ref().map(|docket| docket.row.id.clone()).unwrap_or_default();
+            let request = self.attempt.as_ref().map(Attempt::hold_name).unwrap_or_default();
             let entry = LedgerEntry::Extend { request, nano_usd: added };
             self.gateway.ledger.append_durable(entry).await?;
         }
@@ -273,14 +272,15 @@ impl Settlement {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        let counts = self.docket.as_ref().map_or((true, true), |docket| docket.timeouts_count);
+        let counts = self.attempt.as_ref().map_or((true, true), |attempt| attempt.timeouts_count);
         let (target, provider_ended) = ending.ended(counts);
+        // Dropped because another target was faster, not because the client left.
+        let outrun = ending.outcome == GONE && self.attempt.as_ref().is_some_and(Attempt::is_outrun);
         let mut share = Share {
-            outcome: ending.outcome.to_owned(),
+            outcome: if outrun { "outrun" } else { ending.outcome }.to_owned(),
             status: ending.status,
             error: ending.error,
             asked: self.asked,
-            held: self.durable,
             first_byte_us: self.first_byte_us,
             ..Share::default()
         };
@@ -307,7 +307,7 @@ impl Settlement {
         for hold in self.holds.drain(..) {
             hold.settle(share.cost.unwrap_or(0));
         }
-        if let Some(entry) = self.docket.as_mut().and_then(|docket| docket.entry.take()) {
+        if let Some(entry) = self.attempt.as_mut().and_then(|attempt| attempt.entry.take()) {
             entry.settle(clock::uptime(), target);
         }
         if let Some(provider) = self.provider.take() {
@@ -315,8 +315,8 @@ impl Settlement {
             let answered = ending.vendor_status.is_none() && !ending.fault;
             let first_byte_us = self.first_byte_us.filter(|_| answered);
             let first_byte_us = first_byte_us.map(|us| us.saturating_sub(self.asked_us));
-            let row = self.docket.as_ref().map(|docket| &docket.row).filter(|_| provider.is_watched());
-            let asked = row.map(|row| (row.model.as_str().into(), row.stream));
+            let asked = self.attempt.as_ref().map(Attempt::asks).filter(|_| provider.is_watched());
+            let asked = asked.map(|(model, stream)| (model.into(), stream));
             let sign = provider_ended.sign(None);
             provider.settle(Outcome { tokens: usage.total(), first_byte_us, sign, asked });
         }
@@ -324,9 +324,8 @@ impl Settlement {
     }
 
     fn end(&mut self, share: Share) {
-        if let Some(mut docket) = self.docket.take() {
-            docket.note(share);
-            self.way_back.give(docket);
+        if let Some(attempt) = self.attempt.take() {
+            attempt.note(share);
         }
     }
 
@@ -363,12 +362,7 @@ impl Settlement {
 impl Drop for Settlement {
     fn drop(&mut self) {
         if !self.finished {
-            self.finish(Ending {
-                outcome: "client_gone",
-                status: 499,
-                unfinished: true,
-                ..Ending::default()
-            });
+            self.finish(Ending { outcome: GONE, status: 499, unfinished: true, ..Ending::default() });
         }
     }
 }

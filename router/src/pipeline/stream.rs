@@ -17,7 +17,9 @@ use super::decoded::Decoded;
 use super::guard::summary;
 use super::meter::Meter;
 use super::passthrough::Passthrough;
-use super::settle::{Ending, Settlement};
+use super::patience::Patience;
+use super::resume::Successor;
+use super::settle::{Ending, GONE, Settlement};
 use crate::error::{ErrorKind, GatewayError};
 
 /// Frames before the first content are held back this long at most, so that an early error is still a status.
@@ -48,6 +50,8 @@ pub(super) enum Step {
         /// What the client gets, when the answer had begun.
         frames: Bytes,
     },
+    /// The vendor broke off where another one may go on: the stream decides.
+    Broken(Box<GatewayError>),
     /// More must be read.
     Hungry,
     /// The answer is complete.
@@ -69,6 +73,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Returns whether content was heard, though guards may hold all of it.
+    fn has_content(&self) -> bool {
+        self.committed || self.meter.output() > 0
+    }
+
     pub(super) fn merge(&mut self, usage: Option<Usage>) {
         if let Some(usage) = usage {
             self.usage.get_or_insert_default().merge(&usage);
@@ -76,33 +85,26 @@ impl Progress {
     }
 }
 
-/// How long to wait for what.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// For the first event.
-    pub first_event: Duration,
-    /// Between two reads.
-    pub idle: Duration,
-}
-
 /// A streamed answer.
 pub struct AnswerStream {
-    upstream: Option<Incoming>,
-    lane: Lane,
-    progress: Progress,
-    patience: Patience,
+    pub(super) upstream: Option<Incoming>,
+    pub(super) lane: Lane,
+    pub(super) progress: Progress,
+    pub(super) patience: Patience,
     /// When silence of the vendor becomes an error.
-    idle_until: Instant,
+    pub(super) idle_until: Instant,
     /// While nothing was sent: when to stop waiting. Only reading waits for it, so that no step is cut in the middle.
     open_until: Option<Instant>,
     /// That time has come.
     late: bool,
-    settlement: Settlement,
+    pub(super) settlement: Settlement,
     /// Held back until the commit point.
     first: Vec<Bytes>,
-    done: bool,
+    pub(super) done: bool,
     /// The answer is broken and its format has no words for it: the connection must break too.
     abort: bool,
+    /// Who continues it if it breaks off.
+    pub(super) successor: Option<Box<Successor>>,
 }
 
 /// The vendor broke off in the middle of an answer that can't say so; the client's connection is cut.
@@ -111,35 +113,43 @@ pub struct AnswerStream {
 pub struct Cut;
 
 impl AnswerStream {
-    /// Reads up to the commit point. `prelude` goes before the answer.
-    ///
-    /// # Errors
-    /// The vendor's error, when it comes before any content; the request is settled then.
-    pub(super) async fn open(
+    /// Makes the stream of an answer whose head has come.
+    #[must_use]
+    pub(super) fn new(
         upstream: Incoming,
         lane: Lane,
         meter: Meter,
         patience: Patience,
         settlement: Settlement,
-        prelude: Bytes,
-    ) -> Result<Self, GatewayError> {
+    ) -> Self {
         let affords = if settlement.is_metered() { settlement.affords() } else { u64::MAX };
         let progress =
             Progress { meter, affords, usage: None, heard: false, committed: matches!(lane, Lane::Raw) };
-        let mut stream = Self {
+        Self {
             upstream: Some(upstream),
             lane,
             progress,
             patience,
-            idle_until: Instant::now() + patience.idle,
+            idle_until: patience.until(patience.idle),
             open_until: None,
             late: false,
             settlement,
             first: Vec::new(),
             done: false,
             abort: false,
-        };
-        let until = Instant::now() + patience.first_event;
+            successor: None,
+        }
+    }
+
+    /// Reads up to the commit point. `prelude` goes before the answer.
+    ///
+    /// # Errors
+    /// The vendor's error, when it comes before any content; the attempt is settled then.
+    pub(super) async fn open(mut self, prelude: Bytes) -> Result<Self, GatewayError> {
+        let stream = &mut self;
+        let patience = stream.patience;
+        let until = patience.content_until().unwrap_or(Instant::now() + patience.first_event);
+        let until = patience.at_most(until);
         let mut hold_until: Option<Instant> = None;
         let mut held = 0;
         loop {
@@ -153,18 +163,29 @@ impl AnswerStream {
                 if hold_until.is_some() {
                     break;
                 }
-                if stream.progress.heard {
+                // Where content is waited for, content must have been heard.
+                let began = if patience.waits_for_content() {
+                    stream.progress.has_content()
+                } else {
+                    stream.progress.heard
+                };
+                if began && !patience.is_over() {
                     // It began in time; guards hold what it said. A denial may still be a status.
-                    hold_until = Some(Instant::now() + HOLD_BACK);
+                    hold_until = Some(patience.at_most(Instant::now() + HOLD_BACK));
                     continue;
                 }
-                let waited = patience.first_event.as_millis();
-                let message = format!("The provider sent no event for {waited} ms");
-                let error = GatewayError::new(ErrorKind::UpstreamTimeout, message);
+                let error = patience.late(match patience.first_token {
+                    Some(wait) => format!("The provider sent no content for {} ms", wait.as_millis()),
+                    None => {
+                        format!("The provider sent no event for {} ms", patience.first_event.as_millis())
+                    }
+                });
                 stream.fail(&error, true);
                 return Err(error);
             }
-            hold_until.get_or_insert_with(|| Instant::now() + HOLD_BACK);
+            if !patience.waits_for_content() {
+                hold_until.get_or_insert_with(|| patience.at_most(Instant::now() + HOLD_BACK));
+            }
             held += bytes.len();
             stream.first.push(bytes);
             if stream.progress.committed || held > HOLD_BACK_BYTES {
@@ -176,7 +197,7 @@ impl AnswerStream {
         stream.settlement.first_byte();
         stream.settlement.began();
         stream.first.reverse();
-        Ok(stream)
+        Ok(self)
     }
 
     /// Returns the next bytes for the client, or `None` at the end.
@@ -189,6 +210,7 @@ impl AnswerStream {
         }
         loop {
             if self.done {
+                self.successor = None;
                 return std::mem::take(&mut self.abort).then_some(Err(Cut));
             }
             // After the commit point every failure is an event in the stream.
@@ -219,7 +241,14 @@ impl AnswerStream {
                 Step::Bytes(bytes) => return Ok(Some(bytes)),
                 Step::End(bytes) => {
                     self.settle("ok", None, 200, false);
-                    return Ok(Some(bytes));
+                    return Ok(Some(self.mark(bytes)));
+                }
+                Step::Broken(error) => {
+                    if !self.resume(&error).await
+                        && let Lane::Decoded(lane) = &mut self.lane
+                    {
+                        lane.give_up(*error);
+                    }
                 }
                 Step::Costs(tokens) => {
                     if let Err(error) = self.settlement.extend(tokens).await {
@@ -247,6 +276,10 @@ impl AnswerStream {
     /// Reads once from the vendor and feeds the lane. Returns bytes only for the raw lane and at the end.
     async fn read(&mut self, opening: bool) -> Result<Option<Bytes>, Box<GatewayError>> {
         let Some(upstream) = &mut self.upstream else { return Ok(None) };
+        if self.patience.is_over() {
+            // A stream that never pauses would outlast any timer.
+            return self.broken(self.patience.stalled(), opening).await;
+        }
         let due = if let Lane::Decoded(lane) = &self.lane { lane.due().map(Instant::from_std) } else { None };
         let wake = [due, self.open_until].into_iter().flatten().fold(self.idle_until, Instant::min);
         let read = timeout_at(wake, upstream.frame()).await;
@@ -255,7 +288,7 @@ impl AnswerStream {
             self.late = self.open_until.is_some_and(|until| until <= Instant::now());
             return Ok(None);
         }
-        self.idle_until = Instant::now() + self.patience.idle;
+        self.idle_until = self.patience.until(self.patience.idle);
         let broken = match read {
             Ok(Some(Ok(frame))) => {
                 let Ok(data) = frame.into_data() else { return Ok(None) };
@@ -278,13 +311,7 @@ impl AnswerStream {
             Ok(Some(Err(error))) => super::attempt::unreachable(format!(
                 "The provider broke off in the middle of its answer: {error}"
             )),
-            Err(_) => GatewayError::new(
-                ErrorKind::UpstreamTimeout,
-                format!(
-                    "The provider stalled for {} ms in the middle of its answer",
-                    self.patience.idle.as_millis()
-                ),
-            ),
+            Err(_) => self.patience.stalled(),
         };
         self.broken(broken, opening).await
     }
@@ -298,7 +325,15 @@ impl AnswerStream {
         match step {
             Step::End(bytes) => {
                 self.settle("ok", None, 200, false);
-                Ok(Some(bytes))
+                Ok(Some(self.mark(bytes)))
+            }
+            Step::Broken(error) => {
+                if !self.resume(&error).await
+                    && let Lane::Decoded(lane) = &mut self.lane
+                {
+                    lane.give_up(*error);
+                }
+                Ok(None)
             }
             Step::Failed { error, frames } => {
                 let early = opening && !self.progress.committed;
@@ -317,6 +352,9 @@ impl AnswerStream {
         opening: bool,
     ) -> Result<Option<Bytes>, Box<GatewayError>> {
         let early = opening && !self.progress.committed;
+        if !early && self.resume(&error).await {
+            return Ok(None);
+        }
         let mut words = Bytes::new();
         if let (Lane::Decoded(lane), false) = (&mut self.lane, early) {
             // What guards still hold may leave, once judged.
@@ -410,7 +448,7 @@ impl AnswerStream {
     }
 
     /// What the vendor reported, if it reported the end; a broken stream's early figures lack the output.
-    fn final_usage(&self, complete: bool) -> Option<Usage> {
+    pub(super) fn final_usage(&self, complete: bool) -> Option<Usage> {
         let mut usage = self.progress.usage?;
         // A vendor that reported the input only at the start, or counted nothing, is counted here.
         if !complete || usage.output == 0 {
@@ -426,7 +464,7 @@ impl Drop for AnswerStream {
             self.done = true;
             self.note_guards();
             self.settlement.finish(Ending {
-                outcome: "client_gone",
+                outcome: GONE,
                 status: 499,
                 error: None,
                 usage: self.final_usage(false),

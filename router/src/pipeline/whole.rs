@@ -1,7 +1,5 @@
 //! A whole answer: read, understood as far as needed, handed on.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::Response;
 use hyper::body::Incoming;
@@ -14,6 +12,7 @@ use tidegate_providers::{
 
 use super::attempt::{read_whole, unreachable};
 use super::guard::{Guards, HookResults, Outcome, summary};
+use super::patience::Patience;
 use super::settle::{Ending, Settlement};
 use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
 
@@ -24,7 +23,7 @@ use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
 pub(super) async fn whole(
     response: Response<Incoming>,
     to: &Exchanged<'_>,
-    limits: (usize, Duration),
+    (limit, patience): (usize, &Patience),
     settlement: &mut Settlement,
     guards: Option<&Guards>,
     mut results: HookResults,
@@ -37,7 +36,7 @@ pub(super) async fn whole(
         .unwrap_or("application/json")
         .to_owned();
     let mut body = response.into_body();
-    let read = read_whole(&mut body, limits.0, limits.1).await;
+    let read = read_whole(&mut body, limit, patience).await;
     settlement.first_byte();
     let bytes = match read {
         Ok(bytes) => bytes,

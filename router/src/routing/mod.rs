@@ -2,6 +2,7 @@
 //!
 //! `walk` goes from the root of a plan to a target and, after a failure, to the next; `conditional`, `fallback`,
 //! `loadbalance`, `balance`, `sticky` and `priority` decide at one node each, looking at what an `outlook` shows;
+//! `race` is a fallback that hedges;
 //! `breakers` remember which targets failed of late; `retry` and `retry_after` say when a target is asked again, `retry_budget` whether that may be; `plans` keeps what was read.
 
 mod balance;
@@ -12,6 +13,7 @@ pub mod loadbalance;
 pub mod outlook;
 pub mod plans;
 mod priority;
+pub mod race;
 pub mod reasons;
 pub mod retry;
 pub mod retry_after;

@@ -120,7 +120,7 @@ pub fn percent(share: f64) -> String {
 #[must_use]
 pub fn left(node: &Node, left: &str, verdict: &Verdict, goes_on: bool) -> Option<(&'static str, String)> {
     let listed = match &node.strategy {
-        Strategy::Fallback { on_status_codes } | Strategy::Priority { on_status_codes, .. } => {
+        Strategy::Fallback { on_status_codes, .. } | Strategy::Priority { on_status_codes, .. } => {
             on_status_codes
         }
         _ => return None,

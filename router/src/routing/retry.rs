@@ -36,13 +36,15 @@ pub struct Retries<'a> {
     rule: Option<&'a Retry>,
     made: u32,
     waited: Duration,
+    deadline: Duration,
 }
 
 impl<'a> Retries<'a> {
-    /// Begins with the first attempt.
+    /// Begins with the first attempt. `total` is the time that the whole request may take.
     #[must_use]
-    pub fn new(rule: Option<&'a Retry>) -> Self {
-        Self { rule, made: 0, waited: Duration::ZERO }
+    pub fn new(rule: Option<&'a Retry>, total: Option<Duration>) -> Self {
+        let deadline = total.map_or(DEADLINE, |total| total.min(DEADLINE));
+        Self { rule, made: 0, waited: Duration::ZERO, deadline }
     }
 
     /// Returns retries made so far.
@@ -81,7 +83,7 @@ impl<'a> Retries<'a> {
             None => back_off(self.made, draw),
         };
         let waited = self.waited.saturating_add(wait);
-        if waited > LONGEST || elapsed.saturating_add(wait) > DEADLINE {
+        if waited > LONGEST || elapsed.saturating_add(wait) > self.deadline {
             return Next::Stop { count: -1 };
         }
         self.waited = waited;
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn waits_double_from_a_second() {
         let rule = rule(5, &[500], false);
-        let mut retries = Retries::new(Some(&rule));
+        let mut retries = Retries::new(Some(&rule), None);
         for seconds in [1.0, 2.0, 4.0, 8.0, 16.0] {
             assert_eq!(retries.next(&FAILED, None, Duration::ZERO, 0.0), again(seconds));
         }
@@ -121,9 +123,21 @@ mod tests {
     }
 
     #[test]
+    fn chance_adds_up_to_a_quarter_of_each_wait() {
+        let rule = rule(5, &[500], false);
+        for draw in [0.0, 0.5, 0.999, 1.0, 7.0] {
+            let mut retries = Retries::new(Some(&rule), None);
+            for seconds in [1.0, 2.0, 4.0, 8.0, 16.0] {
+                let expected = seconds * (1.0 + 0.25 * f64::min(draw, 1.0));
+                assert_eq!(retries.next(&FAILED, None, Duration::ZERO, draw), again(expected));
+            }
+        }
+    }
+
+    #[test]
     fn success_counts_the_retries_that_were_needed() {
         let rule = rule(3, &[500], false);
-        let mut retries = Retries::new(Some(&rule));
+        let mut retries = Retries::new(Some(&rule), None);
         let ok = Verdict { status: 200, reach: Reach::Answer };
         assert_eq!(retries.next(&FAILED, None, Duration::ZERO, 0.0), again(1.0));
         assert_eq!(retries.next(&ok, None, Duration::ZERO, 0.0), Next::Stop { count: 1 });
@@ -133,7 +147,7 @@ mod tests {
     fn only_listed_statuses_and_network_failures_are_tried_again() {
         let rule = rule(1, &[429], false);
         let next = |status, reach| {
-            Retries::new(Some(&rule)).next(&Verdict { status, reach }, None, Duration::ZERO, 0.0)
+            Retries::new(Some(&rule), None).next(&Verdict { status, reach }, None, Duration::ZERO, 0.0)
         };
         assert_eq!(next(500, Reach::Answer), Next::Stop { count: 0 });
         assert_eq!(next(408, Reach::Answer), Next::Stop { count: 0 });
@@ -148,7 +162,10 @@ mod tests {
     fn without_a_rule_or_attempts_nothing_is_tried_again() {
         let none = rule(0, &[500], false);
         for rule in [None, Some(&none)] {
-            assert_eq!(Retries::new(rule).next(&FAILED, None, Duration::ZERO, 0.0), Next::Stop { count: 0 });
+            assert_eq!(
+                Retries::new(rule, None).next(&FAILED, None, Duration::ZERO, 0.0),
+                Next::Stop { count: 0 }
+            );
         }
     }
 
@@ -156,17 +173,17 @@ mod tests {
     fn the_vendors_wait_replaces_the_back_off_of_a_429() {
         let heeding = rule(2, &[429, 500], true);
         let wait = Some(Duration::from_millis(100));
-        assert_eq!(Retries::new(Some(&heeding)).next(&LIMITED, wait, Duration::ZERO, 0.0), again(0.1));
-        assert_eq!(Retries::new(Some(&heeding)).next(&FAILED, wait, Duration::ZERO, 0.0), again(1.0));
+        assert_eq!(Retries::new(Some(&heeding), None).next(&LIMITED, wait, Duration::ZERO, 0.0), again(0.1));
+        assert_eq!(Retries::new(Some(&heeding), None).next(&FAILED, wait, Duration::ZERO, 0.0), again(1.0));
         let deaf = rule(2, &[429], false);
-        assert_eq!(Retries::new(Some(&deaf)).next(&LIMITED, wait, Duration::ZERO, 0.0), again(1.0));
+        assert_eq!(Retries::new(Some(&deaf), None).next(&LIMITED, wait, Duration::ZERO, 0.0), again(1.0));
     }
 
     #[test]
     fn more_than_a_minute_is_not_waited() {
         let rule = rule(5, &[429], true);
         let seconds = |seconds| Some(Duration::from_secs(seconds));
-        let mut retries = Retries::new(Some(&rule));
+        let mut retries = Retries::new(Some(&rule), None);
         assert_eq!(retries.next(&LIMITED, seconds(61), Duration::ZERO, 0.0), Next::Stop { count: -1 });
         assert_eq!(retries.next(&LIMITED, seconds(40), Duration::ZERO, 0.0), again(40.0));
         assert_eq!(retries.next(&LIMITED, seconds(21), Duration::ZERO, 0.0), Next::Stop { count: -1 });
@@ -177,14 +194,25 @@ mod tests {
     fn no_attempt_begins_after_the_deadline() {
         let rule = rule(5, &[500], false);
         let late = Duration::from_secs(299) + Duration::from_millis(1);
-        assert_eq!(Retries::new(Some(&rule)).next(&FAILED, None, late, 0.0), Next::Stop { count: -1 });
+        assert_eq!(Retries::new(Some(&rule), None).next(&FAILED, None, late, 0.0), Next::Stop { count: -1 });
+    }
+
+    #[test]
+    fn no_attempt_begins_after_the_requests_own_total() {
+        let rule = rule(5, &[500], false);
+        let next = |ms| {
+            let mut retries = Retries::new(Some(&rule), Some(Duration::from_millis(3_500)));
+            retries.next(&FAILED, None, Duration::from_millis(ms), 0.0)
+        };
+        assert_eq!(next(2_500), again(1.0));
+        assert_eq!(next(2_501), Next::Stop { count: -1 });
     }
 
     #[test]
     fn failed_guardrails_are_tried_again_at_once() {
         let rule = rule(1, &[246, 446], false);
         let failed = Verdict { status: 446, reach: Reach::Answer };
-        assert_eq!(Retries::new(Some(&rule)).next(&failed, None, Duration::ZERO, 0.9), again(0.0));
+        assert_eq!(Retries::new(Some(&rule), None).next(&failed, None, Duration::ZERO, 0.9), again(0.0));
     }
 
     proptest! {
@@ -193,7 +221,7 @@ mod tests {
             attempts in 0_u32..9, heed: bool, steps in prop::collection::vec((0_u64..90_000, 0.0_f64..1.0), 1..20),
         ) {
             let rule = rule(attempts, &[429], heed);
-            let mut retries = Retries::new(Some(&rule));
+            let mut retries = Retries::new(Some(&rule), None);
             let (mut waited, mut made) = (Duration::ZERO, 0);
             for (ms, draw) in steps {
                 match retries.next(&LIMITED, Some(Duration::from_millis(ms)), waited, draw) {

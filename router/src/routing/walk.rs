@@ -4,7 +4,7 @@
 //! many targets none. A target may shut between the choice and the attempt (another request took the probe): then the
 //! choice is made again without it.
 
-use tidegate_config::{By, Condition, Node, Strategy, Target};
+use tidegate_config::{By, Condition, Hedge, Node, Strategy, Target};
 use tidegate_store::ChoiceRow;
 
 use super::balance::{self, Rule};
@@ -17,6 +17,8 @@ use super::{loadbalance, priority, reasons};
 pub enum Step<'a> {
     /// Ask this target.
     Target(&'a Target),
+    /// Try the children of this fallback side by side.
+    Race(Contest<'a>),
     /// Say which child a conditional chooses, with [`Walk::take`].
     Choose {
         /// The node.
@@ -26,6 +28,21 @@ pub enum Step<'a> {
         /// Its default.
         default: Option<usize>,
     },
+}
+
+/// A fallback whose children are tried side by side.
+#[derive(Debug)]
+pub struct Contest<'a> {
+    /// The fallback.
+    pub node: &'a Node,
+    /// Children to try, in their order; those whose breakers are open are left out, unless all are.
+    pub children: Vec<usize>,
+    /// When the next child starts.
+    pub hedge: &'a Hedge,
+    /// Statuses that it leaves behind.
+    pub on_status_codes: Option<&'a [u16]>,
+    /// Whether its next child continues a stream.
+    pub continues: bool,
 }
 
 /// A choice that was made on the way.
@@ -72,6 +89,13 @@ impl<'a> Walk<'a> {
                 Strategy::Conditional { conditions, default } => {
                     return Step::Choose { node, conditions, default: *default };
                 }
+                Strategy::Fallback { hedge: Some(hedge), on_status_codes, continue_stream }
+                    if node.children.len() > 1 =>
+                {
+                    let children = starters(node, outlook);
+                    let (on_status_codes, continues) = (on_status_codes.as_deref(), *continue_stream);
+                    return Step::Race(Contest { node, children, hedge, on_status_codes, continues });
+                }
                 _ => {
                     let mut drawn = Vec::new();
                     let mut drawing = || {
@@ -90,6 +114,13 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Goes on at the first child of a race, as in a fallback without one.
+    pub fn enter(&mut self, contest: &Contest<'a>) {
+        let child = contest.children.first().copied().unwrap_or(0);
+        self.forks.push(Fork { node: contest.node, child, tried: Vec::new(), bypass: false });
+        self.go(child);
+    }
+
     /// Goes on at a child that was chosen, and keeps why.
     pub fn take(&mut self, child: usize, how: &str, why: String) {
         let node = self.at;
@@ -106,7 +137,7 @@ impl<'a> Walk<'a> {
     #[must_use]
     pub fn failing(&self) -> Option<Verdict> {
         self.forks.iter().rev().find_map(|fork| match &fork.node.strategy {
-            Strategy::Fallback { on_status_codes } if fork.child + 1 < fork.node.children.len() => {
+            Strategy::Fallback { on_status_codes, .. } if fork.child + 1 < fork.node.children.len() => {
                 let status = match on_status_codes.as_deref() {
                     None => 500,
                     Some(listed) => *listed.iter().find(|status| **status >= 400).or(listed.first())?,
@@ -134,6 +165,14 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Returns the innermost fallback on the way whose next child continues a stream, and that child.
+    #[must_use]
+    pub fn continues(&self) -> Option<(&'a Node, usize)> {
+        let continues =
+            |node: &Node| matches!(node.strategy, Strategy::Fallback { continue_stream: true, .. });
+        self.forks.iter().rev().find(|fork| continues(fork.node)).map(|fork| (fork.node, fork.child + 1))
+    }
+
     /// Takes the verdict on the last target. Returns whether there is another one to try.
     pub fn fall(&mut self, verdict: &Verdict, outlook: &dyn Outlook, draw: &mut dyn FnMut() -> f64) -> bool {
         if verdict.reach == Reach::Shut && self.elsewhere(outlook, draw) {
@@ -143,7 +182,7 @@ impl<'a> Walk<'a> {
         while let Some(fork) = self.forks.last() {
             let node = fork.node;
             let goes_on = match &fork.node.strategy {
-                Strategy::Fallback { on_status_codes } => verdict.falls(on_status_codes.as_deref()),
+                Strategy::Fallback { on_status_codes, .. } => verdict.falls(on_status_codes.as_deref()),
                 Strategy::Priority { on_status_codes, .. } => verdict.spills(on_status_codes.as_deref()),
                 _ => false,
             };
@@ -203,6 +242,17 @@ impl Fork<'_> {
         });
         choose(self.node, left.map(|(at, _)| at).collect(), outlook, draw)
     }
+}
+
+/// Returns the children of a fallback that may be tried.
+fn starters(node: &Node, outlook: &dyn Outlook) -> Vec<usize> {
+    let all = 0..node.children.len();
+    if !outlook.may_be_open() {
+        return all.collect();
+    }
+    let closed = |at: &usize| node.children.get(*at).is_some_and(|child| !is_open(child, outlook));
+    let closed: Vec<usize> = all.clone().filter(closed).collect();
+    if closed.is_empty() { all.collect() } else { closed }
 }
 
 /// Makes a node's first choice. Returns also whether all of its children are open.

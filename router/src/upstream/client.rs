@@ -4,21 +4,23 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pooled;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::timeout;
 
 use super::address::is_private;
 
@@ -90,12 +92,42 @@ impl Client {
         request: Request<Full<Bytes>>,
         trusted: bool,
     ) -> Result<Response<Incoming>, ConnectFailure> {
-        let client = if trusted { &self.trusted } else { &self.public };
-        client.request(request).await.map_err(|error| {
-            let reason = root_cause(&error);
-            if error.is_connect() { ConnectFailure::Connect(reason) } else { ConnectFailure::Broken(reason) }
-        })
+        self.pool(trusted).request(request).await.map_err(|error| failure(&error))
     }
+
+    /// Sends a request like [`Client::send`], with at most `connect` for the connection: name, TCP and TLS.
+    ///
+    /// # Errors
+    /// [`ConnectFailure`]
+    pub async fn send_within(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        trusted: bool,
+        connect: Duration,
+    ) -> Result<Response<Incoming>, ConnectFailure> {
+        let mut captured = capture_connection(&mut request);
+        let mut answer = pin!(self.pool(trusted).request(request));
+        let connected = pin!(captured.wait_for_connection_metadata());
+        // Whatever comes first: a connection, or the failure to make one.
+        match timeout(connect, select(&mut answer, connected)).await {
+            Ok(Either::Left((answer, _))) => return answer.map_err(|error| failure(&error)),
+            Ok(Either::Right(_)) => {}
+            Err(_) => {
+                let reason = format!("no connection within {} ms", connect.as_millis());
+                return Err(ConnectFailure::Connect(reason));
+            }
+        }
+        answer.await.map_err(|error| failure(&error))
+    }
+
+    fn pool(&self, trusted: bool) -> &Inner {
+        if trusted { &self.trusted } else { &self.public }
+    }
+}
+
+fn failure(error: &hyper_util::client::legacy::Error) -> ConnectFailure {
+    let reason = root_cause(error);
+    if error.is_connect() { ConnectFailure::Connect(reason) } else { ConnectFailure::Broken(reason) }
 }
 
 fn inner(trusted: bool, connect_timeout: Duration) -> Inner {

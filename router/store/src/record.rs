@@ -338,6 +338,12 @@ pub struct AttemptRow {
     pub model: String,
     /// Which retry of the target; 0 is the first attempt.
     pub retry: u32,
+    /// Whether it began beside another one that was slow.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hedged: bool,
+    /// Whether it continued a stream that broke off.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub continued: bool,
     /// Whether the vendor was asked; else our own limits or budgets were in the way.
     pub asked: bool,
     /// HTTP status it came to.

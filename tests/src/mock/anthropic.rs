@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::body::{Part, Stream};
 use super::reply::{Asked, Finish, Reply, argument_pieces, list_at, str_at, text_of};
+use super::script::Script;
 
 /// What a thinking block is signed with; a conversation that comes back must carry it unchanged.
 pub(super) const SIGNATURE: &str = "c2lnbmVkLWJ5LXRoZS1tb2Nr";
@@ -97,7 +98,7 @@ fn event(data: Value) -> String {
     format!("event: {}\ndata: {data}\n\n", str_at(&data, "type"))
 }
 
-pub(super) fn message_stream(reply: &Reply) -> Stream {
+pub(super) fn message_stream(reply: &Reply, script: &Script) -> Stream {
     let started = json!({
         "id": reply.id("msg_"),
         "type": "message",
@@ -151,7 +152,9 @@ pub(super) fn message_stream(reply: &Reply) -> Stream {
         None => json!({}),
     };
     tail.push(Part::frame(event(json!({ "type": "message_delta", "delta": ended, "usage": spent }))));
-    tail.push(Part::frame(event(json!({ "type": "message_stop" }))));
+    if !script.no_done {
+        tail.push(Part::frame(event(json!({ "type": "message_stop" }))));
+    }
     let pieces =
         reply.pieces().map(move |text| delta(text_index, json!({ "type": "text_delta", "text": text })));
     let error = error_body(529, "the scripted upstream failed in the middle");

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -45,6 +46,24 @@ pub(super) struct Stream {
     pub(super) parts: Box<dyn Iterator<Item = Part> + Send>,
     /// An error in the vendor's form, for `error_after` and `error_first`.
     pub(super) error: Bytes,
+}
+
+impl Stream {
+    /// A whole JSON answer in two halves, if the script has a fault for it: what comes after pieces of a stream comes
+    /// after the first half, what comes before any piece comes before it. Errors take the place of the answer.
+    pub(super) fn broken_whole(body: &Value, script: &Script) -> Option<Stream> {
+        let faults = [script.stall_after, script.close_after, script.end_after, script.malformed_after];
+        if faults.iter().all(Option::is_none) {
+            return None;
+        }
+        let text = body.to_string();
+        let middle = (0..=text.len() / 2).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let (first, second) = text.split_at(middle);
+        // As many pieces as any script counts; all but the first are empty.
+        let rest = std::iter::repeat_n(String::new(), 15).chain([second.to_owned()]);
+        let parts: Vec<Part> = std::iter::once(first.to_owned()).chain(rest).map(Part::content).collect();
+        Some(Stream { parts: Box::new(parts.into_iter()), error: Bytes::new() })
+    }
 }
 
 pub(super) enum MockBody {

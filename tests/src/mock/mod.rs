@@ -10,6 +10,8 @@
 
 mod anthropic;
 mod body;
+mod counted;
+mod form;
 mod gemini;
 mod openai;
 pub mod plan;
@@ -18,6 +20,7 @@ mod planned_responses;
 pub mod record;
 mod reply;
 mod responses;
+mod route;
 pub mod script;
 mod server;
 mod strict;
@@ -43,8 +46,18 @@ impl Mock {
         Mock::start_on(0)
     }
 
+    /// Starts on a free port, with a script that holds for every request that brings none of its own.
+    pub fn scripted(script: &str) -> Mock {
+        Mock::start_with(0, script)
+    }
+
     /// Starts on this port of the loopback interface; 0 takes any.
     pub fn start_on(port: u16) -> Mock {
+        Mock::start_with(port, "")
+    }
+
+    fn start_with(port: u16, script: &str) -> Mock {
+        let script: Arc<str> = script.into();
         crate::files::raise_limit();
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("the mock needs a port");
         listener.set_nonblocking(true).expect("non-blocking listener");
@@ -63,7 +76,7 @@ impl Mock {
                     .expect("a runtime for the mock");
                 runtime.block_on(async {
                     tokio::select! {
-                        () = server::serve(listener, seen, known) => {}
+                        () = server::serve(listener, seen, known, script) => {}
                         _ = stopped => {}
                     }
                 });

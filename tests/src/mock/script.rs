@@ -11,7 +11,8 @@ use serde_json::Value;
 /// 1. the header `x-mock-script`,
 /// 2. the body member `mock` (text, or an object),
 /// 3. the model name after `?`: `mock?chunks=100`,
-/// 4. the last user text, as `[[chunks=100]]`, which every translation carries along. The echo leaves it out.
+/// 4. the last user text, as `[[chunks=100]]`, which every translation carries along. The echo leaves it out,
+/// 5. the upstream itself: [`super::Mock::scripted`].
 #[derive(Debug, Clone, Default)]
 pub struct Script {
     /// Pieces of output instead of the echo.
@@ -26,6 +27,8 @@ pub struct Script {
     pub status: Option<u16>,
     /// `Retry-After` of that error, in seconds.
     pub retry_after: Option<u64>,
+    /// With `status`: a header of that error, as `name:value`.
+    pub reply_header: Option<(String, String)>,
     /// With `status`: a body that is HTML, or empty, instead of the vendor's JSON.
     pub error_body: Option<String>,
     /// Send an error event after this many pieces, and end.
@@ -40,7 +43,7 @@ pub struct Script {
     pub end_after: Option<usize>,
     /// Send an event that is not JSON after this many pieces.
     pub malformed_after: Option<usize>,
-    /// Leave the closing `[DONE]` out.
+    /// Leave the closing `[DONE]` or `message_stop` out.
     pub no_done: bool,
     /// Leave usage out, also when asked for it.
     pub no_usage: bool,
@@ -74,8 +77,9 @@ pub struct Script {
 
 impl Script {
     /// Reads the directives of a request.
-    pub fn of(header: Option<&str>, body: &Value, model: &str, text: &str) -> Script {
+    pub fn of(usual: &str, header: Option<&str>, body: &Value, model: &str, text: &str) -> Script {
         let mut script = Script::default();
+        script.apply(usual);
         if let Some(written) = in_text(text) {
             script.apply(written);
         }
@@ -117,6 +121,10 @@ impl Script {
             "first_delay_ms" => self.first_delay = wait,
             "status" => self.status = number.map(|status| status as u16),
             "retry_after" => self.retry_after = number.map(|seconds| seconds as u64),
+            "reply_header" => {
+                let (name, value) = value.split_once(':').expect("name:value");
+                self.reply_header = Some((name.to_owned(), value.to_owned()));
+            }
             "error_body" => self.error_body = Some(value.to_owned()),
             "error_after" => self.error_after = number,
             "error_first" => self.error_first = on,
@@ -173,12 +181,13 @@ mod tests {
     #[test]
     fn directives_are_read_wherever_they_stand() {
         let script = Script::of(
+            "split=2&crlf",
             Some("split=1"),
             &json!({ "mock": { "chunks": 3, "no_usage": true } }),
             "mock?stall_after=2",
             "[[delay_ms=7]] hi",
         );
-        assert_eq!(script.split, Some(1));
+        assert_eq!((script.split, script.crlf), (Some(1), true));
         assert_eq!(script.chunks, Some(3));
         assert!(script.no_usage);
         assert_eq!(script.stall_after, Some(2));

@@ -1,38 +1,41 @@
 //! Connections and routes of the scripted upstream.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::TcpListener;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::body::{MockBody, Stream};
+use super::counted::Counted;
+use super::form::Form;
 use super::plan::{Plan, Plans};
 use super::planned;
 use super::record::{Connection, Fate, Record, Recorder};
 use super::reply::{Asked, Reply};
+use super::route::Route;
 use super::script::Script;
 use super::strict::{self, Refusal};
 use super::{anthropic, gemini, openai, responses};
 
 type Response = http::Response<MockBody>;
 
-pub(super) async fn serve(listener: TcpListener, recorder: Arc<Recorder>, plans: Arc<Plans>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    recorder: Arc<Recorder>,
+    plans: Arc<Plans>,
+    script: Arc<str>,
+) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("a listener for tokio");
     loop {
         let stream = match listener.accept().await {
@@ -42,72 +45,24 @@ pub(super) async fn serve(listener: TcpListener, recorder: Arc<Recorder>, plans:
         };
         let recorder = Arc::clone(&recorder);
         let plans = Arc::clone(&plans);
+        let script = Arc::clone(&script);
         tokio::spawn(async move {
             stream.set_nodelay(true).ok();
             let connection = Arc::new(Connection::default());
             let io = TokioIo::new(Counted { stream, connection: Arc::clone(&connection) });
-            let service =
-                service_fn(|request| answer(request, Arc::clone(&recorder), &plans, Arc::clone(&connection)));
+            let service = service_fn(|request| {
+                answer(request, Arc::clone(&recorder), (&plans, &script), Arc::clone(&connection))
+            });
             // A cut connection is part of many scripts.
             let _ = http1::Builder::new().serve_connection(io, service).await;
         });
     }
 }
 
-/// Counts what the socket took.
-struct Counted {
-    stream: TcpStream,
-    connection: Arc<Connection>,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if let Poll::Ready(Ok(written)) = poll {
-            self.connection.written.fetch_add(written as u64, Relaxed);
-        }
-        poll
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        if let Poll::Ready(Ok(written)) = poll {
-            self.connection.written.fetch_add(written as u64, Relaxed);
-        }
-        poll
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 async fn answer(
     request: http::Request<Incoming>,
     recorder: Arc<Recorder>,
-    plans: &Plans,
+    (plans, script): (&Plans, &str),
     connection: Arc<Connection>,
 ) -> Result<Response, Infallible> {
     let (head, body) = request.into_parts();
@@ -148,8 +103,14 @@ async fn answer(
     let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let _ = record.body.set(bytes.clone());
     let route = Route::of(&head.method, path);
-    let call =
-        Call { headers: &head.headers, path, query: head.uri.query().unwrap_or_default(), bytes, plans };
+    let call = Call {
+        headers: &head.headers,
+        path,
+        query: head.uri.query().unwrap_or_default(),
+        bytes,
+        plans,
+        script,
+    };
     let response = respond(route, &call, fate).await;
     record.status.store(response.status().as_u16(), Relaxed);
     Ok(response)
@@ -162,6 +123,7 @@ struct Call<'a> {
     query: &'a str,
     bytes: Bytes,
     plans: &'a Plans,
+    script: &'a str,
 }
 
 impl Call<'_> {
@@ -182,62 +144,6 @@ impl Call<'_> {
         let segment = self.path.rsplit('/').next().unwrap_or_default();
         let segment = percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
         segment.rsplit_once(':').map_or(segment.clone(), |(model, _)| model.to_owned())
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Route {
-    Chat,
-    Completions,
-    Embeddings,
-    Images,
-    ImageEdits,
-    Speech,
-    Transcriptions,
-    Responses,
-    Messages,
-    CountTokens,
-    Generate,
-    StreamGenerate,
-    Embed,
-    BatchEmbed,
-    GeminiCount,
-    Models,
-    Model,
-    Unknown,
-}
-
-impl Route {
-    /// Looks at the end of the path alone, so that every base path a gateway may use works.
-    fn of(method: &Method, path: &str) -> Route {
-        let ends = |end: &str| path.ends_with(end);
-        if method == Method::GET {
-            let inner = path.rsplit_once('/').map(|(parent, _)| parent.ends_with("/models")).unwrap_or(false);
-            return match () {
-                () if ends("/models") => Route::Models,
-                () if inner => Route::Model,
-                () => Route::Unknown,
-            };
-        }
-        match () {
-            () if method != Method::POST => Route::Unknown,
-            () if ends("/chat/completions") => Route::Chat,
-            () if ends("/completions") => Route::Completions,
-            () if ends("/embeddings") => Route::Embeddings,
-            () if ends("/images/generations") => Route::Images,
-            () if ends("/images/edits") || ends("/images/variations") => Route::ImageEdits,
-            () if ends("/audio/speech") => Route::Speech,
-            () if ends("/audio/transcriptions") || ends("/audio/translations") => Route::Transcriptions,
-            () if ends("/responses") => Route::Responses,
-            () if ends("/messages") => Route::Messages,
-            () if ends("/messages/count_tokens") => Route::CountTokens,
-            () if ends(":generateContent") => Route::Generate,
-            () if ends(":streamGenerateContent") => Route::StreamGenerate,
-            () if ends(":embedContent") => Route::Embed,
-            () if ends(":batchEmbedContents") => Route::BatchEmbed,
-            () if ends(":countTokens") => Route::GeminiCount,
-            () => Route::Unknown,
-        }
     }
 }
 
@@ -290,9 +196,9 @@ async fn respond(route: Route, call: &Call<'_>, fate: Fate) -> Response {
         let error = dialect.error(400, "We could not parse the JSON body of your request.");
         return json_response(400, &error, fate);
     }
-    let form = if is_form { Form::of(call) } else { Form::default() };
+    let form = if is_form { Form::of(call.header("content-type"), &call.bytes) } else { Form::default() };
     let asked = asked(route, call, &body, &form);
-    let script = Script::of(call.header("x-mock-script"), &body, &asked.model, &asked.text);
+    let script = Script::of(call.script, call.header("x-mock-script"), &body, &asked.model, &asked.text);
     tokio::time::sleep(script.head_delay).await;
     if let Some(status) = script.status {
         return scripted_error(dialect, status, &script, fate);
@@ -318,7 +224,7 @@ async fn respond(route: Route, call: &Call<'_>, fate: Fate) -> Response {
             let stream = openai::chat_stream(&reply(), &body, &script);
             stream_response(stream, script, "text/event-stream; charset=utf-8", fate)
         }
-        Route::Chat => json_response(200, &openai::chat(&reply()), fate),
+        Route::Chat => whole_response(&openai::chat(&reply()), script, fate),
         Route::Completions if asked.wants_stream => {
             let stream = openai::completion_stream(&reply(), &body, &script);
             stream_response(stream, script, "text/event-stream", fate)
@@ -329,12 +235,12 @@ async fn respond(route: Route, call: &Call<'_>, fate: Fate) -> Response {
         }
         Route::Responses => json_response(200, &responses::response(&reply()), fate),
         Route::Messages if asked.wants_stream => stream_response(
-            anthropic::message_stream(&reply()),
+            anthropic::message_stream(&reply(), &script),
             script,
             "text/event-stream; charset=utf-8",
             fate,
         ),
-        Route::Messages => json_response(200, &anthropic::message(&reply()), fate),
+        Route::Messages => whole_response(&anthropic::message(&reply()), script, fate),
         Route::CountTokens => json_response(200, &json!({ "input_tokens": asked.words }), fate),
         Route::Generate => json_response(200, &gemini::content(&reply()), fate),
         Route::StreamGenerate => {
@@ -475,6 +381,10 @@ fn scripted_error(dialect: Dialect, status: u16, script: &Script, fate: Fate) ->
     if let Some(seconds) = script.retry_after {
         answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
+    if let Some((name, value)) = &script.reply_header {
+        let name: http::HeaderName = name.parse().expect("a header's name");
+        answer.headers_mut().insert(name, value.parse().expect("a header's value"));
+    }
     answer
 }
 
@@ -490,59 +400,14 @@ fn json_response(status: u16, body: &Value, fate: Fate) -> Response {
     response(status, "application/json", MockBody::whole(body.to_string(), fate))
 }
 
+/// A whole answer, unless the script breaks it in the middle.
+fn whole_response(body: &Value, script: Script, fate: Fate) -> Response {
+    match Stream::broken_whole(body, &script) {
+        Some(stream) => response(200, "application/json", MockBody::pieces(stream, script, fate)),
+        None => json_response(200, body, fate),
+    }
+}
+
 fn stream_response(stream: Stream, script: Script, kind: &str, fate: Fate) -> Response {
     response(200, kind, MockBody::pieces(stream, script, fate))
-}
-
-/// A multipart form, read as far as the answers need it.
-#[derive(Default)]
-struct Form {
-    parsed: bool,
-    fields: Vec<(String, String)>,
-    file_bytes: usize,
-}
-
-impl Form {
-    fn of(call: &Call<'_>) -> Form {
-        let mut form = Form { parsed: true, ..Form::default() };
-        let boundary =
-            call.header("content-type").and_then(|kind| kind.split("boundary=").nth(1)).unwrap_or_default();
-        let mark = format!("--{}", boundary.trim_matches('"'));
-        for part in split(&call.bytes, mark.as_bytes()) {
-            let Some(end) = find(part, b"\r\n\r\n") else { continue };
-            let head = String::from_utf8_lossy(&part[..end]).into_owned();
-            let value = part[end + 4..].strip_suffix(b"\r\n").unwrap_or(&part[end + 4..]);
-            let name = attribute(&head, " name=");
-            if head.contains("filename=") {
-                form.file_bytes += value.len();
-            } else {
-                form.fields.push((name, String::from_utf8_lossy(value).into_owned()));
-            }
-        }
-        form
-    }
-
-    fn field(&self, name: &str) -> String {
-        let found = self.fields.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.clone()).unwrap_or_default()
-    }
-}
-
-fn attribute(head: &str, name: &str) -> String {
-    let value = head.split(name).nth(1).unwrap_or_default();
-    value.trim_start_matches('"').split(['"', ';', '\r']).next().unwrap_or_default().to_owned()
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
-}
-
-fn split<'a>(mut bytes: &'a [u8], mark: &[u8]) -> Vec<&'a [u8]> {
-    let mut parts = Vec::new();
-    while let Some(at) = find(bytes, mark) {
-        parts.push(&bytes[..at]);
-        bytes = &bytes[at + mark.len()..];
-    }
-    parts.push(bytes);
-    parts
 }

@@ -52,7 +52,7 @@ pub async fn explain(
     told.notes =
         notes.map(|note| NoteView { path: note.path.clone(), message: note.message.clone() }).collect();
     let pathname = told.endpoint.clone();
-    let trip = Trip { gateway, client, caller, request, asked: &asked, pathname };
+    let trip = Trip { gateway, client, caller, request, asked: &asked, plan: &plan, pathname, prefix: None };
     walked(&trip, &plan, &mut told).await;
     told
 }
@@ -66,6 +66,11 @@ async fn walked(trip: &Trip<'_>, plan: &Plan, told: &mut Explanation) {
     while turn < MOST {
         let target = match walk.step(&outlook, &mut draw) {
             Step::Target(target) => target,
+            // Its children start one after the other, when those before are late or fail.
+            Step::Race(contest) => {
+                walk.enter(&contest);
+                continue;
+            }
             Step::Choose { node, conditions, default } => match trip.decide(conditions, default).await {
                 Ok(decided) => {
                     walk.take(decided.child, "conditional", decided.why(conditions, trip));

@@ -14,12 +14,14 @@ use crate::clock;
 use crate::limits::{RateKind, RateView};
 use crate::pipeline::admit::{Admission, admit, limit_refusal};
 use crate::pipeline::demand::Demand;
+use crate::pipeline::docket::Docket;
 use crate::pipeline::encode::{Payload, encode, unsupported};
 use crate::pipeline::guard::Guards;
 use crate::pipeline::params;
 use crate::pipeline::resolve::Route;
-use crate::pipeline::route::{Asked, Failure, Trip};
+use crate::pipeline::route::{Asked, Trip};
 use crate::pipeline::shape::{self, Shape};
+use crate::pipeline::tried::Failure;
 use crate::routing::fallback::Reach;
 
 /// Prices are told for a million tokens, in calls of so many.
@@ -113,8 +115,8 @@ async fn admitted(
         let million = |cost: NanoUsd| NanoUsd(cost.0.saturating_mul(MILLION / CALL)).to_string();
         PriceView { input: million(price.cost(&input).input), output: million(price.cost(&output).output) }
     });
-    let mut permit = None;
-    let admission = admit(trip.gateway, &trip.caller.key, &mut permit, &route.provider, &demand)
+    let docket = Docket::dry(trip.gateway.clone());
+    let admission = admit(trip.gateway, &trip.caller.key, &docket, &route.provider, &demand)
         .await
         .map_err(|refused| Refused::new(*refused.error, refused.reach))?;
     granted(&admission, view);

@@ -23,11 +23,18 @@ pub(super) fn node(
     reasons::how(&node.strategy).clone_into(&mut view.how);
     match &node.strategy {
         Strategy::Leaf(_) | Strategy::Single => {}
-        Strategy::Fallback { on_status_codes } => {
+        Strategy::Fallback { on_status_codes, hedge, continue_stream } => {
             view.by.push(match on_status_codes {
                 Some(statuses) => format!("goes on after {}", list(statuses)),
                 None => "goes on after any status but 2xx".to_owned(),
             });
+            if let Some(hedge) = hedge {
+                let (after, most) = (hedge.after.as_millis(), hedge.most);
+                view.by.push(format!("up to {most} more beside one that is silent for {after} ms"));
+            }
+            if *continue_stream {
+                view.by.push("continues streams that break off".to_owned());
+            }
         }
         Strategy::LoadBalance { weights, by, sticky } => {
             if *by != By::Weight {
