@@ -6,6 +6,7 @@
 //! it can choose one; only a conditional without a default may find nothing, which it says.
 
 mod balance;
+mod cache;
 mod condition;
 mod hooks;
 mod inherit;
@@ -22,5 +23,6 @@ pub use hooks::{CheckCall, Hook, HookKind, Hooks, Instances};
 pub use params::DropPath;
 pub use pattern::Pattern;
 pub use plan::{
-    Breaker, By, Cache, CacheMode, ConfigError, Node, Note, Plan, Retry, Secret, Sticky, Strategy, Target,
+    Breaker, By, Cache, CacheMode, ConfigError, Node, Note, Plan, Replay, Retry, Secret, Sticky, Strategy,
+    Target,
 };

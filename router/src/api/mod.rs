@@ -2,6 +2,7 @@
 
 mod admin;
 mod body;
+mod cache;
 mod cors;
 mod head;
 mod health;
@@ -51,6 +52,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/health").route(web::get().to(health::health)))
         .service(at("/v1/ready").route(web::get().to(health::ready)))
         .service(at("/v1/admin/state").route(web::get().to(admin::state)))
+        .service(at("/v1/admin/cache").route(web::delete().to(cache::purge)))
         .service(at("/v1/plugins").route(web::get().to(plugins::list)).route(web::post().to(plugins::upload)))
         .service(
             at("/v1/plugins/{id}")

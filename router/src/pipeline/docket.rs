@@ -268,6 +268,13 @@ impl Slot {
         }
     }
 
+    /// Notes what was found in the cache.
+    pub(super) fn note_cache(&self, status: &str) {
+        if let Some(docket) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            status.clone_into(&mut docket.row.cache);
+        }
+    }
+
     /// Writes down what the last attempt cost: another one follows, maybe after a wait.
     pub(super) fn carry_on(&self) {
         if let Some(docket) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {

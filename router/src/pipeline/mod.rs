@@ -6,6 +6,7 @@ mod admit;
 mod aim;
 mod attempt;
 mod authenticate;
+mod cache;
 mod conditions;
 mod decoded;
 mod docket;
@@ -39,6 +40,7 @@ use tidegate_store::LogRow;
 
 pub use admit::SCOPE;
 pub use authenticate::authenticate;
+pub use cache::KeptStream;
 pub use request::{About, Answer, AnswerBody, Body, Caller, Dialect, Request};
 pub use resolve::split_model;
 pub use stream::{AnswerStream, Cut};
@@ -188,8 +190,13 @@ async fn run(
         let slug = &route.provider.record().slug;
         attempt::send(client, outgoing, slug, route.timeout.unwrap_or(head)).await
     };
-    let about =
-        About { provider: Some(vendor.slug()), option_index: route.option_index.clone(), retries: 0, views };
+    let about = About {
+        provider: Some(vendor.slug()),
+        option_index: route.option_index.clone(),
+        views,
+        capped: cap.is_some(),
+        ..About::default()
+    };
     let (response, results) = match speculate(started, early).await {
         Ok(answered) => answered,
         Err(mut error) => {
@@ -284,6 +291,7 @@ async fn answer(
         };
         let limits = (settings.limits.answer_bytes, idle);
         let whole = whole(response, &to, limits, &mut settlement, guards, results).await?;
+        let about = About { cost: settlement.paid(), ..about };
         let mut headers = headers;
         headers.push(("content-type".to_owned(), whole.content_type));
         return Ok(Answer { status: whole.status, headers, about, body: AnswerBody::Whole(whole.bytes) });
@@ -411,8 +419,7 @@ fn count_here(
     let about = About {
         provider: Some(route.provider.vendor().slug()),
         option_index: route.option_index.clone(),
-        retries: 0,
-        views: Vec::new(),
+        ..About::default()
     };
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     Ok(Answer { status, headers, about, body: AnswerBody::Whole(body.to_string().into()) })

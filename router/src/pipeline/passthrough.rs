@@ -37,6 +37,7 @@ impl Passthrough {
             open_block: None,
             sample: String::new(),
             failure: None,
+            unread: false,
             costs: None,
         };
         Self { provider, frames: Frames::default(), watch, encoder }
@@ -70,6 +71,11 @@ impl Passthrough {
             }
             _ => Step::Hungry,
         }
+    }
+
+    /// Returns whether something passed that could not be read.
+    pub(super) fn is_faulted(&self) -> bool {
+        self.watch.unread
     }
 
     /// Ends the stream where upstream's body ended.
@@ -144,6 +150,8 @@ struct Watch {
     /// Data of an early frame: id and model of the stream, should it be cut.
     sample: String,
     failure: Option<UpstreamError>,
+    /// A frame passed that could not be read.
+    unread: bool,
     /// Output that the next frame would make, where the holds don't afford it.
     costs: Option<u64>,
 }
@@ -178,6 +186,7 @@ impl Watch {
             self.open_block = block;
         }
         self.failure = seen.error;
+        self.unread |= seen.unread;
         if seen.usage_only && !self.include_usage { Verdict::Hide } else { Verdict::Forward }
     }
 }

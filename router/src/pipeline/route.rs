@@ -14,6 +14,7 @@ use tidegate_providers::Fields;
 use tidegate_store::KeyStatus;
 
 use super::admit::limit_refusal;
+use super::cache::{Looked, Seen};
 use super::docket::{Docket, Slot};
 use super::encode::Payload;
 use super::form::Form;
@@ -33,6 +34,9 @@ use crate::routing::fallback::Reach;
 use crate::routing::retry::{Next, Retries};
 use crate::routing::{Step, Verdict, Walk, retry_after};
 use crate::upstream::Client;
+
+/// Cache status of a target without a cache.
+const DISABLED: &str = "DISABLED";
 
 /// What was asked, before any target changed it.
 pub(super) enum Asked<'a> {
@@ -91,6 +95,8 @@ struct Tried {
     verdict: Verdict,
     retries: i32,
     provider: Option<&'static str>,
+    /// What was found in the cache; `None` where nobody looked, because guards denied the request.
+    cache: Option<&'static str>,
 }
 
 impl Trip<'_> {
@@ -214,6 +220,8 @@ impl Trip<'_> {
         let provider = Some(route.provider.vendor().slug());
         if let Some(wait) = route.provider.health().shut_for(clock::uptime())
             && !self.is_refused()
+            // What is kept can be had while the vendor is out.
+            && target.cache.is_none()
         {
             // Before guards work for nothing. The breaker itself is asked again when an attempt begins.
             let whose = format!("provider {}", route.provider.record().slug);
@@ -245,13 +253,24 @@ impl Trip<'_> {
             }
             _ => Early::Ready(results),
         };
+        let mut watch = None;
+        if let Some(cache) = &target.cache {
+            let guards = guards.as_ref();
+            let seen = Seen { target, route: &route, shape: &shape, payload: &payload, guards };
+            // Boxed: most requests have no cache and should not carry its state.
+            match Box::pin(self.cached(cache, &seen, &early, slot)).await {
+                Looked::Off => {}
+                Looked::Hit(result, status) => return Tried::found(*result, provider, status),
+                Looked::Watch(watching) => watch = Some(watching),
+            }
+        }
         let mut retries = Retries::new(target.retry.as_deref());
         let slug = &route.provider.record().slug;
         if target.retry.is_some() {
             self.gateway.retries.pay(slug, clock::uptime());
         }
         slot.enter(view.take_entry());
-        loop {
+        let (result, verdict, retries) = loop {
             let judged = (guards.as_ref(), early.clone());
             let attempt = super::run(self, &route, &payload, &shape, (slot, retries.made()), judged);
             // Boxed: an attempt's future is large, and a walk may wait between two of them.
@@ -262,12 +281,12 @@ impl Trip<'_> {
             };
             let wait = result.as_ref().err().and_then(|failure| vendor_wait(&failure.error));
             match retries.next(&verdict, wait, self.request.started.elapsed(), draw()) {
-                Next::Stop { count } => return Tried { result, verdict, retries: count, provider },
+                Next::Stop { count } => break (result, verdict, count),
                 Next::Again(_)
                     if !view.may_retry(&route) || !self.gateway.retries.take(slug, clock::uptime()) =>
                 {
                     // The provider is down for many: another try would only add to its load.
-                    return Tried { result, verdict, retries: -1, provider };
+                    break (result, verdict, -1);
                 }
                 Next::Again(wait) => {
                     drop(result);
@@ -278,7 +297,15 @@ impl Trip<'_> {
                     slot.enter(view.enter_again());
                 }
             }
-        }
+        };
+        let (result, cache) = match watch {
+            Some(watch) => {
+                let status = watch.word();
+                (watch.keep(result).await, status)
+            }
+            None => (result, DISABLED),
+        };
+        Tried { result, verdict, retries, provider, cache: Some(cache) }
     }
 }
 
@@ -362,13 +389,22 @@ impl Tried {
     fn denied(error: GatewayError, provider: Option<&'static str>) -> Self {
         let failure = Failure::upstream(error);
         let verdict = Verdict { status: failure.error.status(), reach: failure.reach };
-        Self { result: Err(failure), verdict, retries: 0, provider }
+        Self { result: Err(failure), verdict, retries: 0, provider, cache: None }
+    }
+
+    /// A target that was answered for by the cache.
+    fn found(result: Result<Answer, Failure>, provider: Option<&'static str>, cache: &'static str) -> Self {
+        let verdict = match &result {
+            Ok(answer) => Verdict { status: answer.status, reach: Reach::Answer },
+            Err(failure) => Verdict { status: failure.error.status(), reach: failure.reach },
+        };
+        Self { result, verdict, retries: 0, provider, cache: Some(cache) }
     }
 
     /// A target that can't be tried because of what the config or the request say.
     fn refused(error: GatewayError) -> Self {
         let verdict = Verdict { status: error.status(), reach: Reach::Request };
-        Self { result: Err(Failure::request(error)), verdict, retries: 0, provider: None }
+        Self { result: Err(Failure::request(error)), verdict, retries: 0, provider: None, cache: None }
     }
 
     fn into_result(self, target: &Target) -> Result<Answer, GatewayError> {
@@ -384,6 +420,7 @@ impl Tried {
                         provider: self.provider,
                         option_index: target.path.clone(),
                         retries: self.retries,
+                        cache: (!is_denial_before(&error)).then(|| self.cache.unwrap_or(DISABLED)),
                     }));
                 }
                 Err(error)
@@ -416,6 +453,12 @@ impl Facts for Trip<'_> {
     fn pathname(&self) -> &str {
         &self.pathname
     }
+}
+
+/// Returns whether guards denied the request before there was an answer, as they may while the vendor is asked.
+fn is_denial_before(error: &GatewayError) -> bool {
+    let after = error.hook_results.as_ref().and_then(|results| results.get("after_request_hooks"));
+    error.kind == ErrorKind::Guardrail && after.and_then(Value::as_array).is_none_or(Vec::is_empty)
 }
 
 /// Returns how long the vendor asks to wait.

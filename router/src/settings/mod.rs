@@ -1,11 +1,13 @@
 //! Settings: `tidegate.toml` plus the environment, read whole, validated whole, swapped whole.
 
+mod cache;
 mod file;
 mod load;
 mod place;
 mod plugins;
 mod values;
 
+pub use cache::{CacheScope, CacheSettings};
 pub use file::{
     BudgetSettings, ConfigSettings, CorsSettings, KeySettings, LedgerSettings, LimitSettings, LimitsSettings,
     LogFormat, LogSettings, PeriodName, ProviderSettings, SecuritySettings, TimeoutSettings, Unpriced,
