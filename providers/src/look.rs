@@ -29,6 +29,8 @@ pub struct Seen {
     pub error: Option<UpstreamError>,
     /// A content block began (`Some(Some(index))`) or ended (`Some(None)`); Anthropic only.
     pub block: Option<Option<u32>>,
+    /// It could not be read at all.
+    pub unread: bool,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +106,7 @@ fn chat(wire: Wire, data: &str, text: &mut dyn FnMut(&str)) -> Seen {
     let Ok(frame) = serde_json::from_str::<ChatFrame<'_>>(data) else {
         // Odd members may still be an error object.
         seen.error = error_in(Wire::Chat, data);
+        seen.unread = true;
         return seen;
     };
     if filled(frame.error).is_some() {
@@ -281,7 +284,9 @@ fn messages(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
         usage: Option<&'a RawValue>,
     }
     let mut seen = Seen::default();
-    let Ok(frame) = serde_json::from_str::<TypedFrame<'_>>(data) else { return seen };
+    let Ok(frame) = serde_json::from_str::<TypedFrame<'_>>(data) else {
+        return Seen { unread: true, ..seen };
+    };
     match frame.r#type.as_ref().map(|kind| &*kind.0) {
         Some("message_start") => {
             let message = frame.message.and_then(|raw| serde_json::from_str::<Message<'_>>(raw.get()).ok());
@@ -325,7 +330,9 @@ fn response(data: &str, text: &mut dyn FnMut(&str)) -> Seen {
         error: Option<&'a RawValue>,
     }
     let mut seen = Seen::default();
-    let Ok(frame) = serde_json::from_str::<TypedFrame<'_>>(data) else { return seen };
+    let Ok(frame) = serde_json::from_str::<TypedFrame<'_>>(data) else {
+        return Seen { unread: true, ..seen };
+    };
     let kind = frame.r#type.as_ref().map_or("", |kind| &*kind.0);
     let response = frame.response.and_then(|raw| serde_json::from_str::<Response<'_>>(raw.get()).ok());
     match kind {

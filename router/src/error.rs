@@ -138,6 +138,8 @@ pub struct Walked {
     pub option_index: String,
     /// Retries made; -1 when they were used up or the vendor's wait was too long.
     pub retries: i32,
+    /// What was found in the cache; `None` where nobody looked.
+    pub cache: Option<&'static str>,
 }
 
 /// A vendor's error answer.

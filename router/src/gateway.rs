@@ -13,6 +13,7 @@ use tidegate_store::{ProviderRecord, SqliteStore, Store, StoreError};
 use crate::actors::address_book::AddressBook;
 use crate::actors::ledger::LedgerHandle;
 use crate::actors::shards::Shards;
+use crate::cache::Cache;
 use crate::models::ModelLists;
 use crate::money::PriceDesk;
 use crate::plugins::{self, Plugins};
@@ -74,6 +75,8 @@ pub struct Gateway {
     pub models: ModelLists,
     /// Plugins.
     pub plugins: Plugins,
+    /// Kept answers.
+    pub cache: Cache,
     master: MasterKey,
     /// Held for life; the system gives it back when the process ends, however it ends.
     _lock: File,
@@ -161,6 +164,7 @@ impl Gateway {
         let plugins = Plugins::start(options, &shards);
         let gateway = Arc::new(Self {
             plugins,
+            cache: Cache::start(&settings.cache, settings.shared.as_ref()),
             book: AddressBook::new(Box::new(store), shards.clone()),
             settings: ArcSwap::from_pointee(settings),
             found: ArcSwap::default(),
@@ -203,6 +207,7 @@ impl Gateway {
             .await?;
         printed.print();
         let declared = settings.declared_plugins.clone();
+        self.cache.apply(&settings.cache, settings.shared.as_ref());
         self.settings.store(Arc::new(settings));
         self.plugins.declare(&declared).await;
         self.reload_providers().await?;

@@ -1,11 +1,12 @@
 //! Tidegate's gateway: from a client's request to a vendor's answer, with limits, budgets and a log of each.
 //!
-//! `gateway` wires the parts together. Arrows point down only: {api, powers} → pipeline → plugins → {actors,
+//! `gateway` wires the parts together. Arrows point down only: {api, powers} → pipeline → {cache, plugins} → {actors,
 //! upstream, providers} → {limits, versions, config, store}. Actors never import the pipeline, the API or provider
 //! translation beyond a vendor's handle.
 
 pub mod actors;
 pub mod api;
+pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod error;

@@ -45,11 +45,12 @@ fn modules_of_the_router_point_down_only() {
         ("actors", &["limits", "clock", "versions"]),
         ("plugins", &["actors", "clock", "gateway", "settings", "versions"]),
         ("settings", &["actors", "upstream"]),
+        ("cache", &["clock", "settings"]),
         (
             "pipeline",
             &[
-                "actors", "clock", "error", "gateway", "limits", "money", "plugins", "routing", "secret",
-                "settings", "upstream",
+                "actors", "cache", "clock", "error", "gateway", "limits", "money", "plugins", "routing",
+                "secret", "settings", "upstream",
             ],
         ),
         ("api", &["actors", "clock", "error", "limits", "pipeline", "plugins", "provision", "server"]),

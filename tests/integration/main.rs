@@ -5,6 +5,7 @@ mod bad_input;
 mod balance;
 mod breaker;
 mod budgets;
+mod cache;
 mod disconnect;
 mod endpoints;
 mod explain;

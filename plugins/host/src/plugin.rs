@@ -105,6 +105,16 @@ impl Plugin {
         &self.digest
     }
 
+    /// Gives everything besides its bytes that decides how it judges: what it reads with `config`, what it is granted,
+    /// its limits. The config may hold credentials: it is meant for a digest.
+    pub fn setup(&self, give: &mut dyn FnMut(&[u8])) {
+        for (name, value) in &self.lent.config {
+            give(name.as_bytes());
+            give(value.as_bytes());
+        }
+        give(format!("{:?} {:?}", self.lent.grants, self.limits).as_bytes());
+    }
+
     /// Whether the plugin asks for something, in the manifest's words, and got it.
     #[must_use]
     pub fn wants(&self, what: &str) -> bool {

@@ -4,14 +4,14 @@
 //! weights, providers and credentials stay where they are written.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::cache;
 use crate::hooks::{self, Hooks};
 use crate::members::Members;
 use crate::params::{DropPath, merged};
-use crate::plan::{Breaker, Cache, CacheMode, ConfigError, Note, Reference, Retry};
+use crate::plan::{Breaker, Cache, ConfigError, Note, Reference, Retry};
 use crate::timeouts::Timeouts;
 
 /// Values that merging may copy for one config, so that a small config can't become a large plan.
@@ -69,7 +69,7 @@ impl Inherited {
             own.retry = Some(Arc::new(self::retry(retry, &node.at("retry"), reading)?));
         }
         if let Some(cache) = node.object("cache")? {
-            own.cache = Some(Arc::new(self::cache(cache, &node.at("cache"))?));
+            own.cache = Some(Arc::new(cache::read(cache, &node.at("cache"), &mut reading.notes)?));
         }
         if let Some(ms) = node.whole("request_timeout", 1, "a positive number of milliseconds")? {
             own.request_timeout = Some(ms);
@@ -164,20 +164,6 @@ fn retry(object: &Map<String, Value>, path: &str, reading: &mut Reading) -> Resu
         on_status_codes: members.statuses("on_status_codes")?.unwrap_or_else(|| Retry::STATUS_CODES.to_vec()),
         use_retry_after_header: members.flag("use_retry_after_header")?.or(plural).unwrap_or(false),
     })
-}
-
-fn cache(object: &Map<String, Value>, path: &str) -> Result<Cache, ConfigError> {
-    let members = Members { object, path };
-    let mode = match members.text("mode")?.as_deref() {
-        None | Some("simple") => CacheMode::Simple,
-        Some("semantic") => CacheMode::Semantic,
-        Some(other) => {
-            let message = format!("\"{other}\" is unknown; simple or semantic is expected");
-            return Err(members.wrong("mode", &message));
-        }
-    };
-    let max_age = members.whole("max_age", 0, "a number of seconds")?.map(Duration::from_secs);
-    Ok(Cache { mode, max_age, written: object.clone() })
 }
 
 fn forwarded(names: Vec<String>, node: &Members<'_>) -> Result<Vec<String>, ConfigError> {

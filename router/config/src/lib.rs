@@ -6,6 +6,7 @@
 //! it can choose one; only a conditional without a default may find nothing, which it says.
 
 mod balance;
+mod cache;
 mod condition;
 mod feedback;
 mod hedge;
@@ -28,8 +29,8 @@ pub use hooks::{CheckCall, Hook, HookKind, Hooks, Instances};
 pub use params::DropPath;
 pub use pattern::Pattern;
 pub use plan::{
-    Breaker, By, Cache, CacheMode, ConfigError, Node, Note, Plan, Reference, Retry, Secret, Sticky, Strategy,
-    Target,
+    Breaker, By, Cache, CacheMode, ConfigError, Node, Note, Plan, Reference, Replay, Retry, Secret, Sticky,
+    Strategy, Target,
 };
 pub use timeouts::Timeouts;
 pub use trace::Seen;

@@ -186,8 +186,23 @@ pub struct Cache {
     pub mode: CacheMode,
     /// How long an entry may be used, where the config says so.
     pub max_age: Option<Duration>,
-    /// The whole object as written, for settings that Portkey does not know.
-    pub written: Map<String, Value>,
+    /// Whether equal requests wait for the first of them.
+    pub single_flight: bool,
+    /// How fast streams are replayed.
+    pub replay: Replay,
+    /// Likeness from which two texts count as the same, up to 1.
+    pub threshold: f32,
+    /// Model that makes vectors of texts, like `@openai/text-embedding-3-small`.
+    pub embedding: Option<String>,
+}
+
+/// How fast a stream is replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// As fast as the client takes it.
+    AtOnce,
+    /// As it was heard, long pauses shortened.
+    Natural,
 }
 
 /// How requests are compared.

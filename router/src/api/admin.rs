@@ -101,5 +101,6 @@ async fn observed(request: &HttpRequest, worker: &Worker) -> Result<serde_json::
         "providers": providers,
         "breakers": gateway.breakers.views(crate::clock::uptime(), MOST_BREAKERS),
         "ledger": gateway.ledger.view(),
+        "cache": gateway.cache.view(),
     }))
 }

@@ -35,15 +35,21 @@ pub(super) fn answer(request: &HttpRequest, worker: &Worker, trace_id: &str, ans
         append(&mut response, "x-portkey-provider", provider);
     }
     append(&mut response, "x-portkey-last-used-option-index", &answer.about.option_index);
-    append(&mut response, "x-portkey-cache-status", "DISABLED");
+    append(&mut response, "x-portkey-cache-status", answer.about.cache.unwrap_or("DISABLED"));
     append(&mut response, "x-portkey-retry-attempt-count", &answer.about.retries.to_string());
     append(&mut response, "x-portkey-trace-id", trace_id);
     let mut response = match answer.body {
         AnswerBody::Whole(bytes) => response.body(bytes),
         AnswerBody::Stream(stream) => {
-            append(&mut response, "cache-control", "no-cache");
-            // Reverse proxies of the nginx family hold streams back without this.
-            append(&mut response, "x-accel-buffering", "no");
+            stream_headers(&mut response);
+            let pieces = unfold(stream, |mut stream| async move {
+                let piece = stream.next().await?;
+                Some((piece, stream))
+            });
+            response.body(BoxBody::new(BodyStream::new(Box::pin(pieces))))
+        }
+        AnswerBody::Kept(stream) => {
+            stream_headers(&mut response);
             let pieces = unfold(stream, |mut stream| async move {
                 let piece = stream.next().await?;
                 Some((piece, stream))
@@ -53,6 +59,12 @@ pub(super) fn answer(request: &HttpRequest, worker: &Worker, trace_id: &str, ans
     };
     cors::add(request, &worker.gateway.settings().cors.origins, response.headers_mut());
     response
+}
+
+fn stream_headers(response: &mut HttpResponseBuilder) {
+    append(response, "cache-control", "no-cache");
+    // Reverse proxies of the nginx family hold streams back without this.
+    append(response, "x-accel-buffering", "no");
 }
 
 /// Renders an error in the caller's dialect.
@@ -78,7 +90,9 @@ pub(super) fn error(
             append(&mut response, "x-portkey-provider", provider);
         }
         append(&mut response, "x-portkey-last-used-option-index", &walked.option_index);
-        append(&mut response, "x-portkey-cache-status", "DISABLED");
+        if let Some(status) = walked.cache {
+            append(&mut response, "x-portkey-cache-status", status);
+        }
         append(&mut response, "x-portkey-retry-attempt-count", &walked.retries.to_string());
     }
     if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Bug) {
@@ -226,6 +240,9 @@ fn methods_of(path: &str) -> &'static str {
     }
     if path == "/v1/admin/explain" {
         return "POST";
+    }
+    if path == "/v1/admin/cache" {
+        return "DELETE";
     }
     match path.strip_prefix("/v1/plugins") {
         Some("") => "GET, POST",

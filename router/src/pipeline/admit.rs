@@ -181,6 +181,28 @@ pub(super) async fn admit(
     })
 }
 
+/// Asks the key alone, for an answer that costs nothing. Returns its tightest limits.
+///
+/// # Errors
+/// The key's refusal, and how far it reaches.
+pub(super) async fn admit_key(
+    key: &Arc<KeyHandle>,
+    docket: &Docket,
+    slug: &str,
+    model: &str,
+) -> Result<Vec<RateView>, Refused> {
+    let wish = Wish { scope: SCOPE, model: Some((slug.into(), model.into())), tokens: 0 };
+    let asked = admitted(key, docket.is_admitted(), wish).await;
+    let admitted = asked.map_err(GatewayError::from).map_err(Refused::request)?.map_err(|refusal| {
+        let error = key_refusal(&refusal, key, &format!("@{slug}/{model}"));
+        if refusal == KeyRefusal::Model { Refused::target(error) } else { Refused::request(error) }
+    })?;
+    if let Some(admitted) = admitted {
+        docket.admitted(admitted);
+    }
+    Ok(docket.views())
+}
+
 /// Asks the key, unless an earlier attempt of the request did; then only the model is another one.
 async fn admitted(
     key: &Arc<KeyHandle>,

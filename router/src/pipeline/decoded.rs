@@ -214,6 +214,11 @@ impl Decoded {
         }
     }
 
+    /// Returns whether a guard found fault with the answer without denying it, or could not judge.
+    pub(super) fn is_faulted(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.results().failed() || guard.results().erred())
+    }
+
     /// Ends the stream where upstream's body ended.
     pub(super) async fn finish(&mut self, progress: &mut Progress) -> Step {
         *self.feed.1.borrow_mut() = true;

@@ -205,6 +205,23 @@ impl Docket {
         add(self.open().row.decision.get_or_insert_default());
     }
 
+    /// Notes what was found in the cache.
+    pub(super) fn note_cache(&self, status: &str) {
+        let mut open = self.open();
+        status.clone_into(&mut open.row.cache);
+        open.row.decision.get_or_insert_default().cache = Some(status.to_owned());
+    }
+
+    /// Notes that the cache answers, which spares so much; the request counts although no vendor is asked.
+    pub(super) fn kept(&self, status: &str, saved_nano_usd: i64) {
+        self.note_cache(status);
+        let mut open = self.open();
+        open.asked = true;
+        open.row.saved_nano_usd = saved_nano_usd;
+        // What failed attempts at other targets cost stays.
+        open.row.cost_nano_usd.get_or_insert(0);
+    }
+
     /// Notes choices, where there were some.
     pub(super) fn chose(&self, made: Vec<ChoiceRow>) {
         if !made.is_empty() {

@@ -7,6 +7,7 @@ mod aim;
 mod attempt;
 mod attempt_row;
 mod authenticate;
+mod cache;
 mod conditions;
 mod decoded;
 mod demand;
@@ -49,6 +50,7 @@ use tokio::time::Instant;
 
 pub use admit::SCOPE;
 pub use authenticate::authenticate;
+pub use cache::KeptStream;
 pub use explain::{Explanation, explain};
 pub use request::{About, Answer, AnswerBody, Body, Caller, Dialect, Request};
 pub use resolve::split_model;
@@ -115,7 +117,7 @@ pub async fn serve(
         prefix: None,
     };
     let (mut answer, rest) = trip.walk(&docket).await?;
-    if let (AnswerBody::Stream(stream), Some((node, next))) = (&mut answer.body, rest) {
+    if let (Some(stream), Some((node, next))) = (answer.body.stream_mut(), rest) {
         let place = (answer.about.option_index.as_str(), node, next);
         stream.may_continue(Successor::new((gateway, client, caller), request, (plan, docket), place));
     }
@@ -211,8 +213,13 @@ async fn run(
         let slug = &route.provider.record().slug;
         attempt::send(client, outgoing, slug, &patience).await
     };
-    let about =
-        About { provider: Some(vendor.slug()), option_index: route.option_index.clone(), retries: 0, views };
+    let about = About {
+        provider: Some(vendor.slug()),
+        option_index: route.option_index.clone(),
+        views,
+        capped: cap.is_some(),
+        ..About::default()
+    };
     let (response, results) = match speculate(started, early).await {
         Ok(answered) => answered,
         Err(mut error) => {
@@ -328,6 +335,7 @@ async fn answer(
         };
         let limits = (settings.limits.answer_bytes, &patience);
         let whole = whole(response, &to, limits, &mut settlement, guards, results).await?;
+        let about = About { cost: settlement.paid(), ..about };
         let mut headers = headers;
         headers.push(("content-type".to_owned(), whole.content_type));
         return Ok(Answer { status: whole.status, headers, about, body: AnswerBody::Whole(whole.bytes) });
@@ -456,8 +464,7 @@ fn count_here(
     let about = About {
         provider: Some(route.provider.vendor().slug()),
         option_index: route.option_index.clone(),
-        retries: 0,
-        views: Vec::new(),
+        ..About::default()
     };
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     Ok(Answer { status, headers, about, body: AnswerBody::Whole(body.to_string().into()) })

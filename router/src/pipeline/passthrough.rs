@@ -39,6 +39,7 @@ impl Passthrough {
             sample: String::new(),
             failure: None,
             garbage: false,
+            unread: false,
             costs: None,
         };
         Self { provider, frames: Frames::default(), watch, encoder }
@@ -75,6 +76,11 @@ impl Passthrough {
             }
             _ => Step::Hungry,
         }
+    }
+
+    /// Returns whether something passed that could not be read.
+    pub(super) fn is_faulted(&self) -> bool {
+        self.watch.unread
     }
 
     /// Ends the stream where upstream's body ended.
@@ -166,6 +172,8 @@ struct Watch {
     failure: Option<UpstreamError>,
     /// A frame was no JSON.
     garbage: bool,
+    /// A frame passed that could not be read.
+    unread: bool,
     /// Output that the next frame would make, where the holds don't afford it.
     costs: Option<u64>,
 }
@@ -204,6 +212,7 @@ impl Watch {
             self.open_block = block;
         }
         self.failure = seen.error;
+        self.unread |= seen.unread;
         if seen.usage_only && !self.include_usage { Verdict::Hide } else { Verdict::Forward }
     }
 }

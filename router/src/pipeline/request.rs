@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tidegate_providers::Endpoint;
 
+use super::cache::KeptStream;
 use super::stream::AnswerStream;
 use crate::limits::RateView;
 
@@ -76,6 +77,19 @@ pub enum AnswerBody {
     Whole(Bytes),
     /// As it comes.
     Stream(Box<AnswerStream>),
+    /// As it comes and is kept, or as it was kept.
+    Kept(Box<KeptStream>),
+}
+
+impl AnswerBody {
+    /// Returns the stream that a vendor still sends, if it is one.
+    pub(super) fn stream_mut(&mut self) -> Option<&mut AnswerStream> {
+        match self {
+            AnswerBody::Whole(_) => None,
+            AnswerBody::Stream(stream) => Some(stream),
+            AnswerBody::Kept(kept) => kept.live(),
+        }
+    }
 }
 
 /// What every answer says of its making.
@@ -89,6 +103,12 @@ pub struct About {
     pub retries: i32,
     /// The key's tightest limits.
     pub views: Vec<RateView>,
+    /// What was found in the cache, where the target has one.
+    pub cache: Option<&'static str>,
+    /// Whether the vendor was told to write less than was asked for.
+    pub capped: bool,
+    /// What a whole answer cost, in nano-dollars.
+    pub cost: Option<i64>,
 }
 
 /// Who calls and with what metadata.

@@ -154,6 +154,11 @@ impl AnswerStream {
         true
     }
 
+    /// Returns whether another vendor continued the stream.
+    pub(super) fn was_continued(&self) -> bool {
+        self.successor.as_ref().is_some_and(|successor| !successor.places.is_empty())
+    }
+
     /// Says who continued the stream, as a comment that no client reads by accident.
     pub(super) fn mark(&self, end: Bytes) -> Bytes {
         match &self.successor {

@@ -14,6 +14,7 @@ use tidegate_providers::Fields;
 use tidegate_store::KeyStatus;
 
 use super::admit::limit_refusal;
+use super::cache::{Looked, Seen};
 use super::docket::Docket;
 use super::encode::Payload;
 use super::form::Form;
@@ -24,7 +25,7 @@ use super::prefix::Prefix;
 use super::request::{Answer, Body, Caller, Request};
 use super::resolve::{Route, resolve};
 use super::shape::{self, Shape};
-use super::tried::{Rest, Tried};
+use super::tried::{DISABLED, Rest, Tried};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
@@ -151,6 +152,8 @@ impl Trip<'_> {
         let provider = Some(route.provider.vendor().slug());
         if let Some(wait) = route.provider.health().shut_for(clock::uptime())
             && !self.is_refused()
+            // What is kept can be had while the vendor is out.
+            && target.cache.is_none()
         {
             // Before guards work for nothing. The breaker itself is asked again when an attempt begins.
             let whose = format!("provider {}", route.provider.record().slug);
@@ -195,6 +198,18 @@ impl Trip<'_> {
             }
             _ => Early::Ready(results),
         };
+        let mut watch = None;
+        // What continues a stream is no answer by itself.
+        if let Some(cache) = target.cache.as_ref().filter(|_| self.prefix.is_none()) {
+            let guards = guards.as_ref();
+            let seen = Seen { target, route: &route, shape: &shape, payload: &payload, guards };
+            // Boxed: most requests have no cache and should not carry its state.
+            match Box::pin(self.cached(cache, &seen, &early, docket)).await {
+                Looked::Off => {}
+                Looked::Hit(result, status) => return Tried::found(*result, provider, status, &target.path),
+                Looked::Watch(watching) => watch = Some(watching),
+            }
+        }
         // A stream that waits to be continued waits for no second try.
         let rule = target.retry.as_deref().filter(|_| self.prefix.is_none());
         let mut retries = Retries::new(rule, target.timeouts.total);
@@ -208,7 +223,7 @@ impl Trip<'_> {
             self.gateway.retries.pay(slug, clock::uptime());
         }
         let mut entry = view.take_entry();
-        loop {
+        let (result, verdict, retries) = loop {
             let judged = (guards.as_ref(), early.clone());
             let attempt =
                 super::run(self, &route, &payload, &shape, (docket, retries.made(), entry.take()), judged);
@@ -220,21 +235,12 @@ impl Trip<'_> {
             };
             let wait = result.as_ref().err().and_then(|failure| vendor_wait(&failure.error));
             match retries.next(&verdict, wait, self.request.started.elapsed(), draw()) {
-                Next::Stop { count } => {
-                    return Tried {
-                        result,
-                        verdict,
-                        retries: count,
-                        provider,
-                        path: &target.path,
-                        rest: None,
-                    };
-                }
+                Next::Stop { count } => break (result, verdict, count),
                 Next::Again(_)
                     if !view.may_retry(&route) || !self.gateway.retries.take(slug, clock::uptime()) =>
                 {
                     // The provider is down for many: another try would only add to its load.
-                    return Tried { result, verdict, retries: -1, provider, path: &target.path, rest: None };
+                    break (result, verdict, -1);
                 }
                 Next::Again(wait) => {
                     drop(result);
@@ -245,7 +251,15 @@ impl Trip<'_> {
                     entry = view.enter_again();
                 }
             }
-        }
+        };
+        let (result, cache) = match watch {
+            Some(watch) => {
+                let status = watch.word();
+                (watch.keep(result).await, status)
+            }
+            None => (result, DISABLED),
+        };
+        Tried { result, verdict, retries, provider, path: &target.path, cache: Some(cache), rest: None }
     }
 }
 

@@ -95,6 +95,7 @@ pub(super) struct Settlement {
     first_byte_us: Option<u64>,
     durable: bool,
     asked: bool,
+    paid: Option<i64>,
     finished: bool,
 }
 
@@ -125,6 +126,7 @@ impl Settlement {
             first_byte_us: None,
             durable: false,
             asked: false,
+            paid: None,
             finished: false,
         }
     }
@@ -200,6 +202,12 @@ impl Settlement {
     #[must_use]
     pub(super) fn likely_input(&self) -> u64 {
         self.likely_input
+    }
+
+    /// Returns what the attempt cost, once it is finished and where there is a price.
+    #[must_use]
+    pub(super) fn paid(&self) -> Option<i64> {
+        self.paid
     }
 
     /// Returns whether output must be counted against holds while it streams.
@@ -301,6 +309,7 @@ impl Settlement {
             Some(_) => Some(0),
             None => None,
         };
+        self.paid = share.cost;
         share.estimated = ending.usage.is_none() && !ending.unpaid && usage.total() > 0;
         share.usage = usage;
         share.budgets = self.budgets();

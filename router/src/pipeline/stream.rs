@@ -101,6 +101,8 @@ pub struct AnswerStream {
     /// Held back until the commit point.
     first: Vec<Bytes>,
     pub(super) done: bool,
+    /// It came to its proper end.
+    sound: bool,
     /// The answer is broken and its format has no words for it: the connection must break too.
     abort: bool,
     /// Who continues it if it breaks off.
@@ -136,6 +138,7 @@ impl AnswerStream {
             settlement,
             first: Vec::new(),
             done: false,
+            sound: false,
             abort: false,
             successor: None,
         }
@@ -198,6 +201,31 @@ impl AnswerStream {
         stream.settlement.began();
         stream.first.reverse();
         Ok(self)
+    }
+
+    /// Takes what goes before the answer out of a stream of which nothing was taken yet.
+    pub(super) fn take_prelude(&mut self) -> Bytes {
+        self.first.pop().unwrap_or_default()
+    }
+
+    /// Returns whether nothing follows what was taken.
+    pub(super) fn is_over(&self) -> bool {
+        self.done && self.first.is_empty()
+    }
+
+    /// Returns whether the answer came to its proper end, could be read all the way, and no guard found fault with it.
+    pub(super) fn is_sound(&self) -> bool {
+        let faulted = match &self.lane {
+            Lane::Passthrough(lane) => lane.is_faulted(),
+            Lane::Decoded(lane) => lane.is_faulted(),
+            Lane::Raw => false,
+        };
+        self.sound && !faulted
+    }
+
+    /// Returns what it cost, once it is over.
+    pub(super) fn paid(&self) -> Option<i64> {
+        self.settlement.paid()
     }
 
     /// Returns the next bytes for the client, or `None` at the end.
@@ -422,6 +450,8 @@ impl AnswerStream {
 
     fn settle(&mut self, outcome: &'static str, error: Option<String>, status: u16, unpaid: bool) {
         self.done = true;
+        // What several vendors said is nothing to keep.
+        self.sound = outcome == "ok" && !self.was_continued();
         self.upstream = None;
         let fault = matches!(outcome, "upstream_error" | "upstream_timeout" | "upstream_unreachable");
         self.note_guards();

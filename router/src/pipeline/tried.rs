@@ -1,5 +1,6 @@
 //! What an attempt, a target, or a strategy over some, came to.
 
+use serde_json::Value;
 use tidegate_config::Node;
 
 use super::request::Answer;
@@ -34,6 +35,9 @@ impl Failure {
     }
 }
 
+/// Cache status of a target without a cache.
+pub(super) const DISABLED: &str = "DISABLED";
+
 /// What a target, or a strategy over some, came to.
 pub(super) struct Tried<'p> {
     /// The answer, or why there is none.
@@ -44,6 +48,8 @@ pub(super) struct Tried<'p> {
     pub(super) provider: Option<&'static str>,
     /// Place of the target in the config.
     pub(super) path: &'p str,
+    /// What was found in the cache; `None` where nobody looked, because guards denied the request.
+    pub(super) cache: Option<&'static str>,
     /// Who may continue its stream.
     pub rest: Option<Rest<'p>>,
 }
@@ -60,7 +66,31 @@ pub(super) struct Rest<'p> {
 impl<'p> Tried<'p> {
     fn failed(failure: Failure, provider: Option<&'static str>, path: &'p str) -> Self {
         let verdict = Verdict { status: failure.error.status(), reach: failure.reach };
-        Self { result: Err(failure), verdict, retries: 0, provider, path, rest: None }
+        Self { result: Err(failure), verdict, retries: 0, provider, path, cache: None, rest: None }
+    }
+
+    /// A target that was answered for by the cache.
+    pub(super) fn found(
+        result: Result<Answer, Failure>,
+        provider: Option<&'static str>,
+        cache: &'static str,
+        path: &'p str,
+    ) -> Self {
+        match result {
+            Ok(answer) => {
+                let verdict = Verdict { status: answer.status, reach: Reach::Answer };
+                Self {
+                    result: Ok(answer),
+                    verdict,
+                    retries: 0,
+                    provider,
+                    path,
+                    cache: Some(cache),
+                    rest: None,
+                }
+            }
+            Err(failure) => Self { cache: Some(cache), ..Self::failed(failure, provider, path) },
+        }
     }
 
     /// A target whose guards refused the request: its answer, as far as strategies care.
@@ -91,10 +121,17 @@ impl<'p> Tried<'p> {
                         provider: self.provider,
                         option_index: self.path.to_owned(),
                         retries: self.retries,
+                        cache: (!is_denial_before(&error)).then(|| self.cache.unwrap_or(DISABLED)),
                     }));
                 }
                 Err(error)
             }
         }
     }
+}
+
+/// Returns whether guards denied the request before there was an answer, as they may while the vendor is asked.
+fn is_denial_before(error: &GatewayError) -> bool {
+    let after = error.hook_results.as_ref().and_then(|results| results.get("after_request_hooks"));
+    error.kind == ErrorKind::Guardrail && after.and_then(Value::as_array).is_none_or(Vec::is_empty)
 }

@@ -162,7 +162,7 @@ async fn answer(
     match answer.body {
         AnswerBody::Whole(body) if (200..300).contains(&answer.status) => Ok(body),
         AnswerBody::Whole(_) => Err(format!("the model answered status {}", answer.status)),
-        AnswerBody::Stream(_) => Err("the model answered a stream".to_owned()),
+        AnswerBody::Stream(_) | AnswerBody::Kept(_) => Err("the model answered a stream".to_owned()),
     }
 }
 

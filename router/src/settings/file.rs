@@ -6,6 +6,7 @@ use serde::Deserialize;
 use tidegate_store::Window;
 use toml::Spanned;
 
+use super::cache::CacheSettings;
 use super::plugins::{GuardrailSettings, GuardrailsSettings, PluginSettings};
 
 /// `tidegate.toml`.
@@ -16,6 +17,7 @@ pub(super) struct File {
     pub(super) data: Option<String>,
     pub(super) plugins: Option<String>,
     pub(super) admin_key: Option<Spanned<String>>,
+    pub(super) shared: Option<Spanned<String>>,
     pub(super) workers: Option<usize>,
     pub(super) control_threads: Option<usize>,
     pub(super) unpriced: Unpriced,
@@ -25,6 +27,7 @@ pub(super) struct File {
     pub(super) cors: CorsSettings,
     pub(super) log: LogSettings,
     pub(super) security: SecuritySettings,
+    pub(super) cache: Option<Spanned<CacheSettings>>,
     pub(super) provider: Vec<Spanned<ProviderSettings>>,
     pub(super) key: Vec<Spanned<KeySettings>>,
     pub(super) config: Vec<Spanned<ConfigSettings>>,

@@ -8,6 +8,7 @@ use thiserror::Error;
 use tidegate_store::{BudgetRecord, LimitRecord, Origin, ProviderRecord};
 use toml::Spanned;
 
+use super::cache::{self, CacheSettings};
 use super::file::{
     ConfigSettings, CorsSettings, File, KeySettings, LimitsSettings, LogSettings, ProviderSettings,
     TimeoutSettings, Unpriced,
@@ -67,6 +68,10 @@ pub struct Settings {
     pub cors: CorsSettings,
     /// Log lines.
     pub log: LogSettings,
+    /// Kept answers.
+    pub cache: CacheSettings,
+    /// The Redis that several gateways share.
+    pub shared: Option<Secret>,
     /// Private hosts that are allowed.
     pub trusted_hosts: Vec<String>,
     /// Declared providers, and those of the environment.
@@ -205,6 +210,14 @@ impl Settings {
             ),
             None => environment("TIDEGATE_ADMIN_KEY").filter(|key| !key.is_empty()).map(Secret::new),
         };
+        let shared = file.shared.as_ref().map(|shared| {
+            cache::shared(shared.get_ref(), environment)
+                .map_err(|message| at(Some(shared.span().start), message))
+        });
+        if let Some(cache) = &file.cache {
+            let refuse = |message: String| at(Some(place_of(text, cache.span().start, &message)), message);
+            cache.get_ref().check().map_err(refuse)?;
+        }
         Ok(Self {
             listen: file.listen.unwrap_or_else(|| "127.0.0.1:8787".to_owned()),
             data: file.data.unwrap_or_else(|| "./data".to_owned()).into(),
@@ -218,6 +231,8 @@ impl Settings {
             limits: file.limits,
             cors: file.cors,
             log: file.log,
+            cache: file.cache.map(Spanned::into_inner).unwrap_or_default(),
+            shared: shared.transpose()?,
             trusted_hosts: file.security.trusted_hosts,
             providers,
             keys,

@@ -1,5 +1,6 @@
 //! Settings: `tidegate.toml` plus the environment, read whole, validated whole, swapped whole.
 
+mod cache;
 mod file;
 mod load;
 mod place;
@@ -7,6 +8,7 @@ mod plugins;
 mod references;
 mod values;
 
+pub use cache::{CacheScope, CacheSettings};
 pub use file::{
     BudgetSettings, ConfigSettings, CorsSettings, KeySettings, LedgerSettings, LimitSettings, LimitsSettings,
     LogFormat, LogSettings, PeriodName, ProviderSettings, SecuritySettings, TimeoutSettings, Unpriced,

@@ -319,6 +319,10 @@ pub struct LogRow {
     pub budgets: Vec<String>,
     /// Which target of the config answered, as Portkey shows it: `config.targets[1]`.
     pub option_index: String,
+    /// What was found in the cache, as Portkey says it; empty where the target has none.
+    pub cache: String,
+    /// What the answer from the cache cost when it was made, in nano-dollars.
+    pub saved_nano_usd: i64,
     /// Every attempt, when there was more than one.
     pub tried: Vec<AttemptRow>,
     /// Why it went where it went, where there was something to decide.

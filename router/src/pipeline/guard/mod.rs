@@ -9,6 +9,7 @@ mod before;
 mod channel;
 #[cfg(test)]
 mod channel_tests;
+mod digest;
 mod exhibit;
 mod held;
 mod key;

@@ -149,6 +149,11 @@ impl HookResults {
         if before { &self.before_request_hooks } else { &self.after_request_hooks }
     }
 
+    /// Returns whether a check after the request could not judge, so that the answer passed unseen.
+    pub(in crate::pipeline) fn erred(&self) -> bool {
+        self.after_request_hooks.iter().flat_map(|hook| &hook.checks).any(|check| check.error.is_some())
+    }
+
     /// Returns both lists as JSON.
     pub(in crate::pipeline) fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
