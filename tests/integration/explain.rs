@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use tidegate_tests::Mock;
 
-use crate::guardrails::warmed;
 use crate::support::{KEY, World, chat, openai_error, providers, world_with};
 
 const OTHER: &str = "tg-another-key-of-the-tests-012345";

@@ -273,6 +273,7 @@ async fn speculate<T>(
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "the second half of run(): the same values, nothing to group")]
 async fn answer(
     (gateway, request, payload, route): (&Arc<Gateway>, &Request, &Payload<'_>, &Route),
     lane: Lane,

@@ -65,7 +65,8 @@ impl<'a> View<'a> {
         let now = clock::uptime();
         let entered = self.entered.borrow();
         let open = entered.as_ref().is_some_and(|(seat, _)| seat.is_open(now));
-        !open && !(self.providers_break && route.provider.health().is_shut(now))
+        let shut = self.providers_break && route.provider.health().is_shut(now);
+        !open && !shut
     }
 
     /// Enters the same target again.

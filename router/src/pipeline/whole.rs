@@ -184,7 +184,7 @@ impl Exchanged<'_> {
         if !results.is_empty() && read.content_type.contains("json") {
             let mut fields = Fields::parse(&bytes)
                 .map_err(|_| unreachable("The provider's answer is not a JSON object".into()))?;
-            fields.set_raw("hook_results", results.to_json().to_string());
+            fields.set_raw("hook_results", results.to_text());
             bytes = fields.to_vec().into();
         }
         Ok((read.content_type, bytes))

@@ -91,6 +91,10 @@ pub(super) fn asked(
     loop {
         match walk.step(world, &mut draw) {
             Step::Target(target) => asked.push(name(target)),
+            Step::Race(contest) => {
+                walk.enter(&contest);
+                continue;
+            }
             Step::Choose { default, .. } => {
                 walk.take(default.unwrap_or(0), "conditional", String::new());
                 continue;

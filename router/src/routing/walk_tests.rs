@@ -48,6 +48,10 @@ fn asked(config: &Value, draws: &[f64], status: impl Fn(&str) -> u16) -> Vec<Str
     loop {
         let target = match walk.step(&Blue, &mut || draws.next().unwrap_or(0.0)) {
             Step::Target(target) => target,
+            Step::Race(contest) => {
+                walk.enter(&contest);
+                continue;
+            }
             Step::Choose { default, .. } => {
                 walk.take(default.unwrap_or(0), "conditional", String::new());
                 continue;

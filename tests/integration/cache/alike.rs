@@ -56,7 +56,8 @@ async fn everything_but_the_compared_text_must_be_equal() {
         body
     };
     let tool = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
-    let changes: [(&str, &dyn Fn(&mut Value)); 6] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Value));
+    let changes: [Change<'_>; 6] = [
         ("system", &|body| body["messages"][0]["content"] = "be verbose".into()),
         ("temperature", &|body| body["temperature"] = 0.7.into()),
         ("tools", &|body| body["tools"] = tool.clone()),

@@ -91,7 +91,7 @@ impl Trip<'_> {
 fn with_results(body: &Bytes, results: &HookResults) -> Bytes {
     match Fields::parse(body) {
         Ok(mut fields) if !results.is_empty() => {
-            fields.set_raw("hook_results", results.to_json().to_string());
+            fields.set_raw("hook_results", results.to_text());
             fields.to_vec().into()
         }
         _ => body.clone(),

@@ -207,17 +207,23 @@ fn health(route: &Route) -> Vec<String> {
 
 /// Tells what the config says, with everything inherited.
 fn configured(trip: &Trip<'_>, target: &Target, view: &mut TargetView) {
-    let timeouts = &trip.gateway.settings().timeouts;
-    let ms = |name: &str, ms: u64| format!("{name} {ms} ms");
+    let settings = &trip.gateway.settings().timeouts;
+    let (usual, own) = (Duration::from_millis, &target.timeouts);
+    let header = trip.request.headers.get("x-portkey-request-timeout");
+    let header = header.and_then(|ms| ms.to_str().ok()?.parse().ok()).map(Duration::from_millis);
+    let said = header.or(own.head).or(target.request_timeout.map(Duration::from_millis));
+    let first_event = header.or(target.request_timeout.map(Duration::from_millis));
+    let ms = |name: &str, wait: Duration| format!("{name} {} ms", wait.as_millis());
     view.timeouts = vec![
-        ms("connect", timeouts.connect_ms),
-        match target.request_timeout {
-            Some(own) => ms("head (request_timeout)", own),
-            None => ms("head", timeouts.head_ms),
+        ms("connect", own.connect.unwrap_or(usual(settings.connect_ms))),
+        ms("head", said.unwrap_or(usual(settings.head_ms))),
+        match own.first_token {
+            Some(first_token) => ms("first token", first_token),
+            None => ms("first event", first_event.unwrap_or(usual(settings.first_event_ms))),
         },
-        ms("first event", timeouts.first_event_ms),
-        ms("between events", timeouts.idle_ms),
+        ms("between events", own.idle.unwrap_or(usual(settings.idle_ms))),
     ];
+    view.timeouts.extend(own.total.map(|total| ms("total", total)));
     view.retry = match target.retry.as_deref().filter(|retry| retry.attempts > 0) {
         None => "none".to_owned(),
         Some(Retry { attempts, on_status_codes, use_retry_after_header }) => {
