@@ -9,7 +9,7 @@ use crate::support::{KEY, World, providers, world_with};
 
 #[path = "../../plugins/host/tests/suite/guest.rs"]
 #[expect(dead_code, reason = "the host's own tests use the rest")]
-mod guest;
+pub(crate) mod guest;
 
 use guest::Guest;
 

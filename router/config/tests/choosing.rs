@@ -27,7 +27,7 @@ fn by_is_read_in_every_spelling() {
 
 fn levels(targets: Value) -> Vec<u64> {
     let plan = plan(&json!({"strategy": {"mode": "priority"}, "targets": targets}));
-    let Strategy::Priority { levels, .. } = &plan.root().strategy else { panic!("{plan:?}") };
+    let Strategy::Priority { levels, .. } = &plan.root().strategy else { unreachable!("{plan:?}") };
     assert!(plan.notes().is_empty(), "{:?}", plan.notes());
     levels.clone()
 }

@@ -61,6 +61,9 @@ fn scrambled(number: u64) -> u64 {
 }
 
 #[cfg(test)]
+pub(super) use tests::vector;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -92,6 +95,3 @@ mod tests {
         assert!(allowed(0.95) < 60, "{}", allowed(0.95));
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::vector;

@@ -303,7 +303,7 @@ mod tests {
             let start = whole[..cut - overlap].rfind(' ').map_or(0, |at| at + 1);
             let start = if cut - start < manner.least() { cut } else { start };
             let new: Vec<String> =
-                whole[start..].as_bytes().chunks(split).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
+                whole.as_bytes()[start..].chunks(split).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
             let pieces: Vec<&str> = new.iter().map(String::as_str).collect();
             // A new text may by itself begin like the word that was cut; then nobody can know.
             let fragment = whole[..cut].rsplit(' ').next().unwrap_or_default();

@@ -316,7 +316,7 @@ fn a_sticky_caller_goes_elsewhere_only_while_its_target_is_open() {
     for caller in 0..50 {
         let mut world = World { caller, ..World::default() };
         let usual = asked(&config, &world, &[0.1], answered(200)).remove(0);
-        assert_eq!(asked(&config, &world, &[0.9], answered(200)), [usual.clone()]);
+        assert_eq!(asked(&config, &world, &[0.9], answered(200)), std::slice::from_ref(&usual));
         world.known.insert(usual.clone(), OPEN);
         let other = asked(&config, &world, &[0.1], answered(200)).remove(0);
         assert_ne!(other, usual);

@@ -6,13 +6,8 @@ use serde_json::{Value, json};
 use tidegate_tests::{Gateway, Mock, Settings, wait};
 
 use super::status;
-use crate::support::{KEY, World, chat, chat_stream, providers, world_with};
-
-#[path = "../../../plugins/host/tests/suite/guest.rs"]
-#[expect(dead_code, reason = "the host's own tests use the rest")]
-mod guest;
-
 use crate::plugins::guest::Guest;
+use crate::support::{KEY, World, chat, chat_stream, providers, world_with};
 
 /// A guard that lets everything pass.
 fn mild(version: &str) -> Guest {
