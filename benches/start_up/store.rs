@@ -91,6 +91,7 @@ fn record(number: usize) -> (KeyHash, KeyRecord) {
         ],
         budget: None,
         config: None,
+        allow_config_override: true,
         metadata: [("team".to_owned(), format!("team {}", number % 100))].into_iter().collect(),
         header_credentials: false,
     };

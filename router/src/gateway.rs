@@ -14,6 +14,7 @@ use crate::actors::address_book::AddressBook;
 use crate::actors::ledger::LedgerHandle;
 use crate::actors::shards::Shards;
 use crate::cache::Cache;
+use crate::configs::Configs;
 use crate::models::ModelLists;
 use crate::money::PriceDesk;
 use crate::plugins::{self, Plugins};
@@ -67,6 +68,8 @@ pub struct Gateway {
     pub shards: Shards,
     /// Configs that were read before.
     pub plans: Plans,
+    /// Saved configs.
+    pub configs: Configs,
     /// How often providers may be retried.
     pub retries: RetryBudgets,
     /// Which targets of configs failed of late.
@@ -77,7 +80,7 @@ pub struct Gateway {
     pub plugins: Plugins,
     /// Kept answers.
     pub cache: Cache,
-    master: MasterKey,
+    master: Arc<MasterKey>,
     /// Held for life; the system gives it back when the process ends, however it ends.
     _lock: File,
 }
@@ -147,6 +150,8 @@ impl Gateway {
             tracing::warn!(recovered, "requests that a crash cut off were settled at their held amount");
         }
         let printed = provision::declared(&mut store, &settings)?;
+        let master = Arc::new(master);
+        let configs = Configs::start(&store, master.clone())?;
         let from_store = opened_providers(store.providers()?, &master);
         let shards = Shards::start(settings.control_threads);
         let ledger = LedgerHandle::start(
@@ -172,6 +177,7 @@ impl Gateway {
             prices,
             shards,
             plans: Plans::default(),
+            configs,
             retries: RetryBudgets::default(),
             breakers: Breakers::default(),
             models: ModelLists::default(),
@@ -180,6 +186,7 @@ impl Gateway {
         });
         lender.serve(&gateway);
         gateway.set_providers(from_store);
+        gateway.warn_of_unknown_configs();
         Ok((gateway, printed))
     }
 
@@ -209,6 +216,7 @@ impl Gateway {
         let declared = settings.declared_plugins.clone();
         self.cache.apply(&settings.cache, settings.shared.as_ref());
         self.settings.store(Arc::new(settings));
+        self.warn_of_unknown_configs();
         self.plugins.declare(&declared).await;
         self.reload_providers().await?;
         Ok(())
@@ -236,6 +244,20 @@ impl Gateway {
     pub async fn add_found(&self, record: ProviderRecord) -> Result<(), StoreError> {
         self.found.store(Arc::new(vec![record]));
         self.reload_providers().await
+    }
+
+    /// Saved configs may come after the keys that name them, so a missing one refuses requests, not the settings.
+    fn warn_of_unknown_configs(&self) {
+        let settings = self.settings();
+        for key in &settings.keys {
+            let named = key.settings.config.as_deref().filter(|config| config.starts_with("pc-"));
+            let is_unknown =
+                |config: &&str| !settings.configs.contains_key(*config) && self.configs.get(config).is_none();
+            if let Some(config) = named.filter(is_unknown) {
+                let key = &key.settings.name;
+                tracing::warn!(key, config, "a key's config is not saved: its requests are refused");
+            }
+        }
     }
 
     fn set_providers(&self, from_store: Vec<ProviderRecord>) {

@@ -87,6 +87,7 @@ pub fn declared(store: &mut dyn Store, settings: &Settings) -> Result<Printed, S
             limits: declared.limits.clone(),
             budget: declared.budget.clone(),
             config: declared.settings.config.clone(),
+            allow_config_override: declared.settings.allow_config_override,
             metadata: declared.settings.metadata.clone(),
             header_credentials: declared.settings.header_credentials,
             id,
@@ -148,6 +149,7 @@ fn plain_key(id: &str, name: &str, scope: &str, secret: &Secret) -> (KeyHash, Ke
         limits: Vec::new(),
         budget: None,
         config: None,
+        allow_config_override: true,
         metadata: std::collections::BTreeMap::new(),
         header_credentials: false,
     };

@@ -85,6 +85,11 @@ pub async fn store(gateway: Arc<Gateway>) {
                 {
                     tracing::warn!(%error, "changed providers could not be read");
                 }
+                for change in changes.iter().filter(|change| change.kind == ChangeKind::Config) {
+                    if let Err(error) = gateway.configs.reload(&gateway.book, &change.id).await {
+                        tracing::warn!(config = change.id, %error, "a changed config could not be read");
+                    }
+                }
                 if changes.iter().any(|change| change.kind == ChangeKind::Prices) {
                     gateway.reload_prices();
                 }

@@ -43,6 +43,7 @@ fn modules_of_the_router_point_down_only() {
         ("upstream", &[]),
         ("versions", &[]),
         ("actors", &["limits", "clock", "versions"]),
+        ("configs", &["actors", "clock", "secret"]),
         ("plugins", &["actors", "clock", "gateway", "settings", "versions"]),
         ("settings", &["actors", "upstream"]),
         ("cache", &["clock", "settings"]),
@@ -53,7 +54,10 @@ fn modules_of_the_router_point_down_only() {
                 "secret", "settings", "upstream",
             ],
         ),
-        ("api", &["actors", "clock", "error", "limits", "pipeline", "plugins", "provision", "server"]),
+        (
+            "api",
+            &["actors", "clock", "configs", "error", "limits", "pipeline", "plugins", "provision", "server"],
+        ),
     ] {
         let named = names(module);
         let more: Vec<&String> = named.iter().filter(|name| !may_use.contains(&name.as_str())).collect();

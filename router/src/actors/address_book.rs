@@ -173,7 +173,7 @@ impl AddressBook {
                         let _ask = known.reset(spent).await;
                     }
                 }
-                ChangeKind::Provider | ChangeKind::Prices => {}
+                ChangeKind::Provider | ChangeKind::Prices | ChangeKind::Config => {}
             }
         }
         Ok(())

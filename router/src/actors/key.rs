@@ -336,6 +336,7 @@ pub(crate) mod tests {
             limits,
             budget: None,
             config: None,
+            allow_config_override: true,
             metadata: Default::default(),
             header_credentials: false,
         }

@@ -1,12 +1,14 @@
 //! `GET /v1/admin/state`: what the actors show of themselves, in nano-dollars. `GET /v1/admin/logs/{id}`: the rows of a
 //! trace or request id, with their decisions. Both need the admin scope.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 use tidegate_store::LogFilter;
 
 use super::{head, render};
-use crate::actors::key::{KeyRefusal, Wish};
+use crate::actors::key::{KeyHandle, KeyRefusal, Wish};
 use crate::error::{ErrorKind, GatewayError};
 use crate::pipeline::{Dialect, authenticate};
 use crate::provision::ADMIN_SCOPE;
@@ -47,15 +49,18 @@ async fn rows(
     shown.map_err(|error| GatewayError::new(ErrorKind::Bug, error.to_string()))
 }
 
-/// Refuses whoever lacks the admin scope.
+/// Refuses whoever lacks the admin scope, and returns the key of who has it.
 ///
 /// # Errors
 /// 401 without a key that works, 403 without the scope.
-pub(super) async fn authorize(request: &HttpRequest, worker: &Worker) -> Result<(), GatewayError> {
+pub(super) async fn authorize(
+    request: &HttpRequest,
+    worker: &Worker,
+) -> Result<Arc<KeyHandle>, GatewayError> {
     let key = authenticate(&worker.gateway, head::credentials(request).key).await?;
     let wish = Wish { scope: ADMIN_SCOPE, model: None, tokens: 0 };
     match key.admit(wish).await? {
-        Ok(_given_back) => Ok(()),
+        Ok(_given_back) => Ok(key),
         Err(KeyRefusal::Scope(scope)) => {
             Err(GatewayError::new(ErrorKind::Scope, format!("This API key lacks the scope {scope}")))
         }

@@ -3,6 +3,8 @@
 mod admin;
 mod body;
 mod cache;
+mod configs;
+mod control;
 mod cors;
 pub mod explain;
 mod head;
@@ -64,5 +66,6 @@ pub fn routes(config: &mut ServiceConfig) {
         )
         .service(at("/v1/plugins/{id}/activate").route(web::post().to(plugins::activate)))
         .service(at("/v1/plugins/{id}/rollback").route(web::post().to(plugins::roll_back)))
+        .configure(configs::routes)
         .default_service(web::to(render::not_found));
 }

@@ -9,6 +9,7 @@ use super::{Context, Failure, show};
 use crate::clock;
 use crate::pipeline::SCOPE;
 use crate::secret::{hash_key, mask, new_api_key, new_id};
+use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Key {
@@ -38,6 +39,12 @@ pub(super) enum Key {
         /// Days until it expires.
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         days: Option<u32>,
+        /// Config of requests that name none: a slug, or JSON text.
+        #[arg(long)]
+        default_config: Option<String>,
+        /// Refuse requests that name another config.
+        #[arg(long)]
+        forbid_config_override: bool,
     },
     /// List keys.
     List {
@@ -53,9 +60,23 @@ pub(super) enum Key {
 }
 
 pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
-    let (_, mut store, _) = context.open()?;
+    let (settings, mut store, _) = context.open()?;
     match command {
-        Key::Create { name, models, usd, period, rpm, tpm, concurrent, days } => {
+        Key::Create {
+            name,
+            models,
+            usd,
+            period,
+            rpm,
+            tpm,
+            concurrent,
+            days,
+            default_config,
+            forbid_config_override,
+        } => {
+            if let Some(config) = &default_config {
+                check_config(&settings, &store, config)?;
+            }
             let limits = [
                 rpm.map(|amount| LimitRecord::Requests { amount, per: Window::Minute }),
                 tpm.map(|amount| LimitRecord::Tokens { amount, per: Window::Minute }),
@@ -79,7 +100,8 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
                 models,
                 limits: limits.into_iter().flatten().collect(),
                 budget,
-                config: None,
+                config: default_config,
+                allow_config_override: !forbid_config_override,
                 metadata: std::collections::BTreeMap::new(),
                 header_credentials: false,
             };
@@ -93,6 +115,19 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
         Key::List { limit } => list(context, &store, limit),
         Key::Revoke { key } => revoke(context, &mut store, &key),
     }
+}
+
+/// Refuses a default config that would fail every request of the key.
+fn check_config(settings: &Settings, store: &dyn Store, config: &str) -> Result<(), Failure> {
+    if config.trim_start().starts_with('{') {
+        let read = tidegate_config::Plan::parse(config);
+        return read.map(|_| ()).map_err(|error| format!("--default-config: {error}"));
+    }
+    let is_saved = || store.config(config).map_err(|error| error.to_string()).map(|found| found.is_some());
+    if settings.configs.contains_key(config) || is_saved()? {
+        return Ok(());
+    }
+    Err(format!("--default-config: there is no config \"{config}\"; `tidegate config list` shows them"))
 }
 
 fn make_budget(

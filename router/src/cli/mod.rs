@@ -2,6 +2,7 @@
 
 mod budget;
 mod check;
+mod config;
 mod explain;
 mod key;
 mod logs;
@@ -55,6 +56,8 @@ enum Command {
     Prices(prices::Prices),
     /// Upload, list, activate and remove plugins of a running gateway.
     Plugin(plugin::Plugin),
+    /// Save, list, roll back and remove configs of a running gateway.
+    Config(config::Config),
     /// Show the request log, newest first.
     Logs(logs::Logs),
     /// Print the version.
@@ -98,6 +101,7 @@ pub fn run() -> i32 {
         Command::Provider(command) => provider::run(&context, command),
         Command::Budget(command) => budget::run(&context, command),
         Command::Prices(command) => prices::run(&context, command),
+        Command::Config(command) => config::run(&context, command),
         Command::Plugin(command) => plugin::run(&context, command),
         Command::Logs(command) => logs::run(&context, command),
         Command::Version => {

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tidegate_plugin_kit::command::{PluginCommand, run as run_for_author};
 
-use super::running::Running;
+use super::running::{Running, segment};
 use super::{Context, Failure, show};
 
 /// So much of a digest is shown, and names it.
@@ -90,8 +90,7 @@ pub(super) fn run(context: &Context, plugin: Plugin) -> Result<(), Failure> {
 }
 
 fn path(id: &str, order: &str) -> String {
-    let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
-    format!("/v1/plugins/{id}{order}")
+    format!("/v1/plugins/{}{order}", segment(id))
 }
 
 fn push(context: &Context, gateway: &Running, file: &Path, activate: bool) -> Result<(), Failure> {

@@ -26,6 +26,11 @@ pub(super) struct Running {
     admin_key: Option<String>,
 }
 
+/// Writes a part of a path.
+pub(super) fn segment(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
 impl Running {
     /// Asks the running gateway and returns what it answers.
     pub(super) fn ask(

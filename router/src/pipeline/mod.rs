@@ -36,6 +36,7 @@ mod shape;
 mod stream;
 mod text;
 mod tried;
+mod vet;
 mod whole;
 
 use std::pin::pin;
@@ -55,6 +56,7 @@ pub use explain::{Explanation, explain};
 pub use request::{About, Answer, AnswerBody, Body, Caller, Dialect, Request};
 pub use resolve::split_model;
 pub use stream::{AnswerStream, Cut};
+pub use vet::vet;
 
 use admit::{admit, limit_refusal};
 use attempt_row::Attempt;

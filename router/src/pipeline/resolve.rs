@@ -61,10 +61,17 @@ pub(super) fn plan(
 ) -> Result<Arc<Plan>, GatewayError> {
     let header = header(request, "x-portkey-config");
     let Some(wanted) = header.or(key.config.as_deref()) else { return Ok(gateway.plans.bare()) };
+    // Naming the key's own config takes nothing away from it.
+    if !key.allow_config_override && header.is_some_and(|header| key.config.as_deref() != Some(header)) {
+        return Err(invalid("x-portkey-config", "Cannot override default config set for this API key."));
+    }
+    let is_text = wanted.trim_start().starts_with(['{', '[']);
     let settings = gateway.settings();
-    let read = if let Some(saved) = settings.configs.get(wanted) {
-        gateway.plans.saved(saved)
-    } else if !wanted.trim_start().starts_with(['{', '[']) {
+    let read = if let Some(declared) = settings.configs.get(wanted) {
+        gateway.plans.saved(declared)
+    } else if let Some(saved) = (!is_text).then(|| gateway.configs.get(wanted)).flatten() {
+        saved.plan.clone()
+    } else if !is_text {
         let message = if wanted.starts_with("pc-") {
             format!("Following keys are not valid: {wanted}")
         } else {
@@ -311,7 +318,7 @@ fn by_vendor(
 
 /// Returns whether the operator trusts a host by name. Any other host may be called, but never at a private address:
 /// what its name resolves to is checked at connect time.
-fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
+pub(super) fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
     let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
     host.is_some_and(|host| trusted_hosts.contains(&host))
 }

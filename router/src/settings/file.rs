@@ -229,9 +229,12 @@ pub struct KeySettings {
     /// Rate and concurrency limits.
     #[serde(default)]
     pub limits: Vec<LimitSettings>,
-    /// A `[[config]]` id, or a Portkey config as JSON text.
+    /// A `[[config]]` id, a saved config's slug, or a Portkey config as JSON text.
     #[serde(default)]
     pub config: Option<String>,
+    /// Whether requests may name another config.
+    #[serde(default = "yes")]
+    pub allow_config_override: bool,
     /// Metadata of every request.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
@@ -244,6 +247,10 @@ pub struct KeySettings {
     /// What it may do; `completions.write` by default.
     #[serde(default)]
     pub scopes: Option<Vec<String>>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `budget = { usd = 1.00, period = "monthly" }`

@@ -397,10 +397,16 @@ fn key(
     if let Some(config) = &declared.config
         && !configs.contains_key(config)
     {
-        if !config.trim_start().starts_with('{') {
-            return Err(format!("key.config: there is no [[config]] with id \"{config}\""));
+        // Saved configs are in the store, which the file is read without.
+        let is_saved = config.starts_with("pc-");
+        if !config.trim_start().starts_with('{') && !is_saved {
+            return Err(format!(
+                "key.config: there is no [[config]] with id \"{config}\"; saved ones begin with \"pc-\""
+            ));
         }
-        tidegate_config::Plan::parse(config).map_err(|error| format!("key.config: {error}"))?;
+        if !is_saved {
+            tidegate_config::Plan::parse(config).map_err(|error| format!("key.config: {error}"))?;
+        }
     }
     let budget = match &declared.budget {
         Some(settings) => {

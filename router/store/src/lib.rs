@@ -1,10 +1,11 @@
-//! What Tidegate remembers: keys, budgets, providers, ledger and request log.
+//! What Tidegate remembers: keys, budgets, providers, configs, ledger and request log.
 //!
 //! One trait, [`Store`], one suite (`suite.rs`) that every backend must pass. Calls block: the router makes them on
 //! threads of their own and never on the way of a request, but for the first use of a key.
 //!
 //! Refuses to know: limits, prices, HTTP. Failure behaviour: every call returns an error and changes nothing.
 
+pub mod config;
 pub mod decision;
 mod period;
 pub mod record;
@@ -12,7 +13,10 @@ mod sqlite;
 mod store;
 #[cfg(test)]
 mod suite;
+#[cfg(test)]
+mod suite_configs;
 
+pub use config::{ConfigRecord, ConfigVersion};
 pub use decision::{ChoiceRow, DecisionRow, GuardRow};
 pub use period::Period;
 pub use record::{

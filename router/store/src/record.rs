@@ -125,12 +125,19 @@ pub struct KeyRecord {
     /// Default config: an id or inline JSON.
     #[serde(default)]
     pub config: Option<String>,
+    /// Whether a request may name another config than that.
+    #[serde(default = "yes")]
+    pub allow_config_override: bool,
     /// Default metadata.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
     /// Whether it may bring its own vendor credentials in headers.
     #[serde(default)]
     pub header_credentials: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A budget.
@@ -401,6 +408,8 @@ pub enum ChangeKind {
     Provider,
     /// The price overrides.
     Prices,
+    /// A saved config.
+    Config,
 }
 
 impl ChangeKind {
@@ -413,13 +422,14 @@ impl ChangeKind {
             ChangeKind::Reset => "reset",
             ChangeKind::Provider => "provider",
             ChangeKind::Prices => "prices",
+            ChangeKind::Config => "config",
         }
     }
 
     /// Reads a stored name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Key, Self::Budget, Self::Reset, Self::Provider, Self::Prices]
+        [Self::Key, Self::Budget, Self::Reset, Self::Provider, Self::Prices, Self::Config]
             .into_iter()
             .find(|kind| kind.name() == name)
     }

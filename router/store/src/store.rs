@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use crate::config::{ConfigRecord, ConfigVersion};
 use crate::record::{
     BudgetRecord, Change, ChangeKind, KeyHash, KeyRecord, LedgerEntry, LogFilter, LogRow, ProviderRecord,
 };
@@ -118,6 +119,46 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`]
     fn delete_provider(&mut self, slug: &str) -> Result<bool, StoreError>;
+
+    /// Returns all saved configs with their version in force, by slug; texts are as stored (encrypted by the caller).
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn configs(&self) -> Result<Vec<(ConfigRecord, ConfigVersion)>, StoreError>;
+
+    /// Returns a saved config with its version in force.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn config(&self, slug: &str) -> Result<Option<(ConfigRecord, ConfigVersion)>, StoreError>;
+
+    /// Returns all versions of a saved config, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn config_versions(&self, slug: &str) -> Result<Vec<ConfigVersion>, StoreError>;
+
+    /// Writes a saved config and, where there is one, its new version, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when the version is there already, or the one in force is not.
+    fn put_config(
+        &mut self,
+        config: &ConfigRecord,
+        version: Option<&ConfigVersion>,
+    ) -> Result<(), StoreError>;
+
+    /// Deletes a saved config with its versions; true when there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn delete_config(&mut self, slug: &str) -> Result<bool, StoreError>;
+
+    /// Returns the names of active keys whose default config this is, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn keys_with_config(&self, config: &str, limit: usize) -> Result<Vec<String>, StoreError>;
 
     /// Writes a batch in one durable transaction, in order.
     ///

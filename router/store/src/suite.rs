@@ -4,6 +4,7 @@ use crate::record::{
     BudgetRecord, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus, LedgerEntry, LogFilter, LogRow,
     Origin, SettleRecord, SpendRecord,
 };
+use crate::suite_configs;
 use crate::{ChoiceRow, DecisionRow, GuardRow, Period, SqliteStore, Store, StoreError};
 
 fn budget(id: &str) -> BudgetRecord {
@@ -34,6 +35,7 @@ fn key(id: &str, byte: u8) -> (KeyHash, KeyRecord) {
         limits: Vec::new(),
         budget: None,
         config: None,
+        allow_config_override: true,
         metadata: Default::default(),
         header_credentials: false,
     };
@@ -132,6 +134,22 @@ fn old_log_rows_go_and_their_cost_stays(store: &mut dyn Store) {
     assert!(store.budgets(0).unwrap().is_empty());
 }
 
+fn keys_tell_which_config_they_begin_with(store: &mut dyn Store) {
+    let with = |id: &str, byte, config: Option<&str>, status| {
+        let (hash, record) = key(id, byte);
+        (hash, KeyRecord { config: config.map(str::to_owned), status, ..record })
+    };
+    let keys = [
+        with("k1", 1, Some("pc-a"), KeyStatus::Active),
+        with("k2", 2, Some("pc-a"), KeyStatus::Revoked),
+        with("k3", 3, Some("pc-b"), KeyStatus::Active),
+        with("k4", 4, None, KeyStatus::Active),
+    ];
+    store.put_keys(&keys).unwrap();
+    assert_eq!(store.keys_with_config("pc-a", 5).unwrap(), ["name-k1"]);
+    assert!(store.keys_with_config("pc-c", 5).unwrap().is_empty());
+}
+
 fn open_holds_are_settled_at_their_amount(store: &mut dyn Store) {
     store.put_budget(&budget("b")).unwrap();
     let period = Period::Daily.start(0);
@@ -171,6 +189,20 @@ macro_rules! store_suite {
                 super::old_log_rows_go_and_their_cost_stays(&mut $open);
             }
             #[test]
+            fn keys_tell_which_config_they_begin_with() {
+                super::keys_tell_which_config_they_begin_with(&mut $open);
+            }
+            #[test]
+            fn a_config_has_every_version_it_ever_had() {
+                super::suite_configs::a_config_has_every_version_it_ever_had(&mut $open);
+            }
+            #[test]
+            fn a_version_is_never_written_over_and_one_that_is_missing_never_in_force() {
+                super::suite_configs::a_version_is_never_written_over_and_one_that_is_missing_never_in_force(
+                    &mut $open,
+                );
+            }
+            #[test]
             fn open_holds_are_settled_at_their_amount() {
                 super::open_holds_are_settled_at_their_amount(&mut $open);
             }
@@ -179,6 +211,24 @@ macro_rules! store_suite {
 }
 
 store_suite!(sqlite, crate::SqliteStore::open(&tempfile::tempdir().unwrap().keep().join("t.db")).unwrap());
+
+#[test]
+fn a_store_of_the_first_schema_keeps_its_keys_and_learns_configs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.execute_batch(include_str!("../migrations/0001_start.sql")).unwrap();
+    raw.pragma_update(None, "user_version", 1).unwrap();
+    // As the first version wrote keys: without a word of overrides.
+    let mut old = serde_json::to_value(key("k1", 7).1).unwrap();
+    old.as_object_mut().unwrap().remove("allow_config_override").unwrap();
+    let put = "INSERT INTO api_key (id, hash, name, record) VALUES ('k1', ?1, 'n', ?2)";
+    raw.execute(put, rusqlite::params![[7_u8; 32], old.to_string()]).unwrap();
+    drop(raw);
+    let mut store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.key_by_id("k1").unwrap().unwrap().1, key("k1", 7).1);
+    suite_configs::a_version_is_never_written_over_and_one_that_is_missing_never_in_force(&mut store);
+}
 
 #[test]
 fn a_store_from_the_future_is_refused() {

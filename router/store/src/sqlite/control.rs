@@ -7,12 +7,12 @@ use serde::de::DeserializeOwned;
 use crate::record::{BudgetRecord, Change, ChangeKind, KeyHash, KeyRecord, ProviderRecord};
 use crate::store::StoreError;
 
-fn read<T: DeserializeOwned>(id: &str, text: &str) -> Result<T, StoreError> {
+pub(super) fn read<T: DeserializeOwned>(id: &str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text)
         .map_err(|error| StoreError::Record { id: id.to_owned(), reason: error.to_string() })
 }
 
-fn write<T: Serialize>(id: &str, record: &T) -> Result<String, StoreError> {
+pub(super) fn write<T: Serialize>(id: &str, record: &T) -> Result<String, StoreError> {
     serde_json::to_string(record)
         .map_err(|error| StoreError::Record { id: id.to_owned(), reason: error.to_string() })
 }

@@ -4,7 +4,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::store::StoreError;
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_start.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_start.sql"), include_str!("../../migrations/0002_configs.sql")];
 
 /// Brings the schema up to date. Several processes may open a new file at once: the first to lock it migrates.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {

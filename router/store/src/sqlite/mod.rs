@@ -1,5 +1,6 @@
 //! SQLite, the embedded default: one file in WAL mode.
 
+mod configs;
 mod control;
 mod ledger;
 mod migrate;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::config::{ConfigRecord, ConfigVersion};
 use crate::record::{
     BudgetRecord, Change, ChangeKind, KeyHash, KeyRecord, LedgerEntry, LogFilter, LogRow, ProviderRecord,
 };
@@ -109,6 +111,34 @@ impl Store for SqliteStore {
 
     fn delete_provider(&mut self, slug: &str) -> Result<bool, StoreError> {
         control::delete_provider(&mut self.connection, slug)
+    }
+
+    fn configs(&self) -> Result<Vec<(ConfigRecord, ConfigVersion)>, StoreError> {
+        configs::configs(&self.connection)
+    }
+
+    fn config(&self, slug: &str) -> Result<Option<(ConfigRecord, ConfigVersion)>, StoreError> {
+        configs::config(&self.connection, slug)
+    }
+
+    fn config_versions(&self, slug: &str) -> Result<Vec<ConfigVersion>, StoreError> {
+        configs::versions(&self.connection, slug)
+    }
+
+    fn put_config(
+        &mut self,
+        config: &ConfigRecord,
+        version: Option<&ConfigVersion>,
+    ) -> Result<(), StoreError> {
+        configs::put(&mut self.connection, config, version)
+    }
+
+    fn delete_config(&mut self, slug: &str) -> Result<bool, StoreError> {
+        configs::delete(&mut self.connection, slug)
+    }
+
+    fn keys_with_config(&self, config: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        configs::keys_with(&self.connection, config, limit)
     }
 
     fn commit(&mut self, batch: &[LedgerEntry]) -> Result<(), StoreError> {

@@ -1,0 +1,225 @@
+//! Looks at a config before it is saved: what it names must be there.
+//!
+//! Reading refuses what is wrong in itself (`tidegate_config`); this refuses what could only fail while a request
+//! waits: providers, hosts, guardrails, checks and conditions that nobody knows. What changes later is told to
+//! requests, as for configs that were never saved.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tidegate_config::{ConfigError, Node, Plan, Strategy, Target};
+
+use super::aim::model_of;
+use super::resolve::{is_trusted, slug_of, split_model};
+use crate::gateway::Gateway;
+use crate::upstream::address::check_base_url;
+
+/// Ids that a refusal names as accepted, at most.
+const MOST_NAMED: usize = 20;
+
+/// Reads a config and checks what it names.
+///
+/// # Errors
+/// [`ConfigError`] with the JSON path and what is accepted.
+pub async fn vet(gateway: &Gateway, json: &str) -> Result<Arc<Plan>, ConfigError> {
+    let plan = Plan::parse(json)?;
+    let written: Value = serde_json::from_str(json).unwrap_or_default();
+    references(gateway, &written, "")?;
+    providers(gateway, &plan)?;
+    plugins(gateway, &plan).await?;
+    Ok(Arc::new(plan))
+}
+
+fn refused(path: &str, message: String) -> ConfigError {
+    ConfigError { path: path.to_owned(), message }
+}
+
+/// Joins a target's place, as answers show it, and a member.
+fn member(target: &Target, name: &str) -> String {
+    let place = target.path.strip_prefix("config").unwrap_or(&target.path).trim_start_matches('.');
+    if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.take(MOST_NAMED).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Checks the ids that nodes name: guardrails that are declared, and no other configs.
+fn references(gateway: &Gateway, node: &Value, path: &str) -> Result<(), ConfigError> {
+    let Value::Object(members) = node else { return Ok(()) };
+    let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    let settings = gateway.settings();
+    for (name, value) in members {
+        let flat: String = name.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect();
+        match flat.as_str() {
+            // Portkey knows no such member and would go on as if it were not there: to nothing.
+            "config" | "configid" => {
+                let message = "a config can't refer to another; write its targets here".to_owned();
+                return Err(refused(&at(name), message));
+            }
+            "inputguardrails" | "outputguardrails" => {
+                for (index, id) in value.as_array().into_iter().flatten().enumerate() {
+                    if let Some(id) = id.as_str().filter(|id| !settings.guardrails.contains_key(*id)) {
+                        let known = listed(settings.guardrails.keys().map(String::as_str));
+                        let message =
+                            format!("Following guardrails are not valid: {id} (guardrails: {known})");
+                        return Err(refused(&format!("{}[{index}]", at(name)), message));
+                    }
+                }
+            }
+            "targets" => {
+                for (index, target) in value.as_array().into_iter().flatten().enumerate() {
+                    references(gateway, target, &format!("{}[{index}]", at(name)))?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks where targets point. Unknown slugs are told all at once, as Portkey does.
+fn providers(gateway: &Gateway, plan: &Plan) -> Result<(), ConfigError> {
+    let mut unknown: Vec<(String, String)> = Vec::new();
+    for target in plan.targets() {
+        if let Some(host) = &target.custom_host {
+            let trusted = is_trusted(&gateway.settings().trusted_hosts, host);
+            check_base_url(host, trusted).map_err(|reason| {
+                refused(&member(target, "custom_host"), format!("Invalid custom host: {reason}"))
+            })?;
+        }
+        let (provider, virtual_key) = (target.provider.as_deref(), target.virtual_key.as_deref());
+        let model = split_model(model_of(target, None)).0;
+        match (slug_of(provider, virtual_key, model), provider) {
+            (Some(slug), _) if gateway.book.provider(slug).is_none() => {
+                let name = match (provider, virtual_key) {
+                    (Some(provider), _) if provider.starts_with('@') => "provider",
+                    (_, Some(_)) => "virtual_key",
+                    _ if target.override_params.contains_key("model") => "override_params.model",
+                    _ => "default_params.model",
+                };
+                if !unknown.iter().any(|(_, known)| known == slug) {
+                    unknown.push((member(target, name), slug.to_owned()));
+                }
+            }
+            (None, Some(vendor)) => {
+                by_vendor(gateway, target, vendor)
+                    .map_err(|message| refused(&member(target, "provider"), message))?;
+            }
+            _ => {}
+        }
+    }
+    let Some((path, _)) = unknown.first() else { return Ok(()) };
+    let all = gateway.book.providers();
+    let slugs: Vec<String> = all.iter().map(|provider| format!("@{}", provider.record().slug)).collect();
+    let unknown_slugs: Vec<&str> = unknown.iter().map(|(_, slug)| slug.as_str()).collect();
+    let message = format!(
+        "Following keys are not valid: {} (providers: {})",
+        unknown_slugs.join(", "),
+        listed(slugs.iter().map(String::as_str))
+    );
+    Err(refused(path, message))
+}
+
+/// A vendor's name in place of a slug: somebody must bring the credential.
+fn by_vendor(gateway: &Gateway, target: &Target, vendor: &str) -> Result<(), String> {
+    if gateway.book.provider(vendor).is_some() {
+        return Ok(());
+    }
+    if tidegate_providers::registry::find(vendor).is_none() {
+        return Err(format!(
+            "Invalid provider passed: \"{vendor}\"; a vendor's name or \"@slug\" is accepted"
+        ));
+    }
+    // The client's own key is for a config's only target.
+    let brings = target.api_key.is_some() || target.custom_host.is_some() || target.path == "config";
+    if brings {
+        return Ok(());
+    }
+    Err(format!("no provider is named {vendor}, and the target has no api_key; \"@slug\" names a provider"))
+}
+
+/// Checks what plugins must answer. Bundled plugins are loaded for it.
+async fn plugins(gateway: &Gateway, plan: &Plan) -> Result<(), ConfigError> {
+    let mut wanted = Wanted::default();
+    let mut seen = BTreeSet::new();
+    for target in plan.targets() {
+        for hook in target.hooks.before.iter().chain(&target.hooks.after) {
+            // Hooks are inherited: each is looked at once.
+            if seen.insert(Arc::as_ptr(hook).addr()) {
+                hook.checks.iter().for_each(|check| wanted.add(&check.id, false, &hook.path));
+            }
+        }
+    }
+    wanted.conditions(plan.root());
+    let ids: BTreeSet<&str> = wanted.all.iter().map(|want| want.plugin.as_str()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = ids.into_iter().collect();
+    let set = gateway.plugins.ready(&ids).await;
+    for want in wanted.all {
+        let known = set.get(&want.plugin).is_some_and(|plugin| {
+            if want.is_condition {
+                plugin.condition_info(&want.name).is_some()
+            } else {
+                plugin.check_info(&want.name).is_some()
+            }
+        });
+        if known {
+            continue;
+        }
+        let what = if want.is_condition { "condition" } else { "check" };
+        let message = match set.get(&want.plugin) {
+            None => format!(
+                "no plugin has the {what} {}.{}; plugins in force: {}",
+                want.plugin,
+                want.name,
+                listed(set.iter().map(|(id, _)| id))
+            ),
+            Some(plugin) => {
+                let manifest = plugin.manifest();
+                let names = if want.is_condition {
+                    listed(manifest.conditions.iter().map(|info| info.name.as_str()))
+                } else {
+                    listed(manifest.checks.iter().map(|info| info.name.as_str()))
+                };
+                format!("plugin {} has no {what} {}; it has: {names}", want.plugin, want.name)
+            }
+        };
+        return Err(refused(&want.path, message));
+    }
+    Ok(())
+}
+
+/// Something that a plugin must have.
+struct Want {
+    plugin: String,
+    name: String,
+    is_condition: bool,
+    path: String,
+}
+
+#[derive(Default)]
+struct Wanted {
+    all: Vec<Want>,
+}
+
+impl Wanted {
+    fn add(&mut self, id: &str, is_condition: bool, path: &str) {
+        let (plugin, name) = id.split_once('.').unwrap_or(("default", id));
+        let (plugin, name) = (plugin.to_owned(), name.to_owned());
+        self.all.push(Want { plugin, name, is_condition, path: path.to_owned() });
+    }
+
+    fn conditions(&mut self, node: &Node) {
+        if let Strategy::Conditional { conditions, .. } = &node.strategy {
+            for condition in conditions.iter().flat_map(|condition| condition.query.plugin_conditions()) {
+                self.add(&condition.id, true, &condition.path);
+            }
+        }
+        node.children.iter().for_each(|child| self.conditions(child));
+    }
+}
