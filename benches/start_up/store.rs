@@ -93,6 +93,7 @@ fn record(number: usize) -> (KeyHash, KeyRecord) {
         config: None,
         metadata: [("team".to_owned(), format!("team {}", number % 100))].into_iter().collect(),
         header_credentials: false,
+        unmeasured: None,
     };
     (hash_key(&text), record)
 }

@@ -89,6 +89,7 @@ pub fn declared(store: &mut dyn Store, settings: &Settings) -> Result<Printed, S
             config: declared.settings.config.clone(),
             metadata: declared.settings.metadata.clone(),
             header_credentials: declared.settings.header_credentials,
+            unmeasured: declared.settings.unmeasured,
             id,
         };
         if known.as_ref() != Some(&(hash, record.clone())) {
@@ -150,6 +151,7 @@ fn plain_key(id: &str, name: &str, scope: &str, secret: &Secret) -> (KeyHash, Ke
         config: None,
         metadata: std::collections::BTreeMap::new(),
         header_credentials: false,
+        unmeasured: None,
     };
     (hash_key(secret.reveal()), record)
 }

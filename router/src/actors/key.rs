@@ -338,6 +338,7 @@ pub(crate) mod tests {
             config: None,
             metadata: Default::default(),
             header_credentials: false,
+            unmeasured: None,
         }
     }
 

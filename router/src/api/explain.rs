@@ -147,6 +147,7 @@ pub async fn answer(
         plain_headers: Vec::new(),
         vendor_key: header("authorization").map(|text| head::bearer(text).to_owned()),
         body: Body::Json(question.body.to_string().into()),
+        proxy: None,
     };
     Ok(pipeline::explain(&worker.gateway, &worker.client, &Caller { key, metadata }, &request).await)
 }

@@ -82,6 +82,7 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
                 config: None,
                 metadata: std::collections::BTreeMap::new(),
                 header_credentials: false,
+                unmeasured: None,
             };
             store.put_keys(&[(hash_key(secret.reveal()), record)]).map_err(|error| error.to_string())?;
             if context.json {

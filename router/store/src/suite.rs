@@ -36,6 +36,7 @@ fn key(id: &str, byte: u8) -> (KeyHash, KeyRecord) {
         config: None,
         metadata: Default::default(),
         header_credentials: false,
+        unmeasured: None,
     };
     (KeyHash([byte; 32]), record)
 }
