@@ -94,6 +94,7 @@ fn record(number: usize) -> (KeyHash, KeyRecord) {
         allow_config_override: true,
         metadata: [("team".to_owned(), format!("team {}", number % 100))].into_iter().collect(),
         header_credentials: false,
+        unmeasured: None,
     };
     (hash_key(&text), record)
 }

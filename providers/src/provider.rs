@@ -33,6 +33,9 @@ pub enum Endpoint {
     Transcriptions,
     /// `POST /v1/audio/translations` (multipart)
     Translations,
+    /// Any other path, passed on as it came: files, batches, fine-tuning, the vendor's own. It has no lane and no URL of
+    /// its own; see [`Provider::other_url`].
+    Other,
 }
 
 impl Endpoint {
@@ -51,6 +54,7 @@ impl Endpoint {
             Endpoint::Speech => "/audio/speech",
             Endpoint::Transcriptions => "/audio/transcriptions",
             Endpoint::Translations => "/audio/translations",
+            Endpoint::Other => "",
         }
     }
 
@@ -69,6 +73,7 @@ impl Endpoint {
             Endpoint::Speech => "createSpeech",
             Endpoint::Transcriptions => "createTranscription",
             Endpoint::Translations => "createTranslation",
+            Endpoint::Other => "proxy",
         }
     }
 
@@ -213,6 +218,26 @@ pub trait Provider: Send + Sync + 'static {
     /// [`InvalidCall`] when the credential lacks what the URL needs.
     fn url(&self, credential: &Credential, to: &Destination<'_>) -> Result<String, InvalidCall>;
 
+    /// Returns the base URL, without a trailing slash: paths that the gateway doesn't model are put behind it.
+    ///
+    /// # Errors
+    /// [`InvalidCall`] when the credential lacks what the URL needs.
+    fn base(&self, credential: &Credential) -> Result<String, InvalidCall>;
+
+    /// Returns the URL of a path that the gateway doesn't model. `path` begins with a slash; it and `query` are as the
+    /// client wrote them, and checked.
+    ///
+    /// # Errors
+    /// [`InvalidCall`] when the credential lacks what the URL needs.
+    fn other_url(
+        &self,
+        credential: &Credential,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<String, InvalidCall> {
+        Ok(joined(self.base(credential)?, path, query))
+    }
+
     /// Returns the URL that lists the account's models, where the vendor has one.
     fn models_url(&self, credential: &Credential) -> Option<String>;
 
@@ -235,6 +260,20 @@ pub trait Provider: Send + Sync + 'static {
     fn read_models(&self, body: &[u8]) -> Vec<String> {
         openai_model_ids(body)
     }
+}
+
+/// Puts a path behind a base URL. SDKs that name the version themselves double it (`/v1/v1/messages`): one goes.
+pub(crate) fn joined(mut base: String, path: &str, query: Option<&str>) -> String {
+    let path = match path.strip_prefix("/v1/") {
+        Some(_) if base.ends_with("/v1") => &path["/v1".len()..],
+        _ => path,
+    };
+    base.push_str(path);
+    if let Some(query) = query.filter(|query| !query.is_empty()) {
+        base.push('?');
+        base.push_str(query);
+    }
+    base
 }
 
 /// Reads `data[].id` of an OpenAI or Anthropic model list; an unreadable body gives an empty list.

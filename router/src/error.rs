@@ -151,6 +151,8 @@ pub struct UpstreamFailure {
     pub provider: &'static str,
     /// The body, when the client speaks the vendor's own dialect and gets it untouched.
     pub verbatim: Option<bytes::Bytes>,
+    /// What the body is, when it is passed on as it came whatever it is: the gateway does not model the path.
+    pub content_type: Option<String>,
     /// Headers worth passing on: `retry-after`, rate limits, request ids.
     pub headers: Vec<(String, String)>,
 }
@@ -176,6 +178,13 @@ impl GatewayError {
     #[must_use]
     pub fn at(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
+        self
+    }
+
+    /// Says it in Portkey's words, too: its clients match on them.
+    #[must_use]
+    pub fn said_as(mut self, message: impl Into<String>) -> Self {
+        self.failure = Some(Box::new(FailureWords { message: message.into(), errors: Vec::new() }));
         self
     }
 

@@ -90,6 +90,7 @@ pub fn declared(store: &mut dyn Store, settings: &Settings) -> Result<Printed, S
             allow_config_override: declared.settings.allow_config_override,
             metadata: declared.settings.metadata.clone(),
             header_credentials: declared.settings.header_credentials,
+            unmeasured: declared.settings.unmeasured,
             id,
         };
         if known.as_ref() != Some(&(hash, record.clone())) {
@@ -152,6 +153,7 @@ fn plain_key(id: &str, name: &str, scope: &str, secret: &Secret) -> (KeyHash, Ke
         allow_config_override: true,
         metadata: std::collections::BTreeMap::new(),
         header_credentials: false,
+        unmeasured: None,
     };
     (hash_key(secret.reveal()), record)
 }

@@ -63,6 +63,10 @@ impl Provider for Anthropic {
         Ok(format!("{}{path}", base(credential)?))
     }
 
+    fn base(&self, credential: &Credential) -> Result<String, InvalidCall> {
+        base(credential).map(str::to_owned)
+    }
+
     fn models_url(&self, credential: &Credential) -> Option<String> {
         // 1000 is the longest page, so one answer lists all.
         base(credential).ok().map(|base| format!("{base}/models?limit=1000"))

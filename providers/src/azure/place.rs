@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::compatible::{http_url, plain_word};
 use crate::error::InvalidCall;
-use crate::provider::{Credential, Destination, Endpoint, Lane};
+use crate::provider::{Credential, Destination, Endpoint, Lane, joined};
 
 /// Newest version of the dated scheme that is not a preview.
 const DEFAULT_VERSION: &str = "2024-10-21";
@@ -51,8 +51,33 @@ pub(super) fn url(credential: &Credential, to: &Destination<'_>) -> Result<Strin
     Ok(url)
 }
 
+/// Returns the URL of a path that is no endpoint: below `/openai`, with the API version unless the client names one.
+pub(super) fn other_url(
+    credential: &Credential,
+    path: &str,
+    query: Option<&str>,
+) -> Result<String, InvalidCall> {
+    let version =
+        plain_word(option(credential, "azure_api_version").unwrap_or(DEFAULT_VERSION), "azure_api_version")?;
+    let mut base = root(credential)?;
+    let query = query.unwrap_or_default();
+    let names_version = query.split('&').any(|pair| pair.starts_with("api-version="));
+    if base.ends_with("/v1") || version == "v1" || version == "preview" {
+        if !base.ends_with("/v1") {
+            base.push_str("/v1");
+        }
+        return Ok(joined(base, path, Some(query)));
+    }
+    let mut query = query.to_owned();
+    if !names_version {
+        let and = if query.is_empty() { "" } else { "&" };
+        query.push_str(&format!("{and}api-version={version}"));
+    }
+    Ok(joined(base, path, Some(&query)))
+}
+
 /// Returns the URL up to and with `/openai`.
-fn root(credential: &Credential) -> Result<String, InvalidCall> {
+pub(super) fn root(credential: &Credential) -> Result<String, InvalidCall> {
     if let Some(base) = &credential.base_url {
         let base = http_url(base, "base_url")?;
         let host = base.split_once("://").map_or(base, |(_, host)| host);
@@ -136,6 +161,19 @@ mod tests {
         assert_eq!(native, "https://res.openai.azure.com/openai/responses?api-version=2024-10-21");
         let translated = Destination { lane: Lane::Translate(Wire::Chat), ..to(Endpoint::Messages) };
         assert!(url(&credential, &translated).unwrap().contains("/deployments/gpt-4o/chat/completions?"));
+    }
+
+    #[test]
+    fn other_paths_get_the_version_once() {
+        let dated = credential(&[("resource_name", "res")]);
+        let url = |query| other_url(&dated, "/files", query).unwrap();
+        let base = "https://res.openai.azure.com/openai/files";
+        assert_eq!(url(None), format!("{base}?api-version=2024-10-21"));
+        assert_eq!(url(Some("limit=2")), format!("{base}?limit=2&api-version=2024-10-21"));
+        assert_eq!(url(Some("api-version=x")), format!("{base}?api-version=x"));
+        let v1 = credential(&[("resource_name", "res"), ("api_version", "v1")]);
+        let url = other_url(&v1, "/files/a", None).unwrap();
+        assert_eq!(url, "https://res.openai.azure.com/openai/v1/files/a");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::place::{option, url};
+use super::place::{option, other_url, root, url};
 use crate::compatible::openai_models::{NOT_AT_OPENAI, adapt_chat, adapt_image, adapt_responses};
 use crate::compatible::{ask_for_usage, chat_body, edit_messages, header_value};
 use crate::error::InvalidCall;
@@ -36,6 +36,19 @@ impl Provider for Azure {
 
     fn url(&self, credential: &Credential, to: &Destination<'_>) -> Result<String, InvalidCall> {
         url(credential, to)
+    }
+
+    fn base(&self, credential: &Credential) -> Result<String, InvalidCall> {
+        root(credential)
+    }
+
+    fn other_url(
+        &self,
+        credential: &Credential,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<String, InvalidCall> {
+        other_url(credential, path, query)
     }
 
     /// The list at `/openai/models` holds what could be deployed, not what is.

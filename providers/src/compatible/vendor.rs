@@ -58,7 +58,7 @@ impl Compatible {
         self
     }
 
-    fn base(&self, credential: &Credential) -> Result<String, InvalidCall> {
+    fn own_base(&self, credential: &Credential) -> Result<String, InvalidCall> {
         match &credential.base_url {
             Some(url) => {
                 let url = http_url(url, "base_url")?;
@@ -100,17 +100,21 @@ impl Provider for Compatible {
     }
 
     fn url(&self, credential: &Credential, to: &Destination<'_>) -> Result<String, InvalidCall> {
-        let mut url = self.base(credential)?;
+        let mut url = self.own_base(credential)?;
         let translated = matches!(to.lane, Lane::Translate(_));
         url.push_str(if translated { Endpoint::Chat.path() } else { to.endpoint.path() });
         Ok(url)
+    }
+
+    fn base(&self, credential: &Credential) -> Result<String, InvalidCall> {
+        self.own_base(credential)
     }
 
     fn models_url(&self, credential: &Credential) -> Option<String> {
         if self.quirks.has(Quirks::NO_MODEL_LIST) {
             return None;
         }
-        self.base(credential).ok().map(|base| base + "/models")
+        self.own_base(credential).ok().map(|base| base + "/models")
     }
 
     fn headers(

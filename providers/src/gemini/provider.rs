@@ -79,6 +79,10 @@ impl Provider for Gemini {
         Ok(format!("{}/{}:{method}", base(credential)?, model::resource(to.model)?))
     }
 
+    fn base(&self, credential: &Credential) -> Result<String, InvalidCall> {
+        base(credential)
+    }
+
     fn models_url(&self, credential: &Credential) -> Option<String> {
         base(credential).ok().map(|base| format!("{base}/models?pageSize=1000"))
     }

@@ -55,6 +55,8 @@ pub(super) fn units(endpoint: Endpoint, body: &Value) -> Vec<Unit<'_>> {
             instructions(body, "instructions", &mut units);
             prompts(body, "input", &mut units);
         }
+        // Nobody knows what it says.
+        Endpoint::Other => {}
     }
     units
 }

@@ -32,6 +32,7 @@ pub(crate) struct Inherited {
     pub(crate) forward_headers: Arc<Vec<String>>,
     pub(crate) strict: Option<bool>,
     pub(crate) hooks: Arc<Hooks>,
+    pub(crate) unguarded_passthrough: bool,
     pub(crate) breaker: Option<Arc<Breaker>>,
 }
 
@@ -80,6 +81,9 @@ impl Inherited {
         }
         if let Some(strict) = node.flag("strict_open_ai_compliance")? {
             own.strict = Some(strict);
+        }
+        if let Some(unguarded) = node.flag("unguarded_passthrough")? {
+            own.unguarded_passthrough = unguarded;
         }
         let written = hooks::read(node)?;
         if written.before.is_some() || written.after.is_some() {
@@ -171,7 +175,7 @@ fn forwarded(names: Vec<String>, node: &Members<'_>) -> Result<Vec<String>, Conf
         let name = name.to_ascii_lowercase();
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!#$%&'*+^`|~".contains(&byte);
         let message = if name.ends_with("-forward-headers") {
-            "can't name itself"
+            "forward_headers must not contain the 'x-portkey-forward-headers' header"
         } else if name.is_empty() || !name.bytes().all(token) {
             "a header's name is expected"
         } else {

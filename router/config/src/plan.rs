@@ -273,6 +273,8 @@ pub struct Target {
     pub passthrough: bool,
     /// Guardrails and mutators around it.
     pub hooks: Arc<Hooks>,
+    /// Whether paths that the gateway doesn't model may go past the guardrails, which can't read them.
+    pub unguarded_passthrough: bool,
 }
 
 impl Plan {

@@ -16,7 +16,7 @@ const DEPTH: usize = 50;
 const MOST_TARGETS: usize = 1_000;
 
 /// Members of a node, without the vendors' own.
-const KNOWN: [&str; 31] = [
+const KNOWN: [&str; 32] = [
     "strategy",
     "targets",
     "name",
@@ -48,6 +48,7 @@ const KNOWN: [&str; 31] = [
     "prompt_id",
     "sensitive_headers",
     "fetch_integrated_models",
+    "unguarded_passthrough",
 ];
 /// What a copied value takes, and what a compiled expression takes at most in practice.
 const COPY_BYTES: usize = 128;
@@ -158,6 +159,7 @@ fn leaf(members: &Members<'_>, path: String, inherited: Inherited) -> Result<Tar
         strict_open_ai_compliance: inherited.strict,
         passthrough: members.flag("passthrough")?.unwrap_or(false),
         hooks: inherited.hooks,
+        unguarded_passthrough: inherited.unguarded_passthrough,
     })
 }
 

@@ -339,6 +339,7 @@ pub(crate) mod tests {
             allow_config_override: true,
             metadata: Default::default(),
             header_credentials: false,
+            unmeasured: None,
         }
     }
 

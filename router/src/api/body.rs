@@ -19,13 +19,8 @@ pub(super) async fn read(
     limit: usize,
     within: Duration,
 ) -> Result<Bytes, GatewayError> {
-    let too_large =
-        || GatewayError::new(ErrorKind::TooLarge, format!("The body exceeds the limit of {limit} bytes"));
-    let announced = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<usize>().ok());
+    let too_large = || self::too_large(limit);
+    let announced = announced(request);
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
@@ -60,4 +55,16 @@ pub(super) async fn read(
             format!("The body did not arrive within {} ms", within.as_millis()),
         ))
     })
+}
+
+/// Returns how long a body says it is.
+pub(super) fn announced(request: &HttpRequest) -> Option<usize> {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.parse().ok())
+}
+
+/// Refuses a body that is too large, in our words and in Portkey's.
+pub(super) fn too_large(limit: usize) -> GatewayError {
+    GatewayError::new(ErrorKind::TooLarge, format!("The body exceeds the limit of {limit} bytes"))
+        .said_as(format!("Payload size exceeds the limit of {}MB", limit >> 20))
 }

@@ -60,7 +60,7 @@ async fn asked(
 ) -> Result<Explanation, GatewayError> {
     let own = authenticate(&worker.gateway, head::credentials(request).key).await?;
     let is_admin = match admin::authorize(request, worker).await {
-        Ok(()) => true,
+        Ok(_key) => true,
         Err(error) => {
             let wish = Wish { scope: SCOPE, model: None, tokens: 0 };
             let Ok(_given_back) = own.admit(wish).await? else { return Err(error) };
@@ -147,6 +147,7 @@ pub async fn answer(
         plain_headers: Vec::new(),
         vendor_key: header("authorization").map(|text| head::bearer(text).to_owned()),
         body: Body::Json(question.body.to_string().into()),
+        proxy: None,
     };
     Ok(pipeline::explain(&worker.gateway, &worker.client, &Caller { key, metadata }, &request).await)
 }

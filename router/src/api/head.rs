@@ -8,6 +8,8 @@ use tidegate_store::KeyRecord;
 
 /// Longest metadata value, as Portkey keeps it.
 const LONGEST_VALUE: usize = 128;
+/// Most pairs of baggage that are read (W3C: at least 64 must be carried).
+const MOST_BAGGAGE: usize = 64;
 /// What Portkey's Python SDK sends as Authorization when it has nothing to say.
 const NOT_A_KEY: &str = "OPENAI_API_KEY";
 /// Headers that only the gateway itself may set.
@@ -93,7 +95,58 @@ pub(super) fn plain(request: &HttpRequest) -> Vec<(String, String)> {
     texts.filter(|(_, value)| own.key != Some(bearer(value.trim()))).collect()
 }
 
-/// Joins metadata: the request's, beaten by the key's; Open WebUI's user headers fill `_user`.
+/// Returns whether anything may ask for the headers that are not routing: configs, and what is forwarded.
+pub(super) fn shows_headers(key: &KeyRecord, headers: &HeaderMap) -> bool {
+    key.config.is_some()
+        || headers.contains_key("x-portkey-config")
+        || headers.contains_key("x-portkey-forward-headers")
+}
+
+/// Copies the headers that go on to a vendor on paths that the gateway doesn't model: all but credentials, the
+/// gateway's own, and those of this connection.
+pub(super) fn for_vendor(request: &HttpRequest) -> HeaderMap {
+    const SECRET: [&str; 4] = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
+    let own = credentials(request).key;
+    let listed = text(request, "connection").unwrap_or_default().to_ascii_lowercase();
+    let hops: Vec<&str> = listed.split(',').map(str::trim).collect();
+    let mut headers = HeaderMap::new();
+    for (name, value) in request.headers() {
+        let name = name.as_str();
+        let about_body = matches!(name, "content-type" | "content-encoding");
+        let goes_on = about_body || crate::pipeline::may_go_on(name);
+        let key = value.to_str().ok().map(|text| bearer(text.trim()));
+        let is_own_key = key.is_some() && key == own;
+        if !goes_on || SECRET.contains(&name) || hops.contains(&name) || is_own_key {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()))
+        {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// Adds the pairs of W3C baggage; what is no pair is ignored.
+fn add_baggage(baggage: &str, metadata: &mut BTreeMap<String, String>) {
+    let decoded = |text: &str| {
+        percent_encoding::percent_decode_str(text.trim())
+            .decode_utf8_lossy()
+            .chars()
+            .take(LONGEST_VALUE)
+            .collect()
+    };
+    for pair in baggage.split(',').take(MOST_BAGGAGE) {
+        // Properties follow the value.
+        let pair = pair.split(';').next().unwrap_or_default();
+        if let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.trim().is_empty()) {
+            metadata.insert(decoded(name), decoded(value));
+        }
+    }
+}
+
+/// Joins metadata: baggage, beaten by the request's own, beaten by the key's; Open WebUI's user headers fill `_user`.
 pub(super) fn metadata(
     request: &HttpRequest,
     headers: &HeaderMap,
@@ -109,6 +162,7 @@ pub(super) fn metadata_of<'a>(
     key: &KeyRecord,
 ) -> BTreeMap<String, String> {
     let mut metadata = BTreeMap::new();
+    add_baggage(header("baggage").unwrap_or_default(), &mut metadata);
     let sent = headers.get("x-portkey-metadata").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
     // Broken JSON is ignored, as Portkey does: metadata never fails a request.
     if let Some(serde_json::Value::Object(members)) = sent.and_then(|text| serde_json::from_str(text).ok()) {

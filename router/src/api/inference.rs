@@ -43,8 +43,7 @@ async fn answered(
     let credentials = head::credentials(request);
     let key = pipeline::authenticate(gateway, credentials.key).await?;
     let headers = head::routing(request);
-    // Only configs name guardrails, and only they are shown other headers.
-    let guarded = key.record().config.is_some() || headers.contains_key("x-portkey-config");
+    let guarded = head::shows_headers(&key.record(), &headers);
     let metadata = head::metadata(request, &headers, &key.record());
     let within = Duration::from_millis(settings.timeouts.body_ms);
     let bytes = body::read(request, payload, settings.limits.body_bytes, within).await?;
@@ -56,19 +55,13 @@ async fn answered(
     let body = match (is_form, wants_form) {
         (true, true) => Body::Form { content_type, bytes },
         (false, true) if endpoint != Endpoint::ImageEdits => {
-            return Err(
-                GatewayError::new(ErrorKind::Invalid, "multipart/form-data is expected").at("content-type")
-            );
+            return Err(wrong_type("multipart/form-data is expected"));
         }
         (true, false) => {
-            return Err(
-                GatewayError::new(ErrorKind::Invalid, "application/json is expected").at("content-type")
-            );
+            return Err(wrong_type("application/json is expected"));
         }
         (false, _) if !is_json(&content_type) => {
-            // Portkey's words.
-            let message = "Invalid content type passed";
-            return Err(GatewayError::new(ErrorKind::Invalid, message).at("content-type"));
+            return Err(wrong_type("application/json is expected"));
         }
         (false, _) => Body::Json(bytes),
     };
@@ -83,8 +76,13 @@ async fn answered(
         plain_headers: if guarded { head::plain(request) } else { Vec::new() },
         vendor_key: credentials.vendor.map(str::to_owned),
         body,
+        proxy: None,
     };
     pipeline::serve(gateway, &worker.client, &Caller { key, metadata }, request).await
+}
+
+fn wrong_type(message: &str) -> GatewayError {
+    GatewayError::new(ErrorKind::Invalid, message).at("content-type").said_as("Invalid content type passed")
 }
 
 /// Returns whether a content type is JSON. A page that posts plain text or a form needs no leave of the gateway's: what

@@ -11,6 +11,7 @@ mod head;
 mod health;
 mod inference;
 mod list_models;
+mod passthrough;
 mod plugins;
 mod render;
 
@@ -36,7 +37,8 @@ const ENDPOINTS: [(Endpoint, Dialect); 11] = [
     (Endpoint::Translations, Dialect::OpenAi),
 ];
 
-/// Adds all routes. A path with the wrong method answers 405, everything else 404, in the caller's dialect.
+/// Adds all routes. A path with the wrong method answers 405; what the gateway doesn't model below `/v1` goes on to a
+/// provider, and everything else answers 404, in the caller's dialect.
 pub fn routes(config: &mut ServiceConfig) {
     for (endpoint, dialect) in ENDPOINTS {
         let serve =
@@ -67,5 +69,5 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/plugins/{id}/activate").route(web::post().to(plugins::activate)))
         .service(at("/v1/plugins/{id}/rollback").route(web::post().to(plugins::roll_back)))
         .configure(configs::routes)
-        .default_service(web::to(render::not_found));
+        .default_service(web::to(passthrough::serve));
 }

@@ -105,8 +105,12 @@ pub(super) fn error(
         append(&mut response, "retry-after", &seconds.to_string());
     }
     rate_headers(&mut response, &error.views);
+    if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Bug) {
+        append(&mut response, "x-portkey-gateway-exception", "true");
+    }
     append(&mut response, "x-portkey-trace-id", trace_id);
-    append(&mut response, "content-type", "application/json");
+    let untouched = error.upstream.as_ref().and_then(|failure| failure.content_type.as_deref());
+    append(&mut response, "content-type", untouched.unwrap_or("application/json"));
     // Browsers alone send an Origin. Open WebUI's pages take any `status` member for a stream that began.
     let for_page = request.headers().contains_key(actix_web::http::header::ORIGIN);
     let mut response = response.body(error_body(dialect, error, for_page));
@@ -130,8 +134,15 @@ pub(super) fn trace_id(request: &HttpRequest, id: &str) -> String {
     let sent =
         head::text(request, "x-portkey-trace-id").or_else(|| head::text(request, "x-tidegate-trace-id"));
     let sent = sent.filter(|text| !text.is_empty() && text.len() <= LONGEST_TRACE);
-    let from_parent = || head::text(request, "traceparent").and_then(|text| text.split('-').nth(1));
+    let from_parent = || head::text(request, "traceparent").and_then(parent);
     sent.or_else(from_parent).unwrap_or(id).to_owned()
+}
+
+/// Returns the trace id of a W3C `traceparent`, if it is one.
+fn parent(text: &str) -> Option<&str> {
+    let id = text.split('-').nth(1)?;
+    let hex = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (hex && id.bytes().any(|byte| byte != b'0')).then_some(id)
 }
 
 fn error_body(dialect: Dialect, error: &GatewayError, for_page: bool) -> Vec<u8> {
@@ -203,7 +214,7 @@ fn set(response: &mut HttpResponseBuilder, name: &str, value: &str) {
 }
 
 /// Whose dialect an unknown path is asked in.
-fn dialect_of(request: &HttpRequest) -> Dialect {
+pub(super) fn dialect_of(request: &HttpRequest) -> Dialect {
     if request.path().starts_with("/v1/messages") || request.headers().contains_key("anthropic-version") {
         Dialect::Anthropic
     } else {
@@ -217,7 +228,12 @@ pub(super) async fn not_found(request: HttpRequest, worker: web::Data<Worker>) -
         return preflight(&request, &worker);
     }
     let message = format!("Not Found: {} {} is no route of this gateway", request.method(), request.path());
-    refusal(&request, &worker, dialect_of(&request), &GatewayError::new(ErrorKind::NotFound, message))
+    refusal(
+        &request,
+        &worker,
+        dialect_of(&request),
+        &GatewayError::new(ErrorKind::NotFound, message).said_as("Not Found"),
+    )
 }
 
 /// 405 for paths with other methods; answers preflights too.

@@ -104,6 +104,7 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
                 allow_config_override: !forbid_config_override,
                 metadata: std::collections::BTreeMap::new(),
                 header_credentials: false,
+                unmeasured: None,
             };
             store.put_keys(&[(hash_key(secret.reveal()), record)]).map_err(|error| error.to_string())?;
             if context.json {

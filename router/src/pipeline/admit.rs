@@ -53,6 +53,8 @@ pub(super) struct Admission {
     pub metered: bool,
     /// Output limit to send upstream because the holds afford no more.
     pub cap: Option<u64>,
+    /// Whether only the answer can say what it costs.
+    pub unmeasured: bool,
 }
 
 /// A refusal, and whether another target could be let in.
@@ -108,8 +110,16 @@ pub(super) async fn admit(
         };
         budgets.push(budget);
     }
+    let unmeasured = demand.endpoint == Endpoint::Other;
+    if unmeasured {
+        let slug = &provider.record().slug;
+        let allowed = super::proxy::may_use(&record, slug, provider.record().budget.is_some());
+        // Another target's provider may have no budget; the key is the same for all.
+        let of_key = record.budget.is_some();
+        allowed.map_err(|error| if of_key { Refused::request(error) } else { Refused::target(error) })?;
+    }
     if !budgets.is_empty() {
-        check_money(gateway, provider, demand.model, price.is_some())?;
+        check_money(gateway, provider, demand.model, price.is_some() || unmeasured)?;
     }
     let mut input = demand.fields.map_or_else(Input::default, estimate::input);
     if demand.stored_input {
@@ -124,7 +134,9 @@ pub(super) async fn admit(
     };
     let wish = Wish {
         scope: SCOPE,
-        model: Some((provider.record().slug.as_str().into(), demand.model.into())),
+        // A path may name no model; whoever may use such paths at all was asked above.
+        model: (!unmeasured || !demand.model.is_empty())
+            .then(|| (provider.record().slug.as_str().into(), demand.model.into())),
         tokens: u32::try_from(input.likely.saturating_add(demand.max_tokens.unwrap_or(0)))
             .unwrap_or(u32::MAX),
     };
@@ -174,10 +186,11 @@ pub(super) async fn admit(
         views,
         holds,
         price,
-        likely_input: input.likely,
+        likely_input: if unmeasured { 0 } else { input.likely },
         input_cost: owed.input_cost,
         metered,
         cap,
+        unmeasured,
     })
 }
 
@@ -282,6 +295,8 @@ fn bill(price: &Price, demand: &Demand<'_>, input_tokens: u64, metered: bool) ->
         Endpoint::Embeddings => whole(nanos(price.input_bound_without_hour_cache(input_tokens))),
         // Vendors count for nothing.
         Endpoint::CountTokens => whole(0),
+        // Nobody knows; a budget with nothing left at all still refuses.
+        Endpoint::Other => whole(1),
         Endpoint::Chat | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages => {
             let hour_cache = demand.fields.is_some_and(|fields| {
                 fields.raw("messages").is_some_and(|raw| raw.contains("\"1h\""))

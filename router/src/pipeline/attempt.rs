@@ -53,7 +53,7 @@ pub(super) async fn send(
     let sending = async {
         match patience.connect {
             Some(connect) => client.send_within(request, trusted, connect).await,
-            None => client.send(request, trusted).await,
+            None => client.send_any(request, trusted).await,
         }
     };
     match timeout_at(patience.until(patience.head), sending).await {

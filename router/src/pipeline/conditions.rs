@@ -103,6 +103,7 @@ impl Trip<'_> {
                 (serde_json::from_slice::<Value>(&fields.to_vec()).ok(), shape)
             }
             Asked::Form(form) => (None, shape::of_form(self.request.endpoint, form)?),
+            Asked::Raw(_) => (None, shape::unmodelled(None)),
         };
         let model = shape.model.clone().unwrap_or_default();
         let scene = self.scene(&shape, model, None);

@@ -277,7 +277,13 @@ impl Decoded {
     }
 
     fn gateway_error(&self, error: UpstreamError) -> GatewayError {
-        let failure = UpstreamFailure { error, provider: self.provider, verbatim: None, headers: Vec::new() };
+        let failure = UpstreamFailure {
+            error,
+            provider: self.provider,
+            verbatim: None,
+            content_type: None,
+            headers: Vec::new(),
+        };
         GatewayError::upstream(failure)
     }
 

@@ -50,6 +50,8 @@ struct Open {
     walked: bool,
     /// Whether nothing is to be written.
     dry: bool,
+    /// Whether the client wants nothing logged that it said of itself.
+    quiet: bool,
 }
 
 impl Docket {
@@ -68,6 +70,7 @@ impl Docket {
             partly_spent: false,
             walked: false,
             dry: false,
+            quiet: false,
         };
         Self { open: Arc::new(Mutex::new(open)), way: Arc::default() }
     }
@@ -78,6 +81,11 @@ impl Docket {
         let docket = Self::new(gateway, LogRow::default(), Instant::now());
         docket.open().dry = true;
         docket
+    }
+
+    /// Keeps what the client says of itself out of the log.
+    pub(super) fn hush(&self) {
+        self.open().quiet = true;
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -143,12 +151,13 @@ impl Docket {
         // What earlier ones cost is written down: this one may be paid from other budgets.
         open.pay();
         let started_us = open.micros();
+        let user = shape.user.as_ref().filter(|_| !open.quiet);
         let row = &mut open.row;
         row.provider.clone_from(&route.provider.record().slug);
         row.model.clone_from(&route.model);
         row.option_index.clone_from(&route.option_index);
         row.stream = shape.stream;
-        if let Some(user) = &shape.user {
+        if let Some(user) = user {
             row.metadata.entry("_user".to_owned()).or_insert_with(|| user.clone());
         }
         let row = AttemptRow {

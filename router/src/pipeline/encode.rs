@@ -1,20 +1,20 @@
 //! Call → upstream request: pure translation and splicing.
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request as HttpRequest};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest};
 use serde_json::Value;
 use tidegate_providers::provider::Destination;
 use tidegate_providers::{Endpoint, Fields, Lane, Wire, registry};
 
 use super::form::Form;
+use super::proxy::RawBody;
 use super::resolve::Route;
 use crate::error::{ErrorKind, GatewayError};
+use crate::upstream::body::{OutBody, whole};
 
 /// A request as the vendor wants it.
 pub(super) struct Outgoing {
     /// The HTTP request.
-    pub request: HttpRequest<Full<Bytes>>,
+    pub request: HttpRequest<OutBody>,
     /// Whether private addresses may be called.
     pub trusted: bool,
 }
@@ -25,6 +25,8 @@ pub(super) enum Payload<'a> {
     Json(&'a Fields<'a>),
     /// A multipart form.
     Form(&'a Form<'a>),
+    /// Anything else, passed on unread.
+    Raw(&'a RawBody),
 }
 
 /// Builds the upstream request.
@@ -47,10 +49,11 @@ pub(super) fn encode(
         (Payload::Form(form), Lane::Native) => {
             (form.content_type().to_owned(), form.with_model(&route.model))
         }
-        (Payload::Form(_), _) => return Err(unsupported(endpoint, vendor.slug())),
+        (Payload::Form(_) | Payload::Raw(_), _) => return Err(unsupported(endpoint, vendor.slug())),
         (Payload::Json(fields), _) => ("application/json".to_owned(), json(route, &to, cap, fields)?),
     };
-    let url = vendor.url(provider.credential(), &to)?;
+    let credential = route.credential();
+    let url = vendor.url(&credential, &to)?;
     let mut request = HttpRequest::builder().method(Method::POST).uri(&url);
     if let Some(headers) = request.headers_mut() {
         let content_type = HeaderValue::from_str(&content_type)
@@ -64,13 +67,12 @@ pub(super) fn encode(
         );
         let accept = if stream { "text/event-stream" } else { "*/*" };
         headers.insert(http::header::ACCEPT, HeaderValue::from_static(accept));
-        let own: Vec<(HeaderName, HeaderValue)> = vendor.headers(provider.credential(), inbound)?;
-        headers.extend(own);
+        route.put_headers(headers, vendor.headers(&credential, inbound)?);
     }
-    let request = request.body(Full::new(Bytes::from(body))).map_err(|error| {
+    let request = request.body(whole(body)).map_err(|error| {
         GatewayError::new(ErrorKind::Invalid, format!("the provider's URL {url} is no URL: {error}"))
     })?;
-    Ok(Outgoing { request, trusted: provider.record().trusted })
+    Ok(Outgoing { request, trusted: route.is_trusted() })
 }
 
 fn json(

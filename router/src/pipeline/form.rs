@@ -5,6 +5,8 @@ use crate::error::{ErrorKind, GatewayError};
 /// A form whose parts are slices of the body.
 pub(super) struct Form<'a> {
     content_type: &'a str,
+    /// What stands before every part.
+    delimiter: String,
     body: &'a [u8],
     parts: Vec<Part<'a>>,
 }
@@ -15,7 +17,12 @@ struct Part<'a> {
     value: &'a [u8],
     /// Where the value stands in the body.
     start: usize,
+    /// Where the whole part stands, with the delimiter before it.
+    span: std::ops::Range<usize>,
 }
+
+/// A field to be written into a form: its name, and its values; none removes it.
+pub(super) type Field = (String, Vec<String>);
 
 impl<'a> Form<'a> {
     /// Opens a form.
@@ -50,11 +57,12 @@ impl<'a> Form<'a> {
             let value = body.get(start..end).ok_or_else(|| broken("a part is cut"))?;
             if let Some(name) = parameter(&head, "name") {
                 let is_file = parameter(&head, "filename").is_some();
-                parts.push(Part { name, is_file, value, start });
+                let span = at - delimiter.len()..next;
+                parts.push(Part { name, is_file, value, start, span });
             }
             at = next + delimiter.len();
         }
-        Ok(Self { content_type, body, parts })
+        Ok(Self { content_type, delimiter, body, parts })
     }
 
     /// Returns the content type, boundary included.
@@ -91,6 +99,42 @@ impl<'a> Form<'a> {
     pub(super) fn texts(&self) -> Vec<(&'static str, String)> {
         let text = |name: &'static str| Some((name, self.text(name)?.to_owned()));
         ["prompt"].into_iter().filter_map(text).collect()
+    }
+
+    /// Returns whether a part has this name.
+    #[must_use]
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.parts.iter().any(|part| part.name == name)
+    }
+
+    /// Returns the body with these fields in the place of those of the same names.
+    #[must_use]
+    pub(super) fn with_fields(&self, fields: &[Field]) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.body.len() + 256);
+        for part in &self.parts {
+            // A list is written as `name[]`.
+            let plain = part.name.strip_suffix("[]").unwrap_or(&part.name);
+            if !fields.iter().any(|(name, _)| name == plain || *name == part.name) {
+                body.extend_from_slice(&self.body[part.span.clone()]);
+            }
+        }
+        for (name, values) in fields {
+            let list = if values.len() > 1 && !name.ends_with("[]") { "[]" } else { "" };
+            // As browsers do (HTML, multipart/form-data encoding algorithm).
+            let name = name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
+            for value in values {
+                let head = format!(
+                    "{}\r\nContent-Disposition: form-data; name=\"{name}{list}\"\r\n\r\n",
+                    self.delimiter
+                );
+                body.extend_from_slice(head.as_bytes());
+                // What looks like the boundary would end the part.
+                body.extend_from_slice(value.replace(&self.delimiter, "").as_bytes());
+                body.extend_from_slice(b"\r\n");
+            }
+        }
+        body.extend_from_slice(format!("{}--\r\n", self.delimiter).as_bytes());
+        body
     }
 
     /// Returns the body with other values in some fields.
@@ -144,6 +188,20 @@ mod tests {
         let changed = form.with_model("whisper-1");
         assert_eq!(changed.len(), BODY.len() - 3);
         assert_eq!(Form::parse(TYPE, &changed).unwrap().text("model"), Some("whisper-1"));
+    }
+
+    #[test]
+    fn fields_are_replaced_added_and_removed() {
+        let form = Form::parse(TYPE, BODY).unwrap();
+        let text = |text: &str| vec![text.to_owned()];
+        let changed = form.with_fields(&[
+            ("model".to_owned(), Vec::new()),
+            ("language".to_owned(), text("de--xyz")),
+            ("timestamp_granularities".to_owned(), vec!["word".to_owned(), "segment".to_owned()]),
+        ]);
+        let form = Form::parse(TYPE, &changed).unwrap();
+        assert_eq!((form.text("model"), form.text("language"), form.file_bytes()), (None, Some("de"), 6));
+        assert_eq!(form.count("timestamp_granularities[]"), 2);
     }
 
     #[test]

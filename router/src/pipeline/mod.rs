@@ -16,8 +16,10 @@ mod encode;
 mod estimate;
 mod explain;
 mod form;
+mod forward;
 mod frames;
 mod guard;
+mod hosts;
 mod joint;
 mod meter;
 mod origin;
@@ -26,6 +28,7 @@ mod params;
 mod passthrough;
 mod patience;
 mod prefix;
+mod proxy;
 mod race;
 mod request;
 mod resolve;
@@ -53,6 +56,8 @@ pub use admit::SCOPE;
 pub use authenticate::authenticate;
 pub use cache::KeptStream;
 pub use explain::{Explanation, explain};
+pub use forward::may_go_on;
+pub use proxy::{BadPath, Proxy};
 pub use request::{About, Answer, AnswerBody, Body, Caller, Dialect, Request};
 pub use resolve::split_model;
 pub use stream::{AnswerStream, Cut};
@@ -70,6 +75,7 @@ use joint::Said;
 use meter::Meter;
 use passthrough::Passthrough;
 use patience::Patience;
+use proxy::RawBody;
 use resolve::Route;
 use resume::Successor;
 use route::{Asked, Trip};
@@ -100,14 +106,25 @@ pub async fn serve(
         error
     };
     let record = caller.key.record();
-    let (asked, model) = read(&request).map_err(unread)?;
+    let (asked, model) = match &request.body {
+        Body::Upload(upload) => {
+            let model = query_model(&request);
+            let plan = resolve::plan(gateway, &record, &request, model.as_deref()).map_err(unread)?;
+            let body = RawBody::upload(upload, &plan, &gateway.settings()).await.map_err(unread)?;
+            (Asked::Raw(body), model)
+        }
+        _ => read(&request).map_err(unread)?,
+    };
     let plan = resolve::plan(gateway, &record, &request, model.as_deref()).map_err(unread)?;
     let row = row(caller, &request, &Shape { model, ..Shape::default() });
     let docket = Docket::new(gateway.clone(), row, request.started);
     if let Some(whence) = origin::whence(gateway, &record, &request) {
         docket.decision(|decision| decision.config = whence);
     }
-    let pathname = format!("/v1{}", request.endpoint.path());
+    if is_quiet(&request) {
+        docket.hush();
+    }
+    let pathname = request.pathname();
     let trip = Trip {
         gateway,
         client,
@@ -129,17 +146,33 @@ pub async fn serve(
 /// Reads a body as far as routing needs it: its members, and the model that it names.
 fn read(request: &Request) -> Result<(Asked<'_>, Option<String>), GatewayError> {
     match &request.body {
-        Body::Json(bytes) => {
-            let fields = Fields::parse(bytes).map_err(|error| not_json(&error))?;
-            let model = shape::model(&fields)?;
-            Ok((Asked::Json(fields), model))
-        }
+        Body::Json(bytes) => match Fields::parse(bytes) {
+            Ok(fields) if request.proxy.is_some() => {
+                let model = shape::unmodelled(Some(&fields)).model.or_else(|| query_model(request));
+                Ok((Asked::Json(fields), model))
+            }
+            Ok(fields) => {
+                let model = shape::model(&fields)?;
+                Ok((Asked::Json(fields), model))
+            }
+            // The vendor judges what it is sent.
+            Err(_) if request.proxy.is_some() => {
+                Ok((Asked::Raw(RawBody::bytes(bytes.clone())), query_model(request)))
+            }
+            Err(error) => Err(not_json(&error)),
+        },
         Body::Form { content_type, bytes } => {
             let form = Form::parse(content_type, bytes)?;
             let model = shape::of_form(request.endpoint, &form)?.model;
             Ok((Asked::Form(form), model))
         }
+        Body::Upload(_) => Ok((Asked::Raw(RawBody::bytes(bytes::Bytes::new())), query_model(request))),
     }
+}
+
+/// Returns the model that the query of a path that the gateway doesn't model names.
+fn query_model(request: &Request) -> Option<String> {
+    request.proxy.as_ref().and_then(|proxy| proxy.query_model())
 }
 
 /// Makes one attempt at one target.
@@ -160,7 +193,10 @@ async fn run(
         Failure { error, reach }
     };
     let vendor = route.provider.vendor();
-    let lane = vendor.lane(request.endpoint, &route.model);
+    let lane = match &request.proxy {
+        Some(_) => Some(Lane::Native),
+        None => vendor.lane(request.endpoint, &route.model),
+    };
     if lane.is_none() && request.endpoint != Endpoint::CountTokens {
         // Portkey's exception: it stops a fallback.
         let error = Box::new(unsupported(request.endpoint, vendor.slug()));
@@ -207,7 +243,10 @@ async fn run(
         _ => {}
     }
     let started = async {
-        let outgoing = encode(route, request.endpoint, lane, shape.stream, cap, payload, &request.headers)?;
+        let outgoing = match &request.proxy {
+            Some(proxy) => proxy::encode(route, proxy, payload, request)?,
+            None => encode(route, request.endpoint, lane, shape.stream, cap, payload, &request.headers)?,
+        };
         let permit = route.provider.acquire(tokens).await?.map_err(|refusal| {
             limit_refusal(&refusal, &format!("provider {}", route.provider.record().slug))
         })?;
@@ -226,6 +265,10 @@ async fn run(
         Ok(answered) => answered,
         Err(mut error) => {
             settlement.judged(error.hook_results.as_deref().map(guard::summary::of_json).unwrap_or_default());
+            if let Payload::Raw(body) = payload {
+                // The client broke off, not the vendor.
+                error = body.fault().unwrap_or(error);
+            }
             settlement.finish(Ending {
                 outcome: error.outcome(),
                 status: error.status(),
@@ -289,6 +332,9 @@ async fn answer(
     let settings = gateway.settings();
     let vendor = route.provider.vendor().slug();
     let status = response.status().as_u16();
+    if request.proxy.is_some() {
+        return proxy::answer(route, response, settlement, about, patience).await;
+    }
     if !response.status().is_success() {
         let error = upstream_error(&mut response, request, lane, vendor, &patience).await;
         settlement.first_byte();
@@ -446,7 +492,7 @@ async fn upstream_error(
     let own = matches!(lane, Lane::Native) && matches!(vendor, "openai" | "azure-openai" | "anthropic");
     let is_object = body.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
     let verbatim = (own && (400..600).contains(&status) && is_object).then_some(body);
-    GatewayError::upstream(UpstreamFailure { error, provider: vendor, verbatim, headers })
+    GatewayError::upstream(UpstreamFailure { error, provider: vendor, verbatim, content_type: None, headers })
 }
 
 fn count_here(
@@ -473,10 +519,16 @@ fn count_here(
     Ok(Answer { status, headers, about, body: AnswerBody::Whole(body.to_string().into()) })
 }
 
+/// Returns whether the client wants nothing logged that it said of itself. What it cost is the operator's to know.
+fn is_quiet(request: &Request) -> bool {
+    resolve::header(request, "x-portkey-ignore-service-log") == Some("true")
+}
+
 fn row(caller: &Caller, request: &Request, shape: &Shape) -> LogRow {
     let record = caller.key.record();
-    let mut metadata = caller.metadata.clone();
-    if let Some(user) = &shape.user {
+    let quiet = is_quiet(request);
+    let mut metadata = if quiet { record.metadata.clone() } else { caller.metadata.clone() };
+    if let Some(user) = shape.user.as_ref().filter(|_| !quiet) {
         metadata.entry("_user".to_owned()).or_insert_with(|| user.clone());
     }
     LogRow {
@@ -486,7 +538,7 @@ fn row(caller: &Caller, request: &Request, shape: &Shape) -> LogRow {
         key: record.id.clone(),
         key_name: record.name.clone(),
         model: shape.model.clone().unwrap_or_default(),
-        endpoint: format!("/v1{}", request.endpoint.path()),
+        endpoint: request.pathname(),
         stream: shape.stream,
         metadata,
         ..LogRow::default()

@@ -86,6 +86,7 @@ impl<'a> View<'a> {
         let model = self.model.get_or_init(|| match self.trip.asked {
             Asked::Json(_) => self.trip.param("model").and_then(|model| model.as_str().map(str::to_owned)),
             Asked::Form(form) => form.text("model").map(str::to_owned),
+            Asked::Raw(_) => self.trip.request.proxy.as_ref().and_then(|proxy| proxy.query_model()),
         });
         aim(self.trip.gateway, self.trip.request, target, model.as_deref())
     }
@@ -96,6 +97,7 @@ impl<'a> View<'a> {
             let read = match self.trip.asked {
                 Asked::Json(fields) => shape::of_json(endpoint, fields),
                 Asked::Form(form) => shape::of_form(endpoint, form),
+                Asked::Raw(_) => Ok(shape::unmodelled(None)),
             };
             // What is wrong with it is told when a target is tried.
             read.unwrap_or_default()
@@ -219,6 +221,7 @@ fn part(who: &mut Vec<u8>, text: &str) {
 fn length(request: &Request) -> u64 {
     match &request.body {
         super::Body::Json(bytes) | super::Body::Form { bytes, .. } => bytes.len() as u64,
+        super::Body::Upload(_) => 0,
     }
 }
 

@@ -5,6 +5,8 @@ use serde_json::Value;
 use tidegate_config::Target;
 use tidegate_providers::Fields;
 
+use super::form::{Field, Form};
+
 /// Returns the body as a target wants it.
 #[must_use]
 pub(super) fn applied<'a>(target: &Target, body: &Fields<'a>) -> Fields<'a> {
@@ -29,6 +31,32 @@ pub(super) fn applied<'a>(target: &Target, body: &Fields<'a>) -> Fields<'a> {
         }
     }
     fields
+}
+
+/// Returns a form as a target wants it; `None` where the target wants nothing else.
+#[must_use]
+pub(super) fn applied_to_form(target: &Target, form: &Form<'_>) -> Option<Vec<u8>> {
+    let mut fields: Vec<Field> = Vec::new();
+    let absent = target.default_params.iter().filter(|(name, _)| !form.has(name));
+    for (name, value) in absent.chain(target.override_params.iter()) {
+        fields.retain(|(known, _)| known != name);
+        fields.push((name.clone(), texts(value)));
+    }
+    for path in target.drop_params.iter().filter(|path| path.is_whole()) {
+        fields.retain(|(known, _)| known != path.member());
+        fields.push((path.member().to_owned(), Vec::new()));
+    }
+    (!fields.is_empty()).then(|| form.with_fields(&fields))
+}
+
+/// Returns a value as fields of a form hold it: a list is several fields, null is none.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        other => vec![other.to_string()],
+    }
 }
 
 #[cfg(test)]

@@ -120,7 +120,13 @@ impl Passthrough {
 
     /// The vendor's own error frame is already in the client's dialect and leaves as it came.
     fn failed(&self, error: UpstreamError, frames: Bytes) -> Step {
-        let failure = UpstreamFailure { error, provider: self.provider, verbatim: None, headers: Vec::new() };
+        let failure = UpstreamFailure {
+            error,
+            provider: self.provider,
+            verbatim: None,
+            content_type: None,
+            headers: Vec::new(),
+        };
         Step::Failed { error: Box::new(GatewayError::upstream(failure)), frames }
     }
 
@@ -128,7 +134,13 @@ impl Passthrough {
     fn unreadable(&mut self, before: &Bytes) -> Step {
         let message = "The provider sent an event that is not JSON".into();
         let error = UpstreamError { status: 502, message, kind: None, code: None, param: None };
-        let failure = UpstreamFailure { error, provider: self.provider, verbatim: None, headers: Vec::new() };
+        let failure = UpstreamFailure {
+            error,
+            provider: self.provider,
+            verbatim: None,
+            content_type: None,
+            headers: Vec::new(),
+        };
         let error = Box::new(GatewayError::upstream(failure));
         let frames = self.error_frames(&error.body(), None);
         Step::Failed { error, frames: [&before[..], &frames[..]].concat().into() }

@@ -1,7 +1,7 @@
 //! What comes in and what goes out of the pipeline. The API makes the one and renders the other.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,8 +9,10 @@ use http::HeaderMap;
 use tidegate_providers::Endpoint;
 
 use super::cache::KeptStream;
+use super::proxy::Proxy;
 use super::stream::AnswerStream;
 use crate::limits::RateView;
+use crate::upstream::body::Upload;
 
 /// Whose words a client expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,17 @@ pub struct Request {
     pub vendor_key: Option<String>,
     /// The body.
     pub body: Body,
+    /// What is asked where the gateway doesn't model the path; then `endpoint` is [`Endpoint::Other`].
+    pub proxy: Option<Box<Proxy>>,
+}
+
+impl Request {
+    /// Returns the path as conditions and the log see it, like `/v1/chat/completions`.
+    #[must_use]
+    pub fn pathname(&self) -> String {
+        let path = self.proxy.as_ref().map_or_else(|| self.endpoint.path(), |proxy| &proxy.path);
+        format!("/v1{path}")
+    }
 }
 
 /// A body as it came.
@@ -57,6 +70,8 @@ pub enum Body {
         /// Its bytes.
         bytes: Bytes,
     },
+    /// Anything else, on a path that the gateway doesn't model: read as it is sent on.
+    Upload(Mutex<Option<Upload>>),
 }
 
 /// An answer.

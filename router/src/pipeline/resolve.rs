@@ -1,19 +1,22 @@
 //! Headers, config and model name → the one target of a request.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tidegate_config::{ConfigError, Plan, Target, Timeouts};
+use tidegate_providers::Credential;
 use tidegate_store::{KeyRecord, Origin, ProviderRecord};
 
 use super::aim::model_of;
 use super::origin::{check_guardrails, in_portkeys_words};
 use super::request::Request;
+use super::{forward, hosts};
 use crate::actors::provider::ProviderHandle;
 use crate::error::{ErrorKind, FailureWords, GatewayError};
 use crate::gateway::Gateway;
-use crate::upstream::address::check_base_url;
 
 /// Where an attempt goes.
 pub(super) struct Route {
@@ -35,6 +38,42 @@ pub(super) struct Route {
     pub option_index: String,
     /// Whether the target changes the body.
     pub changes_body: bool,
+    /// A custom host that a stored credential may be sent to.
+    pub host: Option<String>,
+    /// The client's headers that go on to the vendor.
+    pub forwarded: HeaderMap,
+}
+
+impl Route {
+    /// Returns the provider's credential, with the custom host in it.
+    #[must_use]
+    pub(super) fn credential(&self) -> Cow<'_, Credential> {
+        let stored = self.provider.credential();
+        match &self.host {
+            Some(host) => {
+                let host = Some(host.trim_end_matches('/').to_owned());
+                Cow::Owned(Credential { base_url: host, ..Credential::clone(stored) })
+            }
+            None => Cow::Borrowed(stored),
+        }
+    }
+
+    /// Returns whether private addresses may be called.
+    #[must_use]
+    pub(super) fn is_trusted(&self) -> bool {
+        self.provider.record().trusted || self.host.is_some()
+    }
+
+    /// Puts headers of the client and of the vendor into a request, the vendor's last: no client replaces a credential.
+    pub(super) fn put_headers(&self, headers: &mut HeaderMap, own: Vec<(HeaderName, HeaderValue)>) {
+        headers.extend(self.forwarded.clone());
+        for (name, _) in &own {
+            headers.remove(name);
+        }
+        for (name, value) in own {
+            headers.append(name, value);
+        }
+    }
 }
 
 /// Who says how long to wait for a vendor.
@@ -94,7 +133,8 @@ fn bad_config(error: &ConfigError) -> GatewayError {
     if error.path.is_empty() && error.message.starts_with("not JSON") {
         return invalid("x-portkey-config", "Invalid config passed. You need to pass a valid json");
     }
-    let own = ["in the query router", "Please migrate to the latest version"];
+    let own =
+        ["in the query router", "Please migrate to the latest version", "forward_headers must not contain"];
     let failure = if own.iter().any(|words| error.message.contains(words)) {
         // What is accepted stands in brackets behind Portkey's sentence.
         let message = error.message.split(" (").next().unwrap_or_default().to_owned();
@@ -213,16 +253,24 @@ pub(super) fn resolve(
     };
     let wanted = model;
     let (slug, model) = split_model(wanted);
-    let provider = match (slug_of(named.provider, named.virtual_key, slug), named.provider) {
-        (Some(slug), _) => gateway.book.provider(slug).ok_or_else(|| unknown_slug(gateway, key, slug))?,
+    let (provider, is_guest) = match (slug_of(named.provider, named.virtual_key, slug), named.provider) {
+        (Some(slug), _) => {
+            (gateway.book.provider(slug).ok_or_else(|| unknown_slug(gateway, key, slug))?, false)
+        }
         (None, Some(vendor)) => by_vendor(gateway, key, request, target, (vendor, named.takes_key))?,
         (None, None) => {
-            only_provider(gateway, key, wanted).map_err(|error| in_portkeys_words(error, request))?
+            let only = only_provider(gateway, key, request, wanted);
+            (only.map_err(|error| in_portkeys_words(error, request))?, false)
         }
     };
+    // A guest's own address is its record's already.
+    let host = if is_guest { None } else { hosts::of_stored(gateway, &provider, request, target)? };
+    let in_path = || request.proxy.as_ref()?.path_model();
     Ok(Route {
         provider,
-        model: model.unwrap_or_default().to_owned(),
+        model: model.map(str::to_owned).or_else(in_path).unwrap_or_default(),
+        host,
+        forwarded: forward::chosen(request, target)?,
         header_timeout: header_timeout.map(Duration::from_millis),
         request_timeout: target.request_timeout.map(Duration::from_millis),
         timeouts: target.timeouts,
@@ -254,10 +302,10 @@ fn by_vendor(
     request: &Request,
     target: &Target,
     (vendor, takes_key): (&str, bool),
-) -> Result<Arc<ProviderHandle>, GatewayError> {
+) -> Result<(Arc<ProviderHandle>, bool), GatewayError> {
     let Some(dialect) = tidegate_providers::registry::find(vendor) else {
         if let Some(provider) = gateway.book.provider(vendor) {
-            return Ok(provider);
+            return Ok((provider, false));
         }
         return Err(invalid("x-portkey-provider", "Invalid provider passed"));
     };
@@ -266,11 +314,10 @@ fn by_vendor(
         .as_ref()
         .map(|key| key.expose().to_owned())
         .or_else(|| request.vendor_key.clone().filter(|_| takes_key));
-    let header_host = request.headers.get("x-portkey-custom-host").and_then(|value| value.to_str().ok());
-    let host = header_host.map(str::to_owned).or_else(|| target.custom_host.clone());
+    let host = hosts::wanted(request, target).map(str::to_owned);
     if api_key.is_none() && host.is_none() {
         return match gateway.book.provider(vendor) {
-            Some(provider) => Ok(provider),
+            Some(provider) => Ok((provider, false)),
             None => Err(invalid(
                 "x-portkey-provider",
                 &format!(
@@ -285,15 +332,15 @@ fn by_vendor(
             "this API key may not bring its own vendor credentials (header_credentials)",
         ));
     }
-    let mut trusted = false;
-    if let Some(host) = &host {
-        trusted = is_trusted(&gateway.settings().trusted_hosts, host);
-        check_base_url(host, trusted).map_err(|_| invalid("x-portkey-custom-host", "Invalid custom host"))?;
-    }
+    let trusted = match &host {
+        Some(host) => hosts::of_guest(gateway, request, target, host)?,
+        None => false,
+    };
     let own = target.options.iter();
     let mut options: std::collections::BTreeMap<String, String> =
         own.map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
-    for (name, value) in &request.headers {
+    // Like the key: a target of several names its vendor's own.
+    for (name, value) in request.headers.iter().filter(|_| takes_key) {
         if let (Some(name), Ok(value)) = (name.as_str().strip_prefix("x-portkey-"), value.to_str()) {
             options.entry(name.replace('-', "_")).or_insert_with(|| value.to_owned());
         }
@@ -313,19 +360,13 @@ fn by_vendor(
         breaker: None,
     };
     // A guest has no limits of its own, so its actor lives as long as the request.
-    Ok(ProviderHandle::start(record, dialect, &gateway.shards))
-}
-
-/// Returns whether the operator trusts a host by name. Any other host may be called, but never at a private address:
-/// what its name resolves to is checked at connect time.
-pub(super) fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
-    let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
-    host.is_some_and(|host| trusted_hosts.contains(&host))
+    Ok((ProviderHandle::start(record, dialect, &gateway.shards), true))
 }
 
 fn only_provider(
     gateway: &Gateway,
     key: &KeyRecord,
+    request: &Request,
     model: Option<&str>,
 ) -> Result<Arc<ProviderHandle>, GatewayError> {
     let mut providers = gateway.book.providers();
@@ -339,15 +380,17 @@ fn only_provider(
                 slugs(gateway, key)
             ),
         )),
+        (_, None) if request.proxy.is_some() => Err(invalid(
+            "x-portkey-provider",
+            &format!("is missing; it names the provider that is asked, one of: {}", slugs(gateway, key)),
+        )),
         (_, None) => Err(invalid("model", "is missing; a string like \"@provider/model\" is expected")),
     }
 }
 
 fn unknown_slug(gateway: &Gateway, key: &KeyRecord, slug: &str) -> GatewayError {
     let message = format!("Following keys are not valid: {slug}");
-    let mut error = invalid("model", &format!("{message} (providers: {})", slugs(gateway, key)));
-    error.failure = Some(Box::new(FailureWords { message, errors: Vec::new() }));
-    error
+    invalid("model", &format!("{message} (providers: {})", slugs(gateway, key))).said_as(message)
 }
 
 /// Lists the providers that a key may use, and no others: slugs tell who buys where.
@@ -416,13 +459,5 @@ mod tests {
             assert!(words.errors.concat().starts_with(errors), "{:?}", words.errors);
             assert!(error.message.starts_with("Invalid config passed: "), "{}", error.message);
         }
-    }
-
-    #[test]
-    fn trusted_hosts_are_compared_by_name() {
-        let trusted = vec!["127.0.0.1".to_owned()];
-        assert!(is_trusted(&trusted, "http://127.0.0.1:9000/v1"));
-        assert!(!is_trusted(&trusted, "http://127.0.0.2:9000/v1"));
-        assert!(!is_trusted(&trusted, "https://api.example.com/v1"));
     }
 }

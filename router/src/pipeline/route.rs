@@ -20,12 +20,13 @@ use super::encode::Payload;
 use super::form::Form;
 use super::guard::{Early, Guards, HookResults, Scene};
 use super::outlook::View;
-use super::params;
 use super::prefix::Prefix;
+use super::proxy::RawBody;
 use super::request::{Answer, Body, Caller, Request};
 use super::resolve::{Route, resolve};
 use super::shape::{self, Shape};
 use super::tried::{DISABLED, Rest, Tried};
+use super::{params, proxy};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
@@ -42,6 +43,8 @@ pub(super) enum Asked<'a> {
     Json(Fields<'a>),
     /// A multipart form.
     Form(Form<'a>),
+    /// Anything else, passed on unread.
+    Raw(RawBody),
 }
 
 /// One request on its way.
@@ -118,6 +121,13 @@ impl Trip<'_> {
         }
     }
 
+    /// Returns the model of a path that the gateway doesn't model, where its body names none.
+    fn model_beside(&self, target: &Target) -> Option<String> {
+        let proxy = self.request.proxy.as_ref()?;
+        let overriding = target.override_params.get("model").and_then(Value::as_str).map(str::to_owned);
+        overriding.or_else(|| proxy.query_model())
+    }
+
     /// Returns what plugins may be shown.
     pub(super) fn scene(&self, shape: &Shape, model: String, provider: Option<String>) -> Scene {
         Scene {
@@ -133,16 +143,27 @@ impl Trip<'_> {
 
     /// Tries a target until it answers or its retries are used up.
     async fn target<'p>(&self, target: &'p Target, docket: &Docket, view: &View<'_>) -> Tried<'p> {
-        let (fields, form, again, longer);
+        let (fields, form, changed_form, again, longer);
         let (mut payload, read) = match self.asked {
             Asked::Json(body) => {
                 fields = params::applied(target, body);
                 (Payload::Json(&fields), shape::of_json(self.request.endpoint, &fields))
             }
             Asked::Form(body) => {
-                form = body;
-                (Payload::Form(form), shape::of_form(self.request.endpoint, form))
+                let own = match params::applied_to_form(target, body) {
+                    None => body,
+                    Some(changed) => {
+                        changed_form = changed;
+                        match Form::parse(body.content_type(), &changed_form) {
+                            Ok(parsed) => form = parsed,
+                            Err(error) => return Tried::refused(error, &target.path),
+                        }
+                        &form
+                    }
+                };
+                (Payload::Form(own), shape::of_form(self.request.endpoint, own))
             }
+            Asked::Raw(body) => (Payload::Raw(body), Ok(shape::unmodelled(None))),
         };
         let resolved = read.and_then(|shape| Ok((self.routed(target, &shape)?, shape)));
         let (route, mut shape) = match resolved {
@@ -272,8 +293,11 @@ impl Trip<'_> {
                 let overriding = target.override_params.get("model").and_then(Value::as_str);
                 overriding.or(shape.model.as_deref())
             }
-            Asked::Json(_) => shape.model.as_deref(),
+            Asked::Json(_) | Asked::Raw(_) => shape.model.as_deref(),
         };
+        proxy::may_pass_guards(self.request, target)?;
+        let beside = if model.is_none() { self.model_beside(target) } else { None };
+        let model = model.or(beside.as_deref());
         resolve(self.gateway, &self.caller.key.record(), self.request, target, model)
     }
 }
@@ -293,7 +317,8 @@ impl Trip<'_> {
     ) -> Result<(Option<Guards>, HookResults, Option<Changed>), GatewayError> {
         // A guard's own calls of models are not judged by guards: that would never end. A key that admission is sure to
         // refuse makes no guard work.
-        if target.hooks.is_empty() || self.is_refused() || self.request.headers.contains_key(PLUGIN_CALL) {
+        let unguarded = target.hooks.is_empty() || self.request.proxy.is_some();
+        if unguarded || self.is_refused() || self.request.headers.contains_key(PLUGIN_CALL) {
             return Ok((None, HookResults::default(), None));
         }
         let scene = self.scene(shape, route.model.clone(), Some(route.provider.record().slug.clone()));
@@ -305,6 +330,7 @@ impl Trip<'_> {
                 let (results, changed) = guards.before(&fields.to_vec()).await?;
                 (results, changed.map(String::into_bytes))
             }
+            Payload::Raw(_) => (HookResults::default(), None),
             Payload::Form(form) => {
                 let (results, changes) = guards.before_form(&form.texts()).await?;
                 (results, (!changes.is_empty()).then(|| form.with_texts(&changes)))
@@ -340,6 +366,7 @@ impl Trip<'_> {
                 let shape = shape::of_form(endpoint, &form)?;
                 (Asked::Form(form), shape)
             }
+            Body::Upload(_) => return Ok(None),
         }))
     }
 }
@@ -349,6 +376,7 @@ impl Asked<'_> {
         match self {
             Asked::Json(fields) => Payload::Json(fields),
             Asked::Form(form) => Payload::Form(form),
+            Asked::Raw(body) => Payload::Raw(body),
         }
     }
 }
@@ -370,7 +398,7 @@ impl Facts for Trip<'_> {
         match self.asked {
             Asked::Json(fields) => serde_json::from_str(fields.raw(name)?).ok(),
             // Portkey sees no parameters in a form either.
-            Asked::Form(_) => None,
+            Asked::Form(_) | Asked::Raw(_) => None,
         }
     }
 

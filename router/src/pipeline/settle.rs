@@ -89,6 +89,8 @@ pub(super) struct Settlement {
     input_cost: i64,
     slice: u64,
     metered: bool,
+    /// The path is not modelled: only the answer can say what it costs.
+    unmeasured: bool,
     quantities: Quantities,
     started: Instant,
     asked_us: u64,
@@ -114,6 +116,7 @@ impl Settlement {
             attempt: Some(attempt),
             provider: None,
             metered: admission.metered && !admission.holds.is_empty(),
+            unmeasured: admission.unmeasured,
             holds: admission.holds,
             price: admission.price,
             likely_input: admission.likely_input,
@@ -305,6 +308,8 @@ impl Settlement {
         let usage =
             self.usage(if ending.unfinished { &reported } else { &ending.usage }, counted, ending.unpaid);
         share.cost = match &self.price {
+            // Nobody knows what it cost.
+            _ if self.unmeasured && ending.usage.is_none() && !ending.unpaid => None,
             Some(price) if !ending.unpaid => Some(money::cost(price, &usage, &self.quantities).as_i64()),
             Some(_) => Some(0),
             None => None,
@@ -341,7 +346,11 @@ impl Settlement {
     /// Returns the output to pay for a broken-off answer: what was counted, or, where output is made out of sight
     /// (whole answers, hidden reasoning), what a fast vendor makes in the time it had, up to what is held.
     fn unseen(&self, counted: u64) -> u64 {
-        if self.metered || self.holds.is_empty() || self.quantities != Quantities::default() {
+        if self.metered
+            || self.unmeasured
+            || self.holds.is_empty()
+            || self.quantities != Quantities::default()
+        {
             return counted;
         }
         let ms = micros(self.started).saturating_sub(self.asked_us) / 1_000;

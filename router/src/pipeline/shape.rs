@@ -43,6 +43,9 @@ pub(super) struct Shape {
 /// # Errors
 /// 400 naming the member and what is accepted.
 pub(super) fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, GatewayError> {
+    if endpoint == Endpoint::Other {
+        return Ok(unmodelled(Some(fields)));
+    }
     let model = model(fields)?;
     required(endpoint, fields)?;
     types(fields)?;
@@ -78,6 +81,20 @@ pub(super) fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, 
         quantities: quantities(endpoint, fields, n)?,
         model,
     })
+}
+
+/// Looks at a body of a path that the gateway doesn't model: whatever it holds is the vendor's to judge.
+#[must_use]
+pub(super) fn unmodelled(fields: Option<&Fields<'_>>) -> Shape {
+    let shape = Shape { n: 1, per_mille: 1_000, ..Shape::default() };
+    let Some(fields) = fields else { return shape };
+    Shape {
+        model: model(fields).ok().flatten(),
+        stream: matches!(fields.get("stream"), Ok(Some(true))),
+        max_tokens: fields.get("max_tokens").ok().flatten(),
+        user: fields.get("user").ok().flatten(),
+        ..shape
+    }
 }
 
 /// Reads the model's name of a JSON body.
@@ -161,7 +178,9 @@ fn required(endpoint: Endpoint, fields: &Fields<'_>) -> Result<(), GatewayError>
         Endpoint::Embeddings | Endpoint::Speech => ("input", "\"[", "a string or an array"),
         Endpoint::Responses => ("input", "\"[", "a string or an array"),
         Endpoint::ImageGenerations => ("prompt", "\"", "a string"),
-        Endpoint::ImageEdits | Endpoint::Transcriptions | Endpoint::Translations => return Ok(()),
+        Endpoint::ImageEdits | Endpoint::Transcriptions | Endpoint::Translations | Endpoint::Other => {
+            return Ok(());
+        }
     };
     match fields.raw(name) {
         // A stored prompt may stand for the input of a response.

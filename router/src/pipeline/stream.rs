@@ -18,6 +18,7 @@ use super::guard::summary;
 use super::meter::Meter;
 use super::passthrough::Passthrough;
 use super::patience::Patience;
+use super::proxy::Watch;
 use super::resume::Successor;
 use super::settle::{Ending, GONE, Settlement};
 use crate::error::{ErrorKind, GatewayError};
@@ -35,6 +36,8 @@ pub(super) enum Lane {
     Decoded(Box<Decoded>),
     /// No events.
     Raw,
+    /// A path that the gateway doesn't model: passed on as it comes, and looked at.
+    Watched(Box<Watch>),
 }
 
 /// What one step of a lane gives.
@@ -125,8 +128,8 @@ impl AnswerStream {
         settlement: Settlement,
     ) -> Self {
         let affords = if settlement.is_metered() { settlement.affords() } else { u64::MAX };
-        let progress =
-            Progress { meter, affords, usage: None, heard: false, committed: matches!(lane, Lane::Raw) };
+        let committed = matches!(lane, Lane::Raw | Lane::Watched(_));
+        let progress = Progress { meter, affords, usage: None, heard: false, committed };
         Self {
             upstream: Some(upstream),
             lane,
@@ -218,7 +221,7 @@ impl AnswerStream {
         let faulted = match &self.lane {
             Lane::Passthrough(lane) => lane.is_faulted(),
             Lane::Decoded(lane) => lane.is_faulted(),
-            Lane::Raw => false,
+            Lane::Raw | Lane::Watched(_) => false,
         };
         self.sound && !faulted
     }
@@ -262,7 +265,7 @@ impl AnswerStream {
             let step = match &mut self.lane {
                 Lane::Passthrough(lane) => lane.step(&mut self.progress),
                 Lane::Decoded(lane) => lane.step(&mut self.progress).await,
-                Lane::Raw => Step::Hungry,
+                Lane::Raw | Lane::Watched(_) => Step::Hungry,
             };
             match step {
                 Step::Bytes(bytes) if bytes.is_empty() => {}
@@ -330,6 +333,10 @@ impl AnswerStream {
                         None
                     }
                     Lane::Raw => Some(data),
+                    Lane::Watched(watch) => {
+                        watch.see(&data);
+                        Some(data)
+                    }
                 });
             }
             Ok(None) => {
@@ -349,6 +356,11 @@ impl AnswerStream {
             Lane::Passthrough(lane) => lane.finish(&mut self.progress),
             Lane::Decoded(lane) => lane.finish(&mut self.progress).await,
             Lane::Raw => Step::End(Bytes::new()),
+            Lane::Watched(watch) => {
+                let usage = watch.finish();
+                self.progress.merge(usage);
+                Step::End(Bytes::new())
+            }
         };
         match step {
             Step::End(bytes) => {
@@ -432,7 +444,7 @@ impl AnswerStream {
         match &mut self.lane {
             Lane::Passthrough(lane) => lane.error_frames(error, clean.then_some(usage)),
             Lane::Decoded(lane) => lane.error_frames(error, clean.then_some(usage)),
-            Lane::Raw => {
+            Lane::Raw | Lane::Watched(_) => {
                 self.abort = true;
                 Bytes::new()
             }

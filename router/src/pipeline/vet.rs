@@ -11,7 +11,8 @@ use serde_json::Value;
 use tidegate_config::{ConfigError, Node, Plan, Strategy, Target};
 
 use super::aim::model_of;
-use super::resolve::{is_trusted, slug_of, split_model};
+use super::hosts::is_trusted;
+use super::resolve::{slug_of, split_model};
 use crate::gateway::Gateway;
 use crate::upstream::address::check_base_url;
 

@@ -276,6 +276,7 @@ impl Exchanged<'_> {
             error,
             provider: self.vendor,
             verbatim: None,
+            content_type: None,
             headers: Vec::new(),
         })
     }

@@ -189,6 +189,7 @@ fn request(endpoint: Endpoint, plugin: &str, body: Bytes) -> Request {
         plain_headers: Vec::new(),
         vendor_key: None,
         body: Body::Json(body),
+        proxy: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use tidegate_store::Window;
+use tidegate_store::{Unmeasured, Window};
 use toml::Spanned;
 
 use super::cache::CacheSettings;
@@ -241,6 +241,9 @@ pub struct KeySettings {
     /// Whether it may bring its own vendor credentials.
     #[serde(default)]
     pub header_credentials: bool,
+    /// Whether it may use paths that the gateway doesn't model; absent leaves it to its limits.
+    #[serde(default)]
+    pub unmeasured: Option<Unmeasured>,
     /// RFC 3339 date and time, quoted or not.
     #[serde(default, alias = "expires")]
     pub expires_at: Option<toml::Value>,

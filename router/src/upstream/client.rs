@@ -23,6 +23,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 
 use super::address::is_private;
+use super::body::OutBody;
 
 /// Idle vendor connections are kept this long; most vendors close after a minute or more.
 const POOL_IDLE: Duration = Duration::from_secs(50);
@@ -57,7 +58,7 @@ impl tower_service::Service<Name> for Resolver {
     }
 }
 
-type Inner = Pooled<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+type Inner = Pooled<HttpsConnector<HttpConnector<Resolver>>, OutBody>;
 
 /// Client of one worker.
 #[derive(Clone)]
@@ -92,6 +93,18 @@ impl Client {
         request: Request<Full<Bytes>>,
         trusted: bool,
     ) -> Result<Response<Incoming>, ConnectFailure> {
+        self.send_any(request.map(OutBody::Left), trusted).await
+    }
+
+    /// Sends a request as [`Client::send`] does; its body may be streamed.
+    ///
+    /// # Errors
+    /// [`ConnectFailure`]
+    pub async fn send_any(
+        &self,
+        request: Request<OutBody>,
+        trusted: bool,
+    ) -> Result<Response<Incoming>, ConnectFailure> {
         self.pool(trusted).request(request).await.map_err(|error| failure(&error))
     }
 
@@ -101,7 +114,7 @@ impl Client {
     /// [`ConnectFailure`]
     pub async fn send_within(
         &self,
-        mut request: Request<Full<Bytes>>,
+        mut request: Request<OutBody>,
         trusted: bool,
         connect: Duration,
     ) -> Result<Response<Incoming>, ConnectFailure> {

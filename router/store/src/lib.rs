@@ -21,7 +21,8 @@ pub use decision::{ChoiceRow, DecisionRow, GuardRow};
 pub use period::Period;
 pub use record::{
     AttemptRow, BreakerRecord, BudgetRecord, Change, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus,
-    LedgerEntry, LimitRecord, LogFilter, LogRow, Origin, ProviderRecord, SettleRecord, SpendRecord, Window,
+    LedgerEntry, LimitRecord, LogFilter, LogRow, Origin, ProviderRecord, SettleRecord, SpendRecord,
+    Unmeasured, Window,
 };
 pub use sqlite::SqliteStore;
 pub use store::{Store, StoreError};

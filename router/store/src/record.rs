@@ -134,6 +134,19 @@ pub struct KeyRecord {
     /// Whether it may bring its own vendor credentials in headers.
     #[serde(default)]
     pub header_credentials: bool,
+    /// Whether it may use paths whose cost and model can't be measured; `None` leaves it to its other limits.
+    #[serde(default)]
+    pub unmeasured: Option<Unmeasured>,
+}
+
+/// Whether a key may use paths that the gateway doesn't model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unmeasured {
+    /// It may, whatever its limits are.
+    Allow,
+    /// It may not, even without limits.
+    Deny,
 }
 
 fn yes() -> bool {

@@ -38,6 +38,7 @@ fn key(id: &str, byte: u8) -> (KeyHash, KeyRecord) {
         allow_config_override: true,
         metadata: Default::default(),
         header_credentials: false,
+        unmeasured: None,
     };
     (KeyHash([byte; 32]), record)
 }

@@ -21,6 +21,8 @@ pub(super) enum Route {
     GeminiCount,
     Models,
     Model,
+    /// Whatever else a vendor has.
+    Echo,
     Unknown,
 }
 
@@ -28,6 +30,9 @@ impl Route {
     /// Looks at the end of the path alone, so that every base path a gateway may use works.
     pub(super) fn of(method: &Method, path: &str) -> Route {
         let ends = |end: &str| path.ends_with(end);
+        if path.contains("/echo/") {
+            return Route::Echo;
+        }
         if method == Method::GET {
             let inner = path.rsplit_once('/').map(|(parent, _)| parent.ends_with("/models")).unwrap_or(false);
             return match () {

@@ -163,7 +163,7 @@ impl Dialect {
             | Route::Embed
             | Route::BatchEmbed
             | Route::GeminiCount => Dialect::Gemini,
-            Route::Models | Route::Model | Route::Unknown => match () {
+            Route::Models | Route::Model | Route::Echo | Route::Unknown => match () {
                 () if call.header("anthropic-version").is_some() => Dialect::Anthropic,
                 () if call.header("x-goog-api-key").is_some() || call.query.contains("key=") => {
                     Dialect::Gemini
@@ -192,7 +192,10 @@ async fn respond(route: Route, call: &Call<'_>, fate: Fate) -> Response {
     }
     let body: Value = serde_json::from_slice(&call.bytes).unwrap_or(Value::Null);
     let is_form = call.header("content-type").is_some_and(|kind| kind.starts_with("multipart/form-data"));
-    if !is_form && body.is_null() && !matches!(route, Route::Models | Route::Model | Route::Unknown) {
+    if !is_form
+        && body.is_null()
+        && !matches!(route, Route::Models | Route::Model | Route::Echo | Route::Unknown)
+    {
         let error = dialect.error(400, "We could not parse the JSON body of your request.");
         return json_response(400, &error, fate);
     }
@@ -287,6 +290,8 @@ async fn respond(route: Route, call: &Call<'_>, fate: Fate) -> Response {
                 false => json_response(404, &dialect.error(404, "The model does not exist"), fate),
             }
         }
+        // Stands for whatever else a vendor has.
+        Route::Echo => json_response(200, &json!({ "path": call.path, "bytes": call.bytes.len() }), fate),
         Route::Unknown => {
             let message = format!("Unknown request URL: {}.", call.path);
             json_response(404, &dialect.error(404, &message), fate)
@@ -350,7 +355,7 @@ fn asked(route: Route, call: &Call<'_>, body: &Value, form: &Form) -> Asked {
 }
 
 fn refusal(route: Route, asked: &Asked, body: &Value) -> Result<(), Refusal> {
-    if !matches!(route, Route::Models | Route::Model | Route::Unknown) {
+    if !matches!(route, Route::Models | Route::Model | Route::Echo | Route::Unknown) {
         strict::model(&asked.model)?;
     }
     match route {

@@ -44,6 +44,7 @@ impl Trip<'_> {
             plain_headers: Vec::new(),
             vendor_key: None,
             body: Body::Json(body.clone()),
+            proxy: None,
         };
         // Boxed: a walk within a walk.
         async move {

@@ -50,7 +50,8 @@ fn is_kept(endpoint: Endpoint) -> bool {
         | Endpoint::ImageEdits
         | Endpoint::Speech
         | Endpoint::Transcriptions
-        | Endpoint::Translations => false,
+        | Endpoint::Translations
+        | Endpoint::Other => false,
     }
 }
 

@@ -75,6 +75,7 @@ async fn attempt(trip: &Trip<'_>, target: &Target, view: &mut TargetView) -> Res
             form = body;
             (Payload::Form(form), shape::of_form(endpoint, form))
         }
+        Asked::Raw(body) => (Payload::Raw(body), Ok(shape::unmodelled(None))),
     };
     let shape = shape.map_err(whole)?;
     let route = trip.routed(target, &shape).map_err(whole)?;
