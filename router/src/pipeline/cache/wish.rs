@@ -100,6 +100,7 @@ mod tests {
             headers: own,
             plain_headers: plain,
             vendor_key: None,
+            proxy: None,
             body: Body::Json(bytes::Bytes::from_static(b"{}")),
         }
     }
