@@ -56,7 +56,18 @@ fn modules_of_the_router_point_down_only() {
         ),
         (
             "api",
-            &["actors", "clock", "configs", "error", "limits", "pipeline", "plugins", "provision", "server"],
+            &[
+                "actors",
+                "clock",
+                "configs",
+                "error",
+                "limits",
+                "pipeline",
+                "plugins",
+                "provision",
+                "server",
+                "upstream",
+            ],
         ),
     ] {
         let named = names(module);

@@ -202,7 +202,7 @@ async fn an_unknown_path_is_a_404() {
     let World { client, .. } = &world;
     let said = refused(client.get("/nowhere").send().await, 404, false, "GET").await;
     assert!(said.contains("/nowhere"), "it names the path: {said}");
-    let message = client.post("/v1/messages/nowhere", &json!({}));
+    let message = client.post("/messages/nowhere", &json!({}));
     refused(message.header("anthropic-version", "2023-06-01").send().await, 404, true, "POST").await;
 }
 

@@ -103,8 +103,8 @@ async fn a_dry_run_says_what_the_request_then_does() {
     assert!(!state.contains("\"in_flight\":1"), "{state}");
     let request = world.client.chat(&question["body"]).header("x-portkey-metadata", r#"{"plan":"paid"}"#);
     let answer = request.send().await;
-    // One request made the plugins ready, and this is the next: explaining took none.
-    assert_eq!(answer.header("x-ratelimit-remaining-requests"), "8");
+    // This is the first: explaining took none.
+    assert_eq!(answer.header("x-ratelimit-remaining-requests"), "9");
     assert_eq!(answer.header("x-portkey-last-used-option-index"), "config.targets[1].targets[0]");
     assert_eq!(answer.status, 200);
 }

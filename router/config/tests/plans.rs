@@ -299,7 +299,7 @@ fn every_rule_names_its_place_and_what_is_accepted() {
         ),
         (json!({"cache": {"mode": "x"}}), "cache.mode", "simple or semantic"),
         (json!({"cache": {"max_age": -1}}), "cache.max_age", "seconds"),
-        (json!({"forward_headers": ["x-portkey-forward-headers"]}), "forward_headers[0]", "itself"),
+        (json!({"forward_headers": ["x-portkey-forward-headers"]}), "forward_headers[0]", "must not contain"),
         (json!({"forward_headers": ["a b"]}), "forward_headers[0]", "a header's name"),
         (json!({"strict_open_ai_compliance": "no"}), "strict_open_ai_compliance", "true or false"),
         (json!({"passthrough": 1}), "passthrough", "true or false"),

@@ -202,7 +202,7 @@ impl Watch {
             bytes += piece.len() as u64;
             tokens += meter.weigh(piece);
         });
-        if seen == Seen::default() && !is_json(data) {
+        if (seen.unread || seen == Seen::default()) && !is_json(data) {
             self.garbage = true;
             return Verdict::Hide;
         }

@@ -36,6 +36,8 @@ pub(in crate::pipeline) fn encode(
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.extend(proxy.headers.clone());
+    // As clients without a wish mean it.
+    headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     // A compressed answer could not be looked at, and streams would arrive late.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     route.put_headers(headers, vendor.headers(&credential, &asked.headers)?);
