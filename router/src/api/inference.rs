@@ -85,11 +85,12 @@ fn wrong_type(message: &str) -> GatewayError {
     GatewayError::new(ErrorKind::Invalid, message).at("content-type").said_as("Invalid content type passed")
 }
 
-/// Returns whether a content type is JSON. A page that posts plain text or a form needs no leave of the gateway's: what
-/// it sends is no request.
+/// Returns whether a content type may be JSON. What a form in a page would send is taken for it: curl says so of whatever
+/// follows its `-d`, and a page can't add the key that every request needs.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+    ["application/json", "text/json", "application/x-www-form-urlencoded"].contains(&essence.as_str())
+        || essence.ends_with("+json")
 }
 
 #[cfg(test)]
@@ -98,10 +99,15 @@ mod tests {
 
     #[test]
     fn json_is_known_by_its_type() {
-        for accepted in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json"] {
+        for accepted in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/vnd.api+json",
+            "application/x-www-form-urlencoded",
+        ] {
             assert!(is_json(accepted), "{accepted}");
         }
-        for refused in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
+        for refused in ["text/plain", "application/jsonp", ""] {
             assert!(!is_json(refused), "{refused}");
         }
     }
