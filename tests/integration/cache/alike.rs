@@ -1,7 +1,7 @@
 //! Texts that mean the same: the scripted upstream makes vectors alike that name the same `means:WORD`.
 
 use serde_json::{Value, json};
-use tidegate_tests::Mock;
+use tidegate_tests::{Mock, wait};
 
 use super::{gateway, simple, status};
 use crate::support::{KEY, World, chat_stream, providers, world_with};
@@ -124,11 +124,10 @@ async fn vectors_are_paid_and_logged_as_requests_of_the_key() {
     assert_eq!(ask(&world, &body).await.0, "SEMANTIC MISS");
     let spent = world.gateway.settled_budget("paying").await["spent"].as_i64().expect("an integer");
     assert!(spent > 1_000_000, "the vector costs a tenth of a cent a token: {spent}");
-    let rows = world.gateway.logs();
-    let row = rows
-        .iter()
-        .find(|row| row["endpoint"] == "/v1/embeddings")
-        .unwrap_or_else(|| panic!("no row in {rows:?}"));
+    let row = wait::until("the vector's row", || {
+        world.gateway.logs().into_iter().find(|row| row["endpoint"] == "/v1/embeddings")
+    })
+    .await;
     assert_eq!(
         (&row["metadata"]["_cache"], &row["key_name"]),
         (&json!("embedding"), &json!("paying")),

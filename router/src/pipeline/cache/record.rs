@@ -34,12 +34,16 @@ impl Watch {
             }
         };
         answer.about.cache = Some(self.status.word());
-        // A cap of ours is not part of what was asked.
-        if answer.status != 200 || answer.about.capped {
+        if answer.status != 200 {
             end(lead, Stage::Failed);
             return Ok(answer);
         }
         match answer.body {
+            // A cap of ours is not part of what was asked.
+            AnswerBody::Whole(bytes) if answer.about.capped && ended_short(&bytes) => {
+                end(lead, Stage::Failed);
+                Ok(Answer { body: AnswerBody::Whole(bytes), ..answer })
+            }
             AnswerBody::Whole(bytes) => {
                 let stage = match self.whole(&answer.headers, &bytes, answer.about.cost).await {
                     true => Stage::Kept,
@@ -56,6 +60,7 @@ impl Watch {
                 let started = Instant::now();
                 let tape = Tape {
                     watch: self,
+                    capped: answer.about.capped,
                     lead,
                     room,
                     started,
@@ -148,9 +153,22 @@ fn is_answer(endpoint: Endpoint, fields: &Fields<'_>) -> bool {
     }
 }
 
+/// Returns whether an answer ended at its limit of tokens, in whatever dialect. Within texts, quotes are escaped.
+fn ended_short(answer: &[u8]) -> bool {
+    const ENDS: [&[u8]; 4] = [
+        b"\"finish_reason\":\"length\"",
+        b"\"finish_reason\": \"length\"",
+        b"\"max_tokens\"",
+        b"\"incomplete\"",
+    ];
+    ENDS.iter().any(|end| memchr::memmem::find(answer, end).is_some())
+}
+
 /// What was written down of a stream so far.
 struct Tape {
     watch: Watch,
+    /// Whether the vendor was told to write less than was asked for.
+    capped: bool,
     lead: Option<Lead>,
     room: Room,
     started: Instant,
@@ -225,7 +243,7 @@ impl Tape {
         // An answer that its limit cut is no "completed" one; whole ones are held to the same.
         let cut = self.watch.endpoint == Endpoint::Responses
             && memchr::memmem::find(&self.bytes, b"event: response.incomplete").is_some();
-        if cut {
+        if cut || (self.capped && ended_short(&self.bytes)) {
             end(self.lead, Stage::Failed);
             return;
         }
@@ -246,6 +264,16 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_limit_cut_is_told_by_its_reason() {
+        assert!(ended_short(br#"{"choices":[{"finish_reason":"length"}]}"#));
+        assert!(ended_short(br#"{"choices":[{"finish_reason": "length"}]}"#));
+        assert!(ended_short(br#"{"stop_reason":"max_tokens"}"#));
+        assert!(!ended_short(
+            br#"{"choices":[{"message":{"content":"\"finish_reason\":\"length\""},"finish_reason":"stop"}]}"#
+        ));
+    }
 
     #[test]
     fn errors_promises_and_addresses_are_no_answers() {
