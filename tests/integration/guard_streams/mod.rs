@@ -7,6 +7,7 @@ mod cuts;
 mod denials;
 mod faults;
 mod interleaved;
+mod joint;
 mod memory;
 mod pace;
 mod swaps;
