@@ -1,5 +1,6 @@
 //! Time limits, hedging and continuation, as clients, vendors and the books see them.
 
+mod commit;
 mod continuation;
 mod hedging;
 mod leaving;
