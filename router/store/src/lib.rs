@@ -5,8 +5,10 @@
 //!
 //! Refuses to know: limits, prices, HTTP. Failure behaviour: every call returns an error and changes nothing.
 
+pub mod audit;
 pub mod config;
 pub mod decision;
+pub mod object;
 mod period;
 pub mod record;
 mod sqlite;
@@ -16,13 +18,15 @@ mod suite;
 #[cfg(test)]
 mod suite_configs;
 
+pub use audit::{AuditCheck, AuditFilter, AuditRecord, AuditRow};
 pub use config::{ConfigRecord, ConfigVersion};
 pub use decision::{ChoiceRow, DecisionRow, GuardRow};
+pub use object::{ObjectKind, ObjectRecord};
 pub use period::Period;
 pub use record::{
-    AttemptRow, BreakerRecord, BudgetRecord, Change, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus,
-    LedgerEntry, LimitRecord, LogFilter, LogRow, Origin, ProviderRecord, SettleRecord, SpendRecord,
-    Unmeasured, Window,
+    AttemptRow, BreakerRecord, BudgetRecord, Change, ChangeKind, HoldRecord, KeyExtra, KeyHash, KeyKind,
+    KeyRecord, KeyStatus, LedgerEntry, LimitRecord, LogFilter, LogRow, OldSecret, Origin, Payment,
+    ProviderRecord, RotationRecord, SettleRecord, SpendRecord, Unit, Unmeasured, Window,
 };
 pub use sqlite::SqliteStore;
-pub use store::{Store, StoreError};
+pub use store::{KeyFilter, Store, StoreError, Write};

@@ -137,6 +137,73 @@ pub struct KeyRecord {
     /// Whether it may use paths whose cost and model can't be measured; `None` leaves it to its other limits.
     #[serde(default)]
     pub unmeasured: Option<Unmeasured>,
+    /// What kind it is.
+    #[serde(default)]
+    pub kind: KeyKind,
+    /// Id of its workspace; `None` is the organisation's default one, or none for an organisation's key.
+    #[serde(default)]
+    pub workspace: Option<String>,
+    /// Id of the user that it belongs to.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// What the Admin API keeps beside: description, alert addresses, rotation policy.
+    #[serde(default)]
+    pub extra: KeyExtra,
+}
+
+/// Portkey's types of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyKind {
+    /// Acts on the organisation and all its workspaces.
+    OrganisationService,
+    /// Acts on one workspace.
+    #[default]
+    WorkspaceService,
+    /// Acts on one workspace for one user.
+    WorkspaceUser,
+}
+
+/// What a key carries for the Admin API and notifications.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyExtra {
+    /// Operator's words.
+    pub description: Option<String>,
+    /// Who is told about its budget and its end.
+    pub alert_emails: Vec<String>,
+    /// Id of the key or user that made it.
+    pub created_by: String,
+    /// Milliseconds since the epoch.
+    pub updated_at_ms: i64,
+    /// Milliseconds since the epoch of the last reset of its budget.
+    pub last_reset_at_ms: Option<i64>,
+    /// When it gets a new secret.
+    pub rotation: Option<RotationRecord>,
+    /// The secret before this one, while it still works.
+    pub old_secret: Option<OldSecret>,
+}
+
+/// When a key gets a new secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotationRecord {
+    /// `weekly` or `monthly`.
+    pub period: Option<String>,
+    /// Every so many days.
+    pub days: Option<u16>,
+    /// Seconds since the epoch.
+    pub next_at: Option<i64>,
+    /// How long the old secret works beside the new one.
+    pub overlap_ms: i64,
+}
+
+/// A secret that was replaced and still works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OldSecret {
+    /// First and last characters.
+    pub mask: String,
+    /// Seconds since the epoch; from then on it is refused.
+    pub until: i64,
 }
 
 /// Whether a key may use paths that the gateway doesn't model.
@@ -162,11 +229,53 @@ pub struct BudgetRecord {
     pub name: String,
     /// Where it comes from.
     pub origin: Origin,
-    /// Limit in nano-dollars.
-    pub limit_nano_usd: i64,
+    /// What it counts.
+    #[serde(default)]
+    pub unit: Unit,
+    /// Limit in that unit.
+    #[serde(alias = "limit_nano_usd")]
+    pub limit: i64,
     /// When it starts again.
     #[serde(default)]
     pub period: Period,
+    /// A moment (seconds since the epoch, 00:00 UTC) at which it starts again once more, beside the period's own.
+    #[serde(default)]
+    pub restarts_at: Option<i64>,
+    /// Amounts at which somebody is told.
+    #[serde(default)]
+    pub alerts: Vec<i64>,
+}
+
+/// What a budget counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Nano-dollars.
+    #[default]
+    Cost,
+    /// Input and output tokens.
+    Tokens,
+    /// Requests.
+    Requests,
+}
+
+impl BudgetRecord {
+    /// Returns the start of its period that holds `now`, both in seconds since the epoch.
+    #[must_use]
+    pub fn period_start(&self, now: i64) -> i64 {
+        let start = self.period.start(now);
+        self.restarts_at.filter(|at| *at <= now).map_or(start, |at| start.max(at))
+    }
+
+    /// Returns when its period that holds `now` ends.
+    #[must_use]
+    pub fn period_end(&self, now: i64) -> Option<i64> {
+        let end = self.period.end(now);
+        match self.restarts_at.filter(|at| *at > now) {
+            Some(at) => Some(end.map_or(at, |end| end.min(at))),
+            None => end,
+        }
+    }
 }
 
 /// A provider: a vendor, a credential, a slug.
@@ -174,6 +283,12 @@ pub struct BudgetRecord {
 pub struct ProviderRecord {
     /// Name after the `@`.
     pub slug: String,
+    /// Id of the workspace that alone may use it; `None` is every one.
+    #[serde(default)]
+    pub workspace: Option<String>,
+    /// Id of the integration that it was made from.
+    #[serde(default)]
+    pub integration: Option<String>,
     /// Portkey's vendor name.
     pub vendor: String,
     /// Where it comes from.
@@ -242,8 +357,10 @@ pub enum LedgerEntry {
     Extend {
         /// Of which request.
         request: String,
-        /// By how many nano-dollars in each of the hold's budgets, in their order.
-        nano_usd: Vec<i64>,
+        /// By how much in each of the hold's budgets, in their order and units.
+        amounts: Vec<i64>,
+        /// By how many nano-dollars.
+        nano_usd: i64,
     },
     /// An attempt ended and its request goes on: its hold goes, its cost is spent. Several attempts may have paid
     /// from different budgets.
@@ -257,19 +374,43 @@ pub enum LedgerEntry {
 pub struct SpendRecord {
     /// The request.
     pub request: String,
-    /// Budgets that pay: id, period start.
-    pub budgets: Vec<(String, i64)>,
+    /// Budgets that pay.
+    pub budgets: Vec<Payment>,
     /// Whether a [`LedgerEntry::Hold`] was written for it.
     pub held: bool,
-    /// What is spent.
-    pub nano_usd: i64,
+}
+
+/// What one budget holds or pays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(String, i64, i64)", into = "(String, i64, i64)")]
+pub struct Payment {
+    /// The budget's id.
+    pub budget: String,
+    /// Start of the period that pays, seconds since the epoch.
+    pub period_start: i64,
+    /// How much, in the budget's unit.
+    pub amount: i64,
+}
+
+impl From<(String, i64, i64)> for Payment {
+    fn from((budget, period_start, amount): (String, i64, i64)) -> Self {
+        Self { budget, period_start, amount }
+    }
+}
+
+impl From<Payment> for (String, i64, i64) {
+    fn from(payment: Payment) -> Self {
+        (payment.budget, payment.period_start, payment.amount)
+    }
 }
 
 /// Money reserved for a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HoldRecord {
-    /// The budgets: id, start of the current period, nano-dollars reserved.
-    pub budgets: Vec<(String, i64, i64)>,
+    /// What each budget holds.
+    pub budgets: Vec<Payment>,
+    /// Nano-dollars that the request may come to.
+    pub nano_usd: i64,
     /// The log row as known so far, with what earlier attempts cost; it is what is kept if the process dies.
     pub row: LogRow,
 }
@@ -277,11 +418,11 @@ pub struct HoldRecord {
 /// The end of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SettleRecord {
-    /// Budgets that pay: id, period start.
-    pub budgets: Vec<(String, i64)>,
+    /// Budgets that pay.
+    pub budgets: Vec<Payment>,
     /// Whether a [`LedgerEntry::Hold`] was written for it.
     pub held: bool,
-    /// The log row; its `cost_nano_usd` is what is spent.
+    /// The log row.
     pub row: LogRow,
 }
 
@@ -299,6 +440,9 @@ pub struct LogRow {
     pub key: String,
     /// Name of the key.
     pub key_name: String,
+    /// Id of the key's workspace; empty is the default one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub workspace: String,
     /// Provider's slug.
     pub provider: String,
     /// Vendor's model.
@@ -395,6 +539,8 @@ pub struct LogFilter {
     pub trace_id: Option<String>,
     /// Only with this status or above.
     pub min_status: Option<u16>,
+    /// Only of this workspace.
+    pub workspace: Option<String>,
 }
 
 /// What changed in the store since a sequence number.
@@ -423,6 +569,8 @@ pub enum ChangeKind {
     Prices,
     /// A saved config.
     Config,
+    /// An object of the Admin API; its id is `kind/id`.
+    Object,
 }
 
 impl ChangeKind {
@@ -436,13 +584,14 @@ impl ChangeKind {
             ChangeKind::Provider => "provider",
             ChangeKind::Prices => "prices",
             ChangeKind::Config => "config",
+            ChangeKind::Object => "object",
         }
     }
 
     /// Reads a stored name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Key, Self::Budget, Self::Reset, Self::Provider, Self::Prices, Self::Config]
+        [Self::Key, Self::Budget, Self::Reset, Self::Provider, Self::Prices, Self::Config, Self::Object]
             .into_iter()
             .find(|kind| kind.name() == name)
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use crate::audit::{AuditCheck, AuditFilter, AuditRecord, AuditRow};
 use crate::config::{ConfigRecord, ConfigVersion};
+use crate::object::{ObjectKind, ObjectRecord};
 use crate::record::{
     BudgetRecord, Change, ChangeKind, KeyHash, KeyRecord, LedgerEntry, LogFilter, LogRow, ProviderRecord,
 };
@@ -23,6 +25,9 @@ pub enum StoreError {
     /// The database refused.
     #[error("database: {0}")]
     Database(String),
+    /// Something of that name is there already.
+    #[error("{0} exists already")]
+    Exists(String),
     /// A record can't be read.
     #[error("record {id}: {reason}")]
     Record {
@@ -31,6 +36,73 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+}
+
+/// One change of an administrator; several are written together or not at all.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Writes a key, in place of one of the same id. `Some` keeps the hash that it had as its old secret.
+    PutKey {
+        /// Hash of its secret.
+        hash: KeyHash,
+        /// The key.
+        key: Box<KeyRecord>,
+        /// Hash of the secret that still works beside it; others of the key are forgotten.
+        old: Option<KeyHash>,
+    },
+    /// Deletes a key by id.
+    DeleteKey(String),
+    /// Writes a budget; its spend stays.
+    PutBudget(BudgetRecord),
+    /// Deletes a budget by id; what was spent stays known.
+    DeleteBudget(String),
+    /// Sets a budget's spend in its period to zero.
+    ResetBudget {
+        /// Which one.
+        id: String,
+        /// Start of the period, seconds since the epoch.
+        period_start: i64,
+    },
+    /// Writes an object, in place of one of the same kind and id, and keeps this version of it.
+    PutObject(Box<ObjectRecord>),
+    /// Deletes an object with its versions.
+    DeleteObject {
+        /// Its kind.
+        kind: ObjectKind,
+        /// Its id.
+        id: String,
+    },
+    /// Writes a provider.
+    PutProvider(Box<ProviderRecord>),
+    /// Writes a saved config and, where there is one, its new version, as [`Store::put_config`] does.
+    PutConfig {
+        /// The config.
+        config: Box<ConfigRecord>,
+        /// Its new version.
+        version: Option<Box<ConfigVersion>>,
+    },
+    /// Deletes a saved config with its versions, by slug.
+    DeleteConfig(String),
+    /// Writes a small named value.
+    SetMeta {
+        /// Its name.
+        name: String,
+        /// The value.
+        value: String,
+    },
+}
+
+/// Which keys to list, by name and id.
+#[derive(Clone, Debug, Default)]
+pub struct KeyFilter {
+    /// Only of this workspace; `Some("")` is those of none.
+    pub workspace: Option<String>,
+    /// Only these ids.
+    pub ids: Vec<String>,
+    /// How many to leave out.
+    pub offset: usize,
+    /// How many at most; 0 is all.
+    pub limit: usize,
 }
 
 /// What Tidegate remembers. Implementations are used by one thread at a time; open several for several threads.
@@ -65,7 +137,7 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn put_keys(&mut self, keys: &[(KeyHash, KeyRecord)]) -> Result<(), StoreError>;
 
-    /// Returns budgets with the spend of the period that holds `now`, in nano-dollars.
+    /// Returns budgets with the spend of the period that holds `now`, in their units.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -160,20 +232,80 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn keys_with_config(&self, config: &str, limit: usize) -> Result<Vec<String>, StoreError>;
 
+    /// Writes changes in one durable transaction, in order, beside the row of the audit log that tells of them.
+    ///
+    /// # Errors
+    /// [`StoreError`], [`StoreError::Exists`] where a slug is taken; then nothing is written.
+    fn write(&mut self, writes: &[Write], audit: Option<&AuditRecord>) -> Result<(), StoreError>;
+
+    /// Returns a page of keys, and how many there are in all.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn list_keys(&self, filter: &KeyFilter) -> Result<(Vec<KeyRecord>, usize), StoreError>;
+
+    /// Returns all objects of a kind by slug.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn objects(&self, kind: ObjectKind) -> Result<Vec<ObjectRecord>, StoreError>;
+
+    /// Returns an object.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn object(&self, kind: ObjectKind, id: &str) -> Result<Option<ObjectRecord>, StoreError>;
+
+    /// Returns all versions of an object, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn object_versions(&self, kind: ObjectKind, id: &str) -> Result<Vec<ObjectRecord>, StoreError>;
+
+    /// Returns what a budget has spent in a period, whether or not it is declared, by the node that spent it.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn spent_by(&self, budget: &str, period_start: i64) -> Result<Vec<(String, i64)>, StoreError>;
+
+    /// Returns what budgets whose ids begin with `prefix` have spent: id, period start, amount; by id.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn spends(&self, prefix: &str) -> Result<Vec<(String, i64, i64)>, StoreError>;
+
+    /// Lists rows of the audit log, newest first, and how many there are in all.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn audit(&self, filter: &AuditFilter) -> Result<(Vec<AuditRow>, usize), StoreError>;
+
+    /// Follows the chain of the audit log from its first row to its last.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn check_audit(&self) -> Result<AuditCheck, StoreError>;
+
+    /// Notes that something was told; false when it was before and its time is not over. Forgets what is past.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn tell_once(&mut self, dedup_key: &str, until_ms: i64, now_ms: i64) -> Result<bool, StoreError>;
+
     /// Writes a batch in one durable transaction, in order.
     ///
     /// # Errors
     /// [`StoreError`]; then the whole batch is unwritten.
     fn commit(&mut self, batch: &[LedgerEntry]) -> Result<(), StoreError>;
 
-    /// Settles holds that a dead process left open at their held amount, as rows with outcome `recovered`.
-    /// Returns how many.
+    /// Settles holds that dead processes left open at their held amount, as rows with outcome `recovered`. Those of
+    /// `living` nodes stay. Returns how many were settled.
     ///
     /// # Errors
     /// [`StoreError`]
-    fn recover(&mut self) -> Result<usize, StoreError>;
+    fn recover(&mut self, living: &[String]) -> Result<usize, StoreError>;
 
-    /// Returns how many nano-dollars of each budget open holds keep.
+    /// Returns how much of each budget open holds keep, in its unit.
     ///
     /// # Errors
     /// [`StoreError`]

@@ -1,8 +1,8 @@
 //! One suite, instantiated for every backend.
 
 use crate::record::{
-    BudgetRecord, ChangeKind, HoldRecord, KeyHash, KeyRecord, KeyStatus, LedgerEntry, LogFilter, LogRow,
-    Origin, SettleRecord, SpendRecord,
+    BudgetRecord, ChangeKind, HoldRecord, KeyExtra, KeyHash, KeyKind, KeyRecord, KeyStatus, LedgerEntry,
+    LogFilter, LogRow, Origin, Payment, SettleRecord, SpendRecord, Unit,
 };
 use crate::suite_configs;
 use crate::{ChoiceRow, DecisionRow, GuardRow, Period, SqliteStore, Store, StoreError};
@@ -12,9 +12,16 @@ fn budget(id: &str) -> BudgetRecord {
         id: id.into(),
         name: id.into(),
         origin: Origin::Store,
-        limit_nano_usd: 1_000_000_000,
+        unit: Unit::Cost,
+        limit: 1_000_000_000,
         period: Period::Daily,
+        restarts_at: None,
+        alerts: Vec::new(),
     }
+}
+
+fn pays(budget: &str, period_start: i64, amount: i64) -> Payment {
+    Payment { budget: budget.into(), period_start, amount }
 }
 
 fn row(id: &str, cost: Option<i64>) -> LogRow {
@@ -39,6 +46,10 @@ fn key(id: &str, byte: u8) -> (KeyHash, KeyRecord) {
         metadata: Default::default(),
         header_credentials: false,
         unmeasured: None,
+        kind: KeyKind::default(),
+        workspace: None,
+        user: None,
+        extra: KeyExtra::default(),
     };
     (KeyHash([byte; 32]), record)
 }
@@ -60,15 +71,15 @@ fn a_settlement_spends_in_its_period_and_ends_the_hold(store: &mut dyn Store) {
     let now = 1_000_000;
     store.put_budget(&budget("b")).unwrap();
     let period = Period::Daily.start(now);
-    let hold = HoldRecord { budgets: vec![("b".into(), period, 50)], row: row("r1", None) };
+    let hold = HoldRecord { budgets: vec![pays("b", period, 50)], nano_usd: 50, row: row("r1", None) };
     store
         .commit(&[
             LedgerEntry::Hold(Box::new(hold)),
-            LedgerEntry::Extend { request: "r1".into(), nano_usd: vec![25] },
+            LedgerEntry::Extend { request: "r1".into(), amounts: vec![25], nano_usd: 25 },
         ])
         .unwrap();
     assert_eq!(store.open_holds().unwrap().get("b"), Some(&75));
-    let settle = SettleRecord { budgets: vec![("b".into(), period)], held: true, row: row("r1", Some(30)) };
+    let settle = SettleRecord { budgets: vec![pays("b", period, 30)], held: true, row: row("r1", Some(30)) };
     store.commit(&[LedgerEntry::Settle(Box::new(settle))]).unwrap();
     assert!(store.open_holds().unwrap().is_empty());
     assert_eq!(store.budget("b", now).unwrap().unwrap().1, 30);
@@ -99,10 +110,12 @@ fn attempts_of_one_request_pay_from_their_own_budgets(store: &mut dyn Store) {
         store.put_budget(&budget(id)).unwrap();
     }
     let period = Period::Daily.start(0);
-    let hold =
-        |budget: &str, cost| HoldRecord { budgets: vec![(budget.into(), period, 50)], row: row("r1", cost) };
-    let spend =
-        SpendRecord { request: "r1".into(), budgets: vec![("b".into(), period)], held: true, nano_usd: 7 };
+    let hold = |budget: &str, cost| HoldRecord {
+        budgets: vec![pays(budget, period, 50)],
+        nano_usd: 50,
+        row: row("r1", cost),
+    };
+    let spend = SpendRecord { request: "r1".into(), budgets: vec![pays("b", period, 7)], held: true };
     store
         .commit(&[
             LedgerEntry::Hold(Box::new(hold("b", None))),
@@ -113,7 +126,7 @@ fn attempts_of_one_request_pay_from_their_own_budgets(store: &mut dyn Store) {
     assert_eq!(store.open_holds().unwrap().into_iter().collect::<Vec<_>>(), [("c".to_owned(), 50)]);
     assert_eq!(store.budget("b", 0).unwrap().unwrap().1, 7);
     // The process dies: the second hold is settled, the first attempt's cost is not spent again.
-    assert_eq!(store.recover().unwrap(), 1);
+    assert_eq!(store.recover(&[]).unwrap(), 1);
     assert_eq!(store.budget("b", 0).unwrap().unwrap().1, 7);
     assert_eq!(store.budget("c", 0).unwrap().unwrap().1, 50);
     assert_eq!(store.logs(&LogFilter::default()).unwrap()[0].cost_nano_usd, Some(57));
@@ -124,7 +137,7 @@ fn old_log_rows_go_and_their_cost_stays(store: &mut dyn Store) {
     let period = Period::Daily.start(0);
     for (id, started_at_ms) in [("a", 1_000), ("b", 2_000), ("c", 3_000)] {
         let row = LogRow { started_at_ms, ..row(id, Some(10)) };
-        let settle = SettleRecord { budgets: vec![("b".into(), period)], held: false, row };
+        let settle = SettleRecord { budgets: vec![pays("b", period, 10)], held: false, row };
         store.commit(&[LedgerEntry::Settle(Box::new(settle))]).unwrap();
     }
     assert_eq!(store.prune_logs(3_000, 1).unwrap(), 1);
@@ -155,12 +168,13 @@ fn open_holds_are_settled_at_their_amount(store: &mut dyn Store) {
     store.put_budget(&budget("b")).unwrap();
     let period = Period::Daily.start(0);
     let hold = HoldRecord {
-        budgets: vec![("b".into(), period, 40), ("c".into(), period, 90)],
+        budgets: vec![pays("b", period, 40), pays("c", period, 90)],
+        nano_usd: 90,
         row: row("r9", None),
     };
     store.commit(&[LedgerEntry::Hold(Box::new(hold))]).unwrap();
-    assert_eq!(store.recover().unwrap(), 1);
-    assert_eq!(store.recover().unwrap(), 0);
+    assert_eq!(store.recover(&[]).unwrap(), 1);
+    assert_eq!(store.recover(&[]).unwrap(), 0);
     assert_eq!(store.budget("b", 0).unwrap().unwrap().1, 40);
     let rows = store.logs(&LogFilter { trace_id: Some("trace-r9".into()), ..LogFilter::default() }).unwrap();
     assert_eq!((rows[0].outcome.as_str(), rows[0].cost_nano_usd), ("recovered", Some(90)));

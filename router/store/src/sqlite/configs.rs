@@ -1,6 +1,6 @@
 //! Saved configs and their versions.
 
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::control::{note_change, read, write};
 use crate::config::{ConfigRecord, ConfigVersion};
@@ -40,20 +40,19 @@ pub(super) fn versions(connection: &Connection, slug: &str) -> Result<Vec<Config
 }
 
 pub(super) fn put(
-    connection: &mut Connection,
+    connection: &Connection,
     config: &ConfigRecord,
     version: Option<&ConfigVersion>,
 ) -> Result<(), StoreError> {
     let slug = &config.slug;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if let Some(version) = version {
         // No conflict clause: a version that is there already must never be overwritten.
-        transaction.execute(
+        connection.execute(
             "INSERT INTO config_version (slug, number, record) VALUES (?1, ?2, ?3)",
             params![slug, version.number, write(slug, version)?],
         )?;
     }
-    let found: Option<i64> = transaction
+    let found: Option<i64> = connection
         .query_row(
             "SELECT 1 FROM config_version WHERE slug = ?1 AND number = ?2",
             params![slug, config.active],
@@ -64,24 +63,20 @@ pub(super) fn put(
         let reason = format!("there is no version {}", config.active);
         return Err(StoreError::Record { id: slug.clone(), reason });
     }
-    transaction.execute(
+    connection.execute(
         "INSERT INTO config (slug, record) VALUES (?1, ?2)
          ON CONFLICT (slug) DO UPDATE SET record = excluded.record",
         params![slug, write(slug, config)?],
     )?;
-    note_change(&transaction, ChangeKind::Config, slug)?;
-    transaction.commit()?;
-    Ok(())
+    note_change(connection, ChangeKind::Config, slug)
 }
 
-pub(super) fn delete(connection: &mut Connection, slug: &str) -> Result<bool, StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let deleted = transaction.execute("DELETE FROM config WHERE slug = ?1", [slug])? > 0;
-    transaction.execute("DELETE FROM config_version WHERE slug = ?1", [slug])?;
+pub(super) fn delete(connection: &Connection, slug: &str) -> Result<bool, StoreError> {
+    let deleted = connection.execute("DELETE FROM config WHERE slug = ?1", [slug])? > 0;
+    connection.execute("DELETE FROM config_version WHERE slug = ?1", [slug])?;
     if deleted {
-        note_change(&transaction, ChangeKind::Config, slug)?;
+        note_change(connection, ChangeKind::Config, slug)?;
     }
-    transaction.commit()?;
     Ok(deleted)
 }
 

@@ -18,10 +18,14 @@ pub(super) fn write<T: Serialize>(id: &str, record: &T) -> Result<String, StoreE
 }
 
 pub(super) fn key_by_hash(connection: &Connection, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreError> {
-    let text: Option<String> = connection
-        .prepare_cached("SELECT record FROM api_key WHERE hash = ?1")?
-        .query_row([&hash.0[..]], |row| row.get(0))
-        .optional()?;
+    let mut find = connection.prepare_cached("SELECT record FROM api_key WHERE hash = ?1")?;
+    let mut text: Option<String> = find.query_row([&hash.0[..]], |row| row.get(0)).optional()?;
+    if text.is_none() {
+        let mut find = connection.prepare_cached(
+            "SELECT k.record FROM api_key_old o JOIN api_key k ON k.id = o.id WHERE o.hash = ?1",
+        )?;
+        text = find.query_row([&hash.0[..]], |row| row.get(0)).optional()?;
+    }
     text.map(|text| read("key", &text)).transpose()
 }
 
@@ -62,14 +66,8 @@ pub(super) fn keys(connection: &Connection, limit: usize) -> Result<Vec<KeyRecor
 
 pub(super) fn put_keys(connection: &mut Connection, keys: &[(KeyHash, KeyRecord)]) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
-    {
-        let mut put = transaction.prepare_cached(
-            "INSERT INTO api_key (id, hash, name, record) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name, record = excluded.record",
-        )?;
-        for (hash, key) in keys {
-            put.execute(params![key.id, &hash.0[..], key.name, write(&key.id, key)?])?;
-        }
+    for (hash, key) in keys {
+        put_key(&transaction, hash, key)?;
     }
     if keys.len() <= 1_000 {
         for (_, key) in keys {
@@ -83,14 +81,31 @@ pub(super) fn put_keys(connection: &mut Connection, keys: &[(KeyHash, KeyRecord)
     Ok(())
 }
 
-const SPENT: &str = "SELECT nano_usd FROM budget_spend WHERE budget = ?1 AND period_start = ?2";
+/// Writes one key, without a note in the feed of changes.
+pub(super) fn put_key(connection: &Connection, hash: &KeyHash, key: &KeyRecord) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO api_key (id, hash, name, record, workspace) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name,
+               record = excluded.record, workspace = excluded.workspace",
+        )?
+        .execute(params![
+            key.id,
+            &hash.0[..],
+            key.name,
+            write(&key.id, key)?,
+            key.workspace.as_deref().unwrap_or_default()
+        ])?;
+    Ok(())
+}
+
+const SPENT: &str =
+    "SELECT COALESCE(SUM(amount), 0) FROM budget_spend WHERE budget = ?1 AND period_start = ?2";
 
 fn spent(connection: &Connection, budget: &BudgetRecord, now: i64) -> Result<i64, StoreError> {
-    let found = connection
+    Ok(connection
         .prepare_cached(SPENT)?
-        .query_row(params![budget.id, budget.period.start(now)], |row| row.get(0))
-        .optional()?;
-    Ok(found.unwrap_or(0))
+        .query_row(params![budget.id, budget.period_start(now)], |row| row.get(0))?)
 }
 
 pub(super) fn budgets(connection: &Connection, now: i64) -> Result<Vec<(BudgetRecord, i64)>, StoreError> {
@@ -121,38 +136,26 @@ pub(super) fn budget(
     Ok(Some((budget, spent)))
 }
 
-pub(super) fn put_budget(connection: &mut Connection, budget: &BudgetRecord) -> Result<(), StoreError> {
-    let transaction = connection.transaction()?;
-    transaction.execute(
-        "INSERT INTO budget (id, name, record) VALUES (?1, ?2, ?3)
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, record = excluded.record",
-        params![budget.id, budget.name, write(&budget.id, budget)?],
-    )?;
-    note_change(&transaction, ChangeKind::Budget, &budget.id)?;
-    transaction.commit()?;
-    Ok(())
+pub(super) fn put_budget(connection: &Connection, budget: &BudgetRecord) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO budget (id, name, record) VALUES (?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, record = excluded.record",
+        )?
+        .execute(params![budget.id, budget.name, write(&budget.id, budget)?])?;
+    note_change(connection, ChangeKind::Budget, &budget.id)
 }
 
-pub(super) fn delete_budget(connection: &mut Connection, id: &str) -> Result<(), StoreError> {
-    let transaction = connection.transaction()?;
-    transaction.execute("DELETE FROM budget WHERE id = ?1", [id])?;
-    note_change(&transaction, ChangeKind::Budget, id)?;
-    transaction.commit()?;
-    Ok(())
+pub(super) fn delete_budget(connection: &Connection, id: &str) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM budget WHERE id = ?1")?.execute([id])?;
+    note_change(connection, ChangeKind::Budget, id)
 }
 
-pub(super) fn reset_budget(connection: &mut Connection, id: &str, now: i64) -> Result<(), StoreError> {
-    let Some((budget, _)) = budget(connection, id, now)? else {
-        return Err(StoreError::Record { id: id.to_owned(), reason: "there is no such budget".into() });
-    };
-    let transaction = connection.transaction()?;
-    transaction.execute(
-        "DELETE FROM budget_spend WHERE budget = ?1 AND period_start = ?2",
-        params![id, budget.period.start(now)],
-    )?;
-    note_change(&transaction, ChangeKind::Reset, id)?;
-    transaction.commit()?;
-    Ok(())
+pub(super) fn reset_budget(connection: &Connection, id: &str, period_start: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM budget_spend WHERE budget = ?1 AND period_start = ?2")?
+        .execute(params![id, period_start])?;
+    note_change(connection, ChangeKind::Reset, id)
 }
 
 pub(super) fn providers(connection: &Connection) -> Result<Vec<ProviderRecord>, StoreError> {
@@ -165,16 +168,14 @@ pub(super) fn providers(connection: &Connection) -> Result<Vec<ProviderRecord>, 
     .collect()
 }
 
-pub(super) fn put_provider(connection: &mut Connection, provider: &ProviderRecord) -> Result<(), StoreError> {
-    let transaction = connection.transaction()?;
-    transaction.execute(
-        "INSERT INTO provider (slug, record) VALUES (?1, ?2)
-         ON CONFLICT (slug) DO UPDATE SET record = excluded.record",
-        params![provider.slug, write(&provider.slug, provider)?],
-    )?;
-    note_change(&transaction, ChangeKind::Provider, &provider.slug)?;
-    transaction.commit()?;
-    Ok(())
+pub(super) fn put_provider(connection: &Connection, provider: &ProviderRecord) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO provider (slug, record) VALUES (?1, ?2)
+             ON CONFLICT (slug) DO UPDATE SET record = excluded.record",
+        )?
+        .execute(params![provider.slug, write(&provider.slug, provider)?])?;
+    note_change(connection, ChangeKind::Provider, &provider.slug)
 }
 
 pub(super) fn delete_provider(connection: &mut Connection, slug: &str) -> Result<bool, StoreError> {

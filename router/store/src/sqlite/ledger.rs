@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, SettleRecord, SpendRecord};
+use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, Payment, SettleRecord, SpendRecord};
 use crate::store::StoreError;
 
 pub(super) fn commit(connection: &mut Connection, batch: &[LedgerEntry]) -> Result<(), StoreError> {
@@ -12,7 +12,9 @@ pub(super) fn commit(connection: &mut Connection, batch: &[LedgerEntry]) -> Resu
     for entry in batch {
         match entry {
             LedgerEntry::Hold(hold) => put_hold(&transaction, hold)?,
-            LedgerEntry::Extend { request, nano_usd } => extend_hold(&transaction, request, nano_usd)?,
+            LedgerEntry::Extend { request, amounts, nano_usd } => {
+                extend_hold(&transaction, request, amounts, *nano_usd)?;
+            }
             LedgerEntry::Spend(paid) => put_spend(&transaction, paid)?,
             LedgerEntry::Settle(settle) => put_settlement(&transaction, settle)?,
         }
@@ -26,13 +28,7 @@ fn json<T: serde::Serialize>(id: &str, value: &T) -> Result<String, StoreError> 
         .map_err(|error| StoreError::Record { id: id.to_owned(), reason: error.to_string() })
 }
 
-type Held = Vec<(String, i64, i64)>;
-
-fn largest(budgets: &Held) -> i64 {
-    budgets.iter().map(|(_, _, amount)| *amount).max().unwrap_or(0)
-}
-
-fn read_held(text: &str) -> Result<Held, StoreError> {
+fn read_held(text: &str) -> Result<Vec<Payment>, StoreError> {
     serde_json::from_str(text)
         .map_err(|error| StoreError::Record { id: "hold".to_owned(), reason: error.to_string() })
 }
@@ -44,75 +40,72 @@ fn put_hold(transaction: &Transaction<'_>, hold: &HoldRecord) -> Result<(), Stor
         )?
         .execute(params![
             hold.row.id,
-            largest(&hold.budgets),
+            hold.nano_usd,
             json(&hold.row.id, &hold.budgets)?,
             json(&hold.row.id, &hold.row)?
         ])?;
     Ok(())
 }
 
-fn extend_hold(transaction: &Transaction<'_>, request: &str, more: &[i64]) -> Result<(), StoreError> {
+fn extend_hold(
+    transaction: &Transaction<'_>,
+    request: &str,
+    more: &[i64],
+    nano_usd: i64,
+) -> Result<(), StoreError> {
     let found: Option<String> = transaction
         .prepare_cached("SELECT budgets FROM hold WHERE request = ?1")?
         .query_row([request], |row| row.get(0))
         .optional()?;
     let Some(text) = found else { return Ok(()) };
     let mut budgets = read_held(&text)?;
-    for ((_, _, amount), more) in budgets.iter_mut().zip(more) {
-        *amount += more;
+    for (held, more) in budgets.iter_mut().zip(more) {
+        held.amount += more;
     }
     transaction
-        .prepare_cached("UPDATE hold SET nano_usd = ?2, budgets = ?3 WHERE request = ?1")?
-        .execute(params![request, largest(&budgets), json(request, &budgets)?])?;
+        .prepare_cached("UPDATE hold SET nano_usd = nano_usd + ?2, budgets = ?3 WHERE request = ?1")?
+        .execute(params![request, nano_usd, json(request, &budgets)?])?;
     Ok(())
 }
 
-fn spend(
-    transaction: &Transaction<'_>,
-    budget: &str,
-    period_start: i64,
-    amount: i64,
-) -> Result<(), StoreError> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO budget_spend (budget, period_start, nano_usd) VALUES (?1, ?2, ?3)
-             ON CONFLICT (budget, period_start) DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd",
-        )?
-        .execute(params![budget, period_start, amount])?;
+fn pay(transaction: &Transaction<'_>, payments: &[Payment]) -> Result<(), StoreError> {
+    for payment in payments.iter().filter(|payment| payment.amount != 0) {
+        transaction
+            .prepare_cached(
+                "INSERT INTO budget_spend (budget, period_start, node, amount) VALUES (?1, ?2, '', ?3)
+                 ON CONFLICT (budget, period_start, node) DO UPDATE SET amount = amount + excluded.amount",
+            )?
+            .execute(params![payment.budget, payment.period_start, payment.amount])?;
+    }
+    Ok(())
+}
+
+fn end_hold(transaction: &Transaction<'_>, request: &str) -> Result<(), StoreError> {
+    transaction.prepare_cached("DELETE FROM hold WHERE request = ?1")?.execute([request])?;
     Ok(())
 }
 
 fn put_spend(transaction: &Transaction<'_>, paid: &SpendRecord) -> Result<(), StoreError> {
     if paid.held {
-        transaction.prepare_cached("DELETE FROM hold WHERE request = ?1")?.execute([&paid.request])?;
+        end_hold(transaction, &paid.request)?;
     }
-    if paid.nano_usd != 0 {
-        for (budget, period_start) in &paid.budgets {
-            spend(transaction, budget, *period_start, paid.nano_usd)?;
-        }
-    }
-    Ok(())
+    pay(transaction, &paid.budgets)
 }
 
 fn put_settlement(transaction: &Transaction<'_>, settle: &SettleRecord) -> Result<(), StoreError> {
-    let row = &settle.row;
     if settle.held {
-        transaction.prepare_cached("DELETE FROM hold WHERE request = ?1")?.execute([&row.id])?;
+        end_hold(transaction, &settle.row.id)?;
     }
-    if let Some(cost) = row.cost_nano_usd.filter(|cost| *cost != 0) {
-        for (budget, period_start) in &settle.budgets {
-            spend(transaction, budget, *period_start, cost)?;
-        }
-    }
-    put_row(transaction, row)
+    pay(transaction, &settle.budgets)?;
+    put_row(transaction, &settle.row)
 }
 
 fn put_row(transaction: &Transaction<'_>, row: &LogRow) -> Result<(), StoreError> {
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO request_log
-               (id, started_at_ms, trace_id, key, key_name, status, cost_nano_usd, row)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+               (id, started_at_ms, trace_id, key, key_name, status, cost_nano_usd, row, workspace)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             row.id,
@@ -122,7 +115,8 @@ fn put_row(transaction: &Transaction<'_>, row: &LogRow) -> Result<(), StoreError
             row.key_name,
             row.status,
             row.cost_nano_usd,
-            json(&row.id, row)?
+            json(&row.id, row)?,
+            row.workspace
         ])?;
     Ok(())
 }
@@ -142,10 +136,7 @@ pub(super) fn recover(connection: &mut Connection) -> Result<usize, StoreError> 
         row.estimated = true;
         row.outcome = "recovered".to_owned();
         // Each budget pays what it held itself; they may have afforded different amounts.
-        for (budget, period_start, amount) in read_held(budgets)? {
-            spend(&transaction, &budget, period_start, amount)?;
-        }
-        put_settlement(&transaction, &SettleRecord { budgets: Vec::new(), held: true, row })?;
+        put_settlement(&transaction, &SettleRecord { budgets: read_held(budgets)?, held: true, row })?;
     }
     transaction.commit()?;
     Ok(open.len())
@@ -156,8 +147,8 @@ pub(super) fn open_holds(connection: &Connection) -> Result<BTreeMap<String, i64
     let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
     let mut held = BTreeMap::new();
     for row in rows {
-        for (budget, _, amount) in read_held(&row?)? {
-            *held.entry(budget).or_insert(0) += amount;
+        for payment in read_held(&row?)? {
+            *held.entry(payment.budget).or_insert(0) += payment.amount;
         }
     }
     Ok(held)
@@ -180,12 +171,13 @@ pub(super) fn logs(connection: &Connection, filter: &LogFilter) -> Result<Vec<Lo
          WHERE (?1 IS NULL OR key = ?1 OR key_name = ?1)
            AND (?2 IS NULL OR trace_id = ?2 OR id = ?2)
            AND (?3 IS NULL OR status >= ?3)
+           AND (?5 IS NULL OR workspace = ?5)
          ORDER BY id DESC LIMIT ?4",
     )?;
-    let rows = statement
-        .query_map(params![filter.key, filter.trace_id, filter.min_status, limit], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-        })?;
+    let rows = statement.query_map(
+        params![filter.key, filter.trace_id, filter.min_status, limit, filter.workspace],
+        |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
+    )?;
     let mut found = Vec::new();
     for row in rows {
         let (id, text) = row?;

@@ -4,8 +4,11 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::store::StoreError;
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_start.sql"), include_str!("../../migrations/0002_configs.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_start.sql"),
+    include_str!("../../migrations/0002_configs.sql"),
+    include_str!("../../migrations/0003_governance.sql"),
+];
 
 /// Brings the schema up to date. Several processes may open a new file at once: the first to lock it migrates.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 mod configs;
 mod control;
+mod governance;
 mod ledger;
 mod migrate;
 
@@ -9,13 +10,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
+use crate::audit::{AuditCheck, AuditFilter, AuditRecord, AuditRow};
 use crate::config::{ConfigRecord, ConfigVersion};
+use crate::object::{ObjectKind, ObjectRecord};
 use crate::record::{
     BudgetRecord, Change, ChangeKind, KeyHash, KeyRecord, LedgerEntry, LogFilter, LogRow, ProviderRecord,
 };
-use crate::store::{Store, StoreError};
+use crate::store::{KeyFilter, Store, StoreError, Write};
 
 /// A store in one SQLite file.
 pub struct SqliteStore {
@@ -86,11 +89,11 @@ impl Store for SqliteStore {
     }
 
     fn put_budget(&mut self, budget: &BudgetRecord) -> Result<(), StoreError> {
-        control::put_budget(&mut self.connection, budget)
+        self.write(&[Write::PutBudget(budget.clone())], None)
     }
 
     fn delete_budget(&mut self, id: &str) -> Result<(), StoreError> {
-        control::delete_budget(&mut self.connection, id)
+        self.write(&[Write::DeleteBudget(id.to_owned())], None)
     }
 
     fn prune_logs(&mut self, before_ms: i64, limit: usize) -> Result<usize, StoreError> {
@@ -98,7 +101,10 @@ impl Store for SqliteStore {
     }
 
     fn reset_budget(&mut self, id: &str, now: i64) -> Result<(), StoreError> {
-        control::reset_budget(&mut self.connection, id, now)
+        let Some((budget, _)) = control::budget(&self.connection, id, now)? else {
+            return Err(StoreError::Record { id: id.to_owned(), reason: "there is no such budget".into() });
+        };
+        self.write(&[Write::ResetBudget { id: id.to_owned(), period_start: budget.period_start(now) }], None)
     }
 
     fn providers(&self) -> Result<Vec<ProviderRecord>, StoreError> {
@@ -106,7 +112,7 @@ impl Store for SqliteStore {
     }
 
     fn put_provider(&mut self, provider: &ProviderRecord) -> Result<(), StoreError> {
-        control::put_provider(&mut self.connection, provider)
+        self.write(&[Write::PutProvider(Box::new(provider.clone()))], None)
     }
 
     fn delete_provider(&mut self, slug: &str) -> Result<bool, StoreError> {
@@ -130,22 +136,67 @@ impl Store for SqliteStore {
         config: &ConfigRecord,
         version: Option<&ConfigVersion>,
     ) -> Result<(), StoreError> {
-        configs::put(&mut self.connection, config, version)
+        let (config, version) = (Box::new(config.clone()), version.cloned().map(Box::new));
+        self.write(&[Write::PutConfig { config, version }], None)
     }
 
     fn delete_config(&mut self, slug: &str) -> Result<bool, StoreError> {
-        configs::delete(&mut self.connection, slug)
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let deleted = configs::delete(&transaction, slug)?;
+        transaction.commit()?;
+        Ok(deleted)
     }
 
     fn keys_with_config(&self, config: &str, limit: usize) -> Result<Vec<String>, StoreError> {
         configs::keys_with(&self.connection, config, limit)
     }
 
+    fn write(&mut self, writes: &[Write], audit: Option<&AuditRecord>) -> Result<(), StoreError> {
+        governance::write(&mut self.connection, writes, audit)
+    }
+
+    fn list_keys(&self, filter: &KeyFilter) -> Result<(Vec<KeyRecord>, usize), StoreError> {
+        governance::list_keys(&self.connection, filter)
+    }
+
+    fn objects(&self, kind: ObjectKind) -> Result<Vec<ObjectRecord>, StoreError> {
+        governance::objects(&self.connection, kind)
+    }
+
+    fn object(&self, kind: ObjectKind, id: &str) -> Result<Option<ObjectRecord>, StoreError> {
+        governance::object(&self.connection, kind, id)
+    }
+
+    fn object_versions(&self, kind: ObjectKind, id: &str) -> Result<Vec<ObjectRecord>, StoreError> {
+        governance::object_versions(&self.connection, kind, id)
+    }
+
+    fn spent_by(&self, budget: &str, period_start: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        governance::spent_by(&self.connection, budget, period_start)
+    }
+
+    fn spends(&self, prefix: &str) -> Result<Vec<(String, i64, i64)>, StoreError> {
+        governance::spends(&self.connection, prefix)
+    }
+
+    fn audit(&self, filter: &AuditFilter) -> Result<(Vec<AuditRow>, usize), StoreError> {
+        governance::audit(&self.connection, filter)
+    }
+
+    fn check_audit(&self) -> Result<AuditCheck, StoreError> {
+        governance::check_audit(&self.connection)
+    }
+
+    fn tell_once(&mut self, dedup_key: &str, until_ms: i64, now_ms: i64) -> Result<bool, StoreError> {
+        governance::tell_once(&self.connection, dedup_key, until_ms, now_ms)
+    }
+
     fn commit(&mut self, batch: &[LedgerEntry]) -> Result<(), StoreError> {
         ledger::commit(&mut self.connection, batch)
     }
 
-    fn recover(&mut self) -> Result<usize, StoreError> {
+    fn recover(&mut self, _living: &[String]) -> Result<usize, StoreError> {
+        // One process has this file: whatever is open, is of a dead one.
         ledger::recover(&mut self.connection)
     }
 
