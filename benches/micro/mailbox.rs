@@ -45,13 +45,7 @@ fn key_record() -> KeyRecord {
 }
 
 fn budget_record() -> BudgetRecord {
-    BudgetRecord {
-        id: "budget_bench".into(),
-        name: "bench".into(),
-        origin: Origin::Store,
-        limit_nano_usd: i64::MAX,
-        period: Period::Monthly,
-    }
+    BudgetRecord { period: Period::Monthly, ..BudgetRecord::named("budget_bench", "bench", i64::MAX) }
 }
 
 fn gate() -> Mutex<Gate> {

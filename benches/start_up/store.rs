@@ -75,13 +75,8 @@ fn text(number: usize) -> String {
 fn record(number: usize) -> (KeyHash, KeyRecord) {
     let text = text(number);
     let record = KeyRecord {
-        id: format!("key_{number:016}"),
-        name: format!("application {number}"),
         mask: mask(&text),
-        status: KeyStatus::Active,
-        origin: Origin::Store,
         created_at: 1_700_000_000,
-        expires_at: None,
         scopes: vec!["completions.write".to_owned()],
         models: vec!["@own/*".to_owned()],
         limits: vec![
@@ -89,12 +84,8 @@ fn record(number: usize) -> (KeyHash, KeyRecord) {
             LimitRecord::Tokens { amount: 100_000, per: Window::Minute },
             LimitRecord::Concurrent { amount: 20 },
         ],
-        budget: None,
-        config: None,
-        allow_config_override: true,
         metadata: [("team".to_owned(), format!("team {}", number % 100))].into_iter().collect(),
-        header_credentials: false,
-        unmeasured: None,
+        ..KeyRecord::named(format!("key_{number:016}"), format!("application {number}"))
     };
     (hash_key(&text), record)
 }

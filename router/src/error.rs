@@ -32,10 +32,26 @@ pub enum ErrorKind {
     Model,
     /// The model has no price and the key has a budget.
     Unpriced,
-    /// A budget is used up.
+    /// The key's budget is used up.
     Budget,
-    /// A rate or concurrency limit is reached.
+    /// The workspace's is.
+    WorkspaceBudget,
+    /// The integration's in this workspace is.
+    IntegrationBudget,
+    /// The provider's is.
+    ProviderBudget,
+    /// That of a usage limits policy is.
+    PolicyBudget,
+    /// A rate or concurrency limit of the key or the provider is reached.
     RateLimit,
+    /// One of the workspace is.
+    WorkspaceRateLimit,
+    /// One of the integration in this workspace is.
+    IntegrationRateLimit,
+    /// One of a rate limits policy is.
+    PolicyRateLimit,
+    /// The provider's time is over.
+    ProviderExpired,
     /// The body is too large.
     TooLarge,
     /// The client took too long to send its body.
@@ -79,7 +95,16 @@ impl ErrorKind {
             ErrorKind::Model => face(412, "model_not_allowed_error", None, false),
             ErrorKind::Unpriced => face(412, "model_unpriced_error", None, false),
             ErrorKind::Budget => face(412, "budget_exceeded", Some("04"), true),
+            // Portkey's types, which its clients match on.
+            ErrorKind::WorkspaceBudget => face(412, "workspace_exhaust_error", Some("04"), true),
+            ErrorKind::IntegrationBudget => face(412, "integration_exhaust_error", Some("04"), true),
+            ErrorKind::ProviderBudget => face(412, "virtual_key_exhaust_error", Some("04"), true),
+            ErrorKind::PolicyBudget => face(412, "usage_limits_policy_exhaust_error", Some("06"), true),
             ErrorKind::RateLimit => face(429, "rate_limit_error", Some("05"), true),
+            ErrorKind::WorkspaceRateLimit => face(429, "workspace_rate_limit_error", Some("05"), true),
+            ErrorKind::IntegrationRateLimit => face(429, "integration_rate_limit_error", Some("05"), true),
+            ErrorKind::PolicyRateLimit => face(429, "rate_limits_policy_exhaust_error", Some("05"), true),
+            ErrorKind::ProviderExpired => face(401, "virtual_key_expired_error", Some("01"), true),
             ErrorKind::TooLarge => face(413, "invalid_request_error", Some("payload_too_large"), true),
             ErrorKind::SlowBody => face(408, "invalid_request_error", Some("request_timeout"), true),
             ErrorKind::UpstreamTimeout => face(408, "timeout_error", None, false),
@@ -245,8 +270,15 @@ impl GatewayError {
     #[must_use]
     pub fn outcome(&self) -> &'static str {
         match self.kind {
-            ErrorKind::Budget => "budget_exceeded",
-            ErrorKind::RateLimit => "rate_limited",
+            ErrorKind::Budget
+            | ErrorKind::WorkspaceBudget
+            | ErrorKind::IntegrationBudget
+            | ErrorKind::ProviderBudget
+            | ErrorKind::PolicyBudget => "budget_exceeded",
+            ErrorKind::RateLimit
+            | ErrorKind::WorkspaceRateLimit
+            | ErrorKind::IntegrationRateLimit
+            | ErrorKind::PolicyRateLimit => "rate_limited",
             ErrorKind::UpstreamTimeout => "upstream_timeout",
             ErrorKind::UpstreamUnreachable => "upstream_unreachable",
             ErrorKind::Upstream => "upstream_error",

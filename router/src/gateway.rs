@@ -8,13 +8,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use thiserror::Error;
 use tidegate_prices::{PriceBook, Table};
-use tidegate_store::{ProviderRecord, SqliteStore, Store, StoreError};
+use tidegate_store::{KeyRecord, ProviderRecord, SqliteStore, Store, StoreError};
 
 use crate::actors::address_book::AddressBook;
 use crate::actors::ledger::LedgerHandle;
+use crate::actors::provider::ProviderHandle;
 use crate::actors::shards::Shards;
 use crate::cache::Cache;
-use crate::configs::Configs;
+use crate::configs::{Configs, Saved};
+use crate::governance::Objects;
 use crate::models::ModelLists;
 use crate::money::PriceDesk;
 use crate::plugins::{self, Plugins};
@@ -70,6 +72,8 @@ pub struct Gateway {
     pub plans: Plans,
     /// Saved configs.
     pub configs: Configs,
+    /// What the organisation decides.
+    pub objects: Objects,
     /// How often providers may be retried.
     pub retries: RetryBudgets,
     /// Which targets of configs failed of late.
@@ -145,13 +149,14 @@ impl Gateway {
     pub fn start(settings: Settings) -> Result<(Arc<Self>, Printed), StartError> {
         let lock = lock(&settings.data)?;
         let (mut store, master) = open_data(&settings)?;
-        let recovered = store.recover()?;
+        let recovered = store.recover(&[])?;
         if recovered > 0 {
             tracing::warn!(recovered, "requests that a crash cut off were settled at their held amount");
         }
         let printed = provision::declared(&mut store, &settings)?;
         let master = Arc::new(master);
         let configs = Configs::start(&store, master.clone())?;
+        let objects = Objects::start(&store, master.clone())?;
         let from_store = opened_providers(store.providers()?, &master);
         let shards = Shards::start(settings.control_threads);
         let ledger = LedgerHandle::start(
@@ -178,6 +183,7 @@ impl Gateway {
             shards,
             plans: Plans::default(),
             configs,
+            objects,
             retries: RetryBudgets::default(),
             breakers: Breakers::default(),
             models: ModelLists::default(),
@@ -260,11 +266,35 @@ impl Gateway {
         }
     }
 
+    /// Returns the provider that a key means by a slug: its workspace's own before that of everyone.
+    #[must_use]
+    pub fn provider_for(&self, key: &KeyRecord, slug: &str) -> Option<Arc<ProviderHandle>> {
+        if !self.book.has_owned() {
+            return self.book.provider(slug);
+        }
+        self.book.provider_for(self.objects.rules().workspace_id(key), slug)
+    }
+
+    /// Returns the providers that a key may name.
+    #[must_use]
+    pub fn providers_for(&self, key: &KeyRecord) -> Vec<Arc<ProviderHandle>> {
+        self.book.providers_for(self.objects.rules().workspace_id(key))
+    }
+
+    /// Returns a saved config that a key may name.
+    #[must_use]
+    pub fn config_for(&self, key: &KeyRecord, name: &str) -> Option<Arc<Saved>> {
+        let saved = self.configs.get(name)?;
+        let of = saved.record.workspace.as_deref();
+        of.is_none_or(|of| of == self.objects.rules().workspace_id(key)).then_some(saved)
+    }
+
     fn set_providers(&self, from_store: Vec<ProviderRecord>) {
         let mut all = self.settings().providers.clone();
+        all.extend(self.objects.providers());
         for record in from_store.into_iter().chain(self.found.load().iter().cloned()) {
             // The settings file wins over the store: it is what the operator reads.
-            if !all.iter().any(|declared| declared.slug == record.slug) {
+            if !all.iter().any(|declared| declared.place() == record.place()) {
                 all.push(record);
             }
         }

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod configs;
 pub mod error;
 pub mod gateway;
+pub mod governance;
 pub mod limits;
 pub mod models;
 pub mod money;

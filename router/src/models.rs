@@ -54,6 +54,7 @@ impl ModelLists {
         let priced: CustomPrices = serde_json::from_value(record.prices.clone()).unwrap_or_default();
         let mut ids: BTreeSet<String> =
             priced.models().filter(|name| *name != "*").map(str::to_owned).collect();
+        ids.extend(record.extra_models.iter().cloned());
         if !record.models.is_empty() {
             ids.extend(record.models.iter().cloned());
         } else if let Some(listed) = self.listed(client, provider).await {
@@ -65,7 +66,7 @@ impl ModelLists {
     }
 
     async fn listed(&self, client: &Client, provider: &ProviderHandle) -> Option<Arc<Vec<String>>> {
-        let slug = &provider.record().slug;
+        let slug = provider.place();
         if let Some(known) = self.lists.get(slug) {
             let believed = if known.ids.is_some() { FRESH } else { RETRY };
             if known.at.elapsed() < believed {
@@ -73,7 +74,7 @@ impl ModelLists {
             }
         }
         let ids = timeout(PATIENCE, ask(client, provider)).await.ok().flatten().map(Arc::new);
-        self.lists.insert(slug.clone(), Listed { at: Instant::now(), ids: ids.clone() });
+        self.lists.insert(slug.to_owned(), Listed { at: Instant::now(), ids: ids.clone() });
         ids
     }
 }

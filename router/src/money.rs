@@ -42,12 +42,16 @@ impl PriceDesk {
     #[must_use]
     pub fn price(&self, provider: &ProviderHandle, model: &str) -> Option<Arc<Price>> {
         let record = provider.record();
-        let key = (record.slug.clone(), model.to_owned());
+        let key = (provider.place().to_owned(), model.to_owned());
         if let Some(known) = self.cache.get(&key) {
             return known.clone();
         }
         let custom = serde_json::from_value::<CustomPrices>(record.prices.clone()).unwrap_or_default();
-        let price = self.book.load().lookup_with(&custom, &record.vendor, model);
+        let listed = self.book.load().lookup_with(&custom, &record.vendor, model);
+        let price = match record.price_per_mille {
+            Some(per_mille) => listed.map(|price| Arc::new(price.scaled(per_mille))),
+            None => listed,
+        };
         if self.cache.len() >= CACHE_AT_MOST {
             self.cache.clear();
         }

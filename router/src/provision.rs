@@ -76,9 +76,7 @@ pub fn declared(store: &mut dyn Store, settings: &Settings) -> Result<Printed, S
         };
         let (hash, mask) = hash_and_mask;
         let record = KeyRecord {
-            name: declared.settings.name.clone(),
             mask,
-            status: KeyStatus::Active,
             origin: Origin::Settings,
             created_at: known.as_ref().map_or_else(clock::unix, |(_, record)| record.created_at),
             expires_at: declared.expires_at,
@@ -91,7 +89,7 @@ pub fn declared(store: &mut dyn Store, settings: &Settings) -> Result<Printed, S
             metadata: declared.settings.metadata.clone(),
             header_credentials: declared.settings.header_credentials,
             unmeasured: declared.settings.unmeasured,
-            id,
+            ..KeyRecord::named(id, &declared.settings.name)
         };
         if known.as_ref() != Some(&(hash, record.clone())) {
             changed.push((hash, record));
@@ -138,22 +136,10 @@ fn admin_key(
 
 fn plain_key(id: &str, name: &str, scope: &str, secret: &Secret) -> (KeyHash, KeyRecord) {
     let record = KeyRecord {
-        id: id.to_owned(),
-        name: name.to_owned(),
         mask: mask(secret.reveal()),
-        status: KeyStatus::Active,
-        origin: Origin::Store,
         created_at: clock::unix(),
-        expires_at: None,
         scopes: vec![scope.to_owned()],
-        models: Vec::new(),
-        limits: Vec::new(),
-        budget: None,
-        config: None,
-        allow_config_override: true,
-        metadata: std::collections::BTreeMap::new(),
-        header_credentials: false,
-        unmeasured: None,
+        ..KeyRecord::named(id, name)
     };
     (hash_key(secret.reveal()), record)
 }

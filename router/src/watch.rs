@@ -1,11 +1,10 @@
 //! What changes under a running gateway: the settings file, and the store through other processes.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_store::{ChangeKind, Origin, ProviderRecord};
+use tidegate_store::{ChangeKind, ProviderRecord};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock;
@@ -122,18 +121,9 @@ pub async fn find_ollama(gateway: Arc<Gateway>) {
     }
     tracing::info!("ollama answers on {OLLAMA}: @ollama is set up");
     let found = ProviderRecord {
-        slug: "ollama".to_owned(),
-        vendor: "ollama".to_owned(),
-        origin: Origin::Settings,
         base_url: Some(format!("http://{OLLAMA}/v1")),
         trusted: true,
-        api_key: None,
-        options: BTreeMap::new(),
-        models: Vec::new(),
-        prices: serde_json::Value::Null,
-        limits: Vec::new(),
-        budget: None,
-        breaker: None,
+        ..ProviderRecord::named("ollama", "ollama")
     };
     if let Err(error) = gateway.add_found(found).await {
         tracing::warn!(%error, "@ollama could not be added");

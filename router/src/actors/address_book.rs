@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use tidegate_store::{Change, ChangeKind, KeyHash, Store, StoreError};
+use tidegate_store::{
+    BudgetRecord, Change, ChangeKind, KeyHash, LimitRecord, ProviderRecord, Store, StoreError,
+};
 
 use super::budget::BudgetHandle;
 use super::key::KeyHandle;
+use super::limiter::LimiterHandle;
 use super::provider::ProviderHandle;
 use super::shards::Shards;
 use crate::clock;
@@ -23,14 +26,28 @@ const UNKNOWN_AT_MOST: usize = 10_000;
 /// A key rests after this long without a request.
 const REST_AFTER_SECS: u64 = 900;
 
+/// A key that is awake, as one of its secrets finds it.
+#[derive(Clone)]
+struct Known {
+    handle: Arc<KeyHandle>,
+    /// Where it is the secret before the present one: until when it works, seconds since the epoch.
+    old_until: Option<i64>,
+}
+
 /// The address book.
 pub struct AddressBook {
-    keys: DashMap<KeyHash, Arc<KeyHandle>>,
+    keys: DashMap<KeyHash, Known>,
+    /// Hashes that are awake, by the key's id: there are two while a secret is replaced.
+    hashes: DashMap<String, Vec<KeyHash>>,
     unknown: DashMap<KeyHash, Instant>,
     budgets: DashMap<String, Arc<BudgetHandle>>,
+    limiters: DashMap<String, Arc<LimiterHandle>>,
+    /// By place: slug, or workspace and slug.
     providers: DashMap<String, Arc<ProviderHandle>>,
     /// Whether any of them has a circuit breaker.
     breakers: AtomicBool,
+    /// Whether any of them belongs to a workspace.
+    owned: AtomicBool,
     reader: Arc<Mutex<Box<dyn Store>>>,
     shards: Shards,
 }
@@ -42,9 +59,12 @@ impl AddressBook {
         Self {
             keys: DashMap::new(),
             unknown: DashMap::new(),
+            hashes: DashMap::new(),
             budgets: DashMap::new(),
+            limiters: DashMap::new(),
             providers: DashMap::new(),
             breakers: AtomicBool::new(false),
+            owned: AtomicBool::new(false),
             reader: Arc::new(Mutex::new(reader)),
             shards,
         }
@@ -55,8 +75,12 @@ impl AddressBook {
     /// # Errors
     /// [`StoreError`] when the store can't be read.
     pub async fn key(&self, hash: &KeyHash) -> Result<Option<Arc<KeyHandle>>, StoreError> {
-        if let Some(known) = self.keys.get(hash) {
-            return Ok(Some(known.clone()));
+        if let Some(known) = self.keys.get(hash).map(|known| known.clone()) {
+            if known.old_until.is_none_or(|until| clock::unix() < until) {
+                return Ok(Some(known.handle));
+            }
+            self.keys.remove(hash);
+            return Ok(None);
         }
         if self.unknown.get(hash).is_some_and(|since| since.elapsed() < UNKNOWN_FOR) {
             return Ok(None);
@@ -65,26 +89,43 @@ impl AddressBook {
         let found = self
             .read(move |store| {
                 let Some(key) = store.key_by_hash(&wanted)? else { return Ok(None) };
+                let old_until = match &key.extra.old_secret {
+                    Some(old) => {
+                        let is_old = store.key_by_id(&key.id)?.is_some_and(|(present, _)| present != wanted);
+                        is_old.then_some(old.until)
+                    }
+                    None => None,
+                };
                 let budget = match &key.budget {
                     Some(id) => store.budget(id, clock::unix())?,
                     None => None,
                 };
-                Ok(Some((key, budget)))
+                Ok(Some((key, old_until, budget)))
             })
             .await?;
-        let Some((record, budget)) = found else {
+        let Some((record, old_until, budget)) = found else {
             if self.unknown.len() >= UNKNOWN_AT_MOST {
                 self.unknown.clear();
             }
             self.unknown.insert(*hash, Instant::now());
             return Ok(None);
         };
+        if old_until.is_some_and(|until| until <= clock::unix()) {
+            return Ok(None);
+        }
         if let Some((budget, spent)) = budget {
             self.budgets
                 .entry(budget.id.clone())
                 .or_insert_with(|| BudgetHandle::start(budget, spent, &self.shards));
         }
-        let handle = self.keys.entry(*hash).or_insert_with(|| KeyHandle::start(record, &self.shards)).clone();
+        // Both secrets of a key come to one actor. Whoever holds the entry decides who starts it.
+        let mut hashes = self.hashes.entry(record.id.clone()).or_default();
+        let awake = hashes.iter().find_map(|other| self.keys.get(other).map(|known| known.handle.clone()));
+        let handle = awake.unwrap_or_else(|| KeyHandle::start(record, &self.shards));
+        if !hashes.contains(hash) {
+            hashes.push(*hash);
+        }
+        self.keys.insert(*hash, Known { handle: handle.clone(), old_until });
         Ok(Some(handle))
     }
 
@@ -104,16 +145,78 @@ impl AddressBook {
         }))
     }
 
-    /// Returns a provider.
+    /// Returns a budget that rules declare, started with what the store knows of its spend on its first use. Other
+    /// terms than before are put in force.
+    ///
+    /// # Errors
+    /// [`GatewayError`](crate::error::GatewayError) 503 when the store can't be read or the budget can't be asked.
+    pub async fn declared_budget(
+        &self,
+        id: &str,
+        terms: &Arc<BudgetRecord>,
+    ) -> Result<Arc<BudgetHandle>, crate::error::GatewayError> {
+        if let Some(known) = self.budgets.get(id).map(|known| known.clone()) {
+            known.follow(terms).await?;
+            return Ok(known);
+        }
+        let (wanted, period_start) = (id.to_owned(), terms.period_start(clock::unix()));
+        let spent = self.read(move |store| store.spent_by(&wanted, period_start)).await?;
+        let spent = spent.iter().map(|(_, amount)| amount).sum();
+        let start = || {
+            let record = BudgetRecord { id: id.to_owned(), ..(**terms).clone() };
+            BudgetHandle::start(record, spent, &self.shards)
+        };
+        Ok(self.budgets.entry(id.to_owned()).or_insert_with(start).clone())
+    }
+
+    /// Returns the limiter of this id, started on its first use.
+    #[must_use]
+    pub fn limiter(&self, id: &str, limits: &Arc<Vec<LimitRecord>>) -> Arc<LimiterHandle> {
+        if let Some(known) = self.limiters.get(id) {
+            return known.clone();
+        }
+        let start = || LimiterHandle::start(id.to_owned(), limits.clone(), &self.shards);
+        self.limiters.entry(id.to_owned()).or_insert_with(start).clone()
+    }
+
+    /// Returns the provider of this slug that everyone may use.
     #[must_use]
     pub fn provider(&self, slug: &str) -> Option<Arc<ProviderHandle>> {
         self.providers.get(slug).map(|found| found.clone())
+    }
+
+    /// Returns the provider of this slug that a workspace may use: its own before that of everyone.
+    #[must_use]
+    pub fn provider_for(&self, workspace: &str, slug: &str) -> Option<Arc<ProviderHandle>> {
+        if !workspace.is_empty()
+            && let Some(own) = self.providers.get(&format!("{workspace}/{slug}"))
+        {
+            return Some(own.clone());
+        }
+        self.provider(slug)
+    }
+
+    /// Returns the providers that a workspace may use, by slug.
+    #[must_use]
+    pub fn providers_for(&self, workspace: &str) -> Vec<Arc<ProviderHandle>> {
+        let mut all = self.providers();
+        let is_own = |it: &ProviderHandle| it.record().workspace.as_deref() == Some(workspace);
+        let own: Vec<String> =
+            all.iter().filter(|it| is_own(it)).map(|it| it.record().slug.clone()).collect();
+        all.retain(|it| is_own(it) || (it.record().workspace.is_none() && !own.contains(&it.record().slug)));
+        all
     }
 
     /// Returns whether any provider has a circuit breaker.
     #[must_use]
     pub fn has_breakers(&self) -> bool {
         self.breakers.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether any provider belongs to a workspace.
+    #[must_use]
+    pub fn has_owned(&self) -> bool {
+        self.owned.load(Ordering::Relaxed)
     }
 
     /// Returns all providers by slug.
@@ -125,25 +228,31 @@ impl AddressBook {
     }
 
     /// Puts these providers in force; those whose record did not change keep their actor, others go.
-    pub fn set_providers(&self, records: Vec<tidegate_store::ProviderRecord>) {
-        let slugs: std::collections::HashSet<String> =
-            records.iter().map(|record| record.slug.clone()).collect();
+    pub fn set_providers(&self, records: Vec<ProviderRecord>) {
+        let places: std::collections::HashSet<String> = records.iter().map(ProviderRecord::place).collect();
+        self.owned.store(records.iter().any(|record| record.workspace.is_some()), Ordering::Relaxed);
         self.breakers.store(records.iter().any(|record| record.breaker.is_some()), Ordering::Relaxed);
         for record in records {
-            let same = self.provider(&record.slug).is_some_and(|known| *known.record() == record);
+            let place = record.place();
+            let known = self.providers.get(&place).map(|known| known.clone());
+            let same = known.is_some_and(|known| *known.record() == record);
             let Some(vendor) = tidegate_providers::registry::find(&record.vendor).filter(|_| !same) else {
                 continue;
             };
-            self.providers.insert(record.slug.clone(), ProviderHandle::start(record, vendor, &self.shards));
+            self.providers.insert(place, ProviderHandle::start(record, vendor, &self.shards));
         }
-        self.providers.retain(|slug, _| slugs.contains(slug));
+        self.providers.retain(|place, _| places.contains(place));
     }
 
     /// Returns the keys and budgets that are awake.
     #[must_use]
     pub fn awake(&self) -> (Vec<Arc<KeyHandle>>, Vec<Arc<BudgetHandle>>) {
         (
-            self.keys.iter().map(|entry| entry.value().clone()).collect(),
+            self.keys
+                .iter()
+                .filter(|entry| entry.value().old_until.is_none())
+                .map(|entry| entry.value().handle.clone())
+                .collect(),
             self.budgets.iter().map(|entry| entry.value().clone()).collect(),
         )
     }
@@ -160,20 +269,26 @@ impl AddressBook {
                     let id = change.id.clone();
                     let record = self.read(move |store| store.budget(&id, clock::unix())).await?;
                     let known = self.budgets.get(&change.id).map(|known| known.clone());
-                    if let (Some((record, _)), Some(known)) = (record, known) {
-                        let _ask = known.reload(record).await;
+                    match (record, known) {
+                        (Some((record, _)), Some(known)) => {
+                            let _ask = known.reload(record).await;
+                        }
+                        (None, Some(_)) => {
+                            self.budgets.remove(&change.id);
+                        }
+                        (_, None) => {}
                     }
                 }
                 ChangeKind::Reset => {
                     // What was settled since the reset was written is in the store already.
-                    let id = change.id.clone();
-                    let record = self.read(move |store| store.budget(&id, clock::unix())).await?;
-                    let known = self.budgets.get(&change.id).map(|known| known.clone());
-                    if let (Some((_, spent)), Some(known)) = (record, known) {
-                        let _ask = known.reset(spent).await;
+                    if let Some(known) = self.budgets.get(&change.id).map(|known| known.clone()) {
+                        let (id, period_start) =
+                            (change.id.clone(), known.record().period_start(clock::unix()));
+                        let spent = self.read(move |store| store.spent_by(&id, period_start)).await?;
+                        let _ask = known.reset(spent.iter().map(|(_, amount)| amount).sum()).await;
                     }
                 }
-                ChangeKind::Provider | ChangeKind::Prices | ChangeKind::Config => {}
+                ChangeKind::Provider | ChangeKind::Prices | ChangeKind::Config | ChangeKind::Object => {}
             }
         }
         Ok(())
@@ -183,19 +298,26 @@ impl AddressBook {
         self.unknown.clear();
         if id == "*" {
             self.keys.clear();
+            self.hashes.clear();
             return Ok(());
         }
-        let awake = self.keys.iter().find(|entry| entry.value().record().id == id).map(|entry| *entry.key());
-        let Some(awake) = awake else { return Ok(()) };
+        let Some(awake) = self.hashes.get(id).map(|hashes| hashes.clone()) else { return Ok(()) };
         let wanted = id.to_owned();
         let found = self.read(move |store| store.key_by_id(&wanted)).await?;
-        let handle = self.keys.get(&awake).map(|known| known.clone());
+        let handle = awake.iter().find_map(|hash| self.keys.get(hash).map(|known| known.handle.clone()));
+        // Other hashes than the present one are looked up again: one may be the old secret now, or no more.
+        let present = found.as_ref().map(|(hash, _)| *hash);
+        for hash in awake.iter().filter(|hash| Some(**hash) != present) {
+            self.keys.remove(hash);
+        }
         match (found, handle) {
-            (Some((hash, record)), Some(handle)) if hash == awake => {
+            (Some((hash, record)), Some(handle)) => {
                 let _ask = handle.reload(record).await;
+                self.keys.insert(hash, Known { handle, old_until: None });
+                self.hashes.insert(id.to_owned(), vec![hash]);
             }
             _ => {
-                self.keys.remove(&awake);
+                self.hashes.remove(id);
             }
         }
         Ok(())
@@ -203,9 +325,23 @@ impl AddressBook {
 
     /// Lets keys rest that nobody uses and whose limits are full again.
     pub fn rest(&self) {
-        self.keys.retain(|_, key| {
-            Arc::strong_count(key) > 1 || key.idle_secs() < REST_AFTER_SECS || !key.rested()
+        self.hashes.retain(|_, hashes| {
+            let known = hashes.iter().find_map(|hash| self.keys.get(hash).map(|known| known.handle.clone()));
+            // One in the map for each hash, and this one here.
+            let stays = known.is_some_and(|key| {
+                Arc::strong_count(&key) > hashes.len() + 1
+                    || key.idle_secs() < REST_AFTER_SECS
+                    || !key.rested()
+            });
+            if !stays {
+                for hash in hashes.iter() {
+                    self.keys.remove(hash);
+                }
+            }
+            stays
         });
+        self.budgets.retain(|_, budget| Arc::strong_count(budget) > 1 || !budget.rested(REST_AFTER_SECS));
+        self.limiters.retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.rested(REST_AFTER_SECS));
         self.unknown.retain(|_, since| since.elapsed() < UNKNOWN_FOR);
     }
 

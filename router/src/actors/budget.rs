@@ -8,12 +8,12 @@
 //! and held; settlements that die in a dead actor's mailbox put themselves there too.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use actix::{Actor, Context, Handler, Message};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
-use tidegate_store::BudgetRecord;
+use tidegate_store::{BudgetRecord, Unit};
 
 use super::Unavailable;
 use super::owner::Owner;
@@ -38,6 +38,10 @@ pub struct BudgetGauge {
 /// Where a budget is reached. Outlives its actor.
 pub struct BudgetHandle {
     id: String,
+    unit: Unit,
+    /// The terms that were put in force last, where rules declare them.
+    followed: ArcSwapOption<BudgetRecord>,
+    last_used: AtomicU64,
     record: ArcSwap<BudgetRecord>,
     gauge: Arc<BudgetGauge>,
     owner: Owner<BudgetActor>,
@@ -68,7 +72,7 @@ impl BudgetHandle {
     pub fn start(record: BudgetRecord, spent: i64, shards: &Shards) -> Arc<Self> {
         let gauge = Arc::new(BudgetGauge::default());
         gauge.spent.store(spent, Ordering::Relaxed);
-        gauge.period_start.store(record.period.start(clock::unix()), Ordering::Relaxed);
+        gauge.period_start.store(record.period_start(clock::unix()), Ordering::Relaxed);
         let shard = shards.of(&record.id);
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
             let id = record.id.clone();
@@ -80,7 +84,16 @@ impl BudgetHandle {
                 let gauge = state.clone();
                 BudgetActor::start_in_arbiter(&shard, move |_| BudgetActor::new(record, gauge))
             };
-            Self { id, record: ArcSwap::from_pointee(record), gauge, owner: Owner::new(spawn) }
+            let unit = record.unit;
+            Self {
+                id,
+                unit,
+                followed: ArcSwapOption::empty(),
+                last_used: AtomicU64::new(clock::uptime().as_secs()),
+                record: ArcSwap::from_pointee(record),
+                gauge,
+                owner: Owner::new(spawn),
+            }
         })
     }
 
@@ -90,13 +103,45 @@ impl BudgetHandle {
         &self.id
     }
 
+    /// Returns what it counts; a budget's unit never changes.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
     /// Returns the record in force.
     #[must_use]
     pub fn record(&self) -> Arc<BudgetRecord> {
         self.record.load_full()
     }
 
-    /// Reserves at least `need`, at best `want` nano-dollars.
+    /// Puts terms in force that rules declare, unless they are in force already. Its id stays its own.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn follow(&self, terms: &Arc<BudgetRecord>) -> Result<(), Unavailable> {
+        if self.followed.load().as_ref().is_some_and(|known| Arc::ptr_eq(known, terms)) {
+            return Ok(());
+        }
+        let record = BudgetRecord { id: self.id.clone(), ..(**terms).clone() };
+        if *self.record() != record {
+            self.reload(record).await?;
+        }
+        self.followed.store(Some(terms.clone()));
+        Ok(())
+    }
+
+    /// Returns whether nothing is lost if it rests: nobody asked of late, nothing is held, and what is spent is in
+    /// the store.
+    #[must_use]
+    pub fn rested(&self, idle_secs: u64) -> bool {
+        let idle = clock::uptime().as_secs().saturating_sub(self.last_used.load(Ordering::Relaxed));
+        idle >= idle_secs
+            && self.gauge.held.load(Ordering::Relaxed) == 0
+            && self.gauge.lost_held.load(Ordering::Relaxed) == 0
+    }
+
+    /// Reserves at least `need`, at best `want`, in its unit.
     ///
     /// # Errors
     /// [`Unavailable`] when the budget can't be asked; inside, its refusal.
@@ -105,6 +150,7 @@ impl BudgetHandle {
         need: i64,
         want: i64,
     ) -> Result<Result<Hold, Exhausted>, Unavailable> {
+        self.last_used.store(clock::uptime().as_secs(), Ordering::Relaxed);
         self.owner.ask(Reserve { need, want, handle: self.clone() }).await
     }
 
@@ -144,7 +190,6 @@ impl BudgetHandle {
 
 /// The actor.
 pub(super) struct BudgetActor {
-    record: BudgetRecord,
     spend: Spend,
     gauge: Arc<BudgetGauge>,
 }
@@ -152,10 +197,9 @@ pub(super) struct BudgetActor {
 impl BudgetActor {
     fn new(record: BudgetRecord, gauge: Arc<BudgetGauge>) -> Self {
         let (now, held) = (clock::unix(), gauge.held.load(Ordering::Relaxed));
-        let same_period = gauge.period_start.load(Ordering::Relaxed) == record.period.start(now);
+        let same_period = gauge.period_start.load(Ordering::Relaxed) == record.period_start(now);
         let spent = if same_period { gauge.spent.load(Ordering::Relaxed) } else { 0 };
-        let spend = Spend::new(record.limit_nano_usd, record.period, now, spent, held);
-        Self { record, spend, gauge }
+        Self { spend: Spend::new(record, now, spent, held), gauge }
     }
 
     /// Takes in settlements that died in a mailbox.
@@ -249,8 +293,7 @@ impl Handler<Reload> for BudgetActor {
     type Result = ();
 
     fn handle(&mut self, order: Reload, _context: &mut Self::Context) {
-        self.spend.change(order.0.limit_nano_usd, order.0.period, clock::unix());
-        self.record = order.0;
+        self.spend.change(order.0, clock::unix());
         self.publish();
     }
 }
@@ -283,13 +326,13 @@ impl Handler<Observe> for BudgetActor {
         let (spent, held) = self.spend.state();
         let now = clock::unix();
         actix::MessageResult(BudgetView {
-            id: self.record.id.clone(),
-            name: self.record.name.clone(),
-            limit: self.record.limit_nano_usd,
+            id: self.spend.terms().id.clone(),
+            name: self.spend.terms().name.clone(),
+            limit: self.spend.terms().limit,
             spent,
             held,
             period_start: self.spend.period_start(),
-            resets_at: self.record.period.end(now),
+            resets_at: self.spend.terms().period_end(now),
         })
     }
 }
@@ -297,7 +340,6 @@ impl Handler<Observe> for BudgetActor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_store::{Origin, Period};
 
     #[derive(Clone, Message)]
     #[rtype(result = "()")]
@@ -311,13 +353,7 @@ mod tests {
     }
 
     fn handle(limit: i64) -> Arc<BudgetHandle> {
-        let record = BudgetRecord {
-            id: "b".into(),
-            name: "b".into(),
-            origin: Origin::Store,
-            limit_nano_usd: limit,
-            period: Period::Total,
-        };
+        let record = BudgetRecord::named("b", "b", limit);
         BudgetHandle::start(record, 0, &Shards::start(1))
     }
 

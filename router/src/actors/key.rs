@@ -324,22 +324,10 @@ pub(crate) mod tests {
 
     pub(crate) fn record(limits: Vec<LimitRecord>) -> KeyRecord {
         KeyRecord {
-            id: "k".into(),
-            name: "k".into(),
-            mask: "tg-…".into(),
-            status: KeyStatus::Active,
-            origin: Origin::Store,
-            created_at: 0,
-            expires_at: None,
             scopes: vec!["completions.write".into()],
             models: vec!["@openai/*".into()],
             limits,
-            budget: None,
-            config: None,
-            allow_config_override: true,
-            metadata: Default::default(),
-            header_credentials: false,
-            unmeasured: None,
+            ..KeyRecord::named("k", "k")
         }
     }
 

@@ -8,6 +8,7 @@ pub mod budget;
 mod health;
 pub mod key;
 pub mod ledger;
+pub mod limiter;
 mod owner;
 pub mod permit;
 pub mod plugins;

@@ -6,9 +6,12 @@
 
 use std::sync::Arc;
 
+use tidegate_store::Unit;
+
 use super::Unavailable;
 use super::budget::{BudgetHandle, SettleHold};
 use super::key::{KeyHandle, SettleKey};
+use super::limiter::{LimiterHandle, SettleLimiter};
 use super::provider::{Began, Outcome, ProviderHandle, SettleProvider};
 use crate::limits::{Exhausted, Grant, Pass, RateView};
 
@@ -41,6 +44,40 @@ impl KeyPermit {
 }
 
 impl Drop for KeyPermit {
+    fn drop(&mut self) {
+        self.send(None);
+    }
+}
+
+/// A workspace's, integration's or policy's limits let a request in.
+#[must_use = "dropping a permit gives it back"]
+pub struct LimiterPermit {
+    handle: Option<Arc<LimiterHandle>>,
+    grant: Grant,
+    /// Its tightest limits after admission.
+    pub views: Vec<RateView>,
+}
+
+impl LimiterPermit {
+    pub(super) fn new(handle: Arc<LimiterHandle>, grant: Grant, views: Vec<RateView>) -> Self {
+        Self { handle: Some(handle), grant, views }
+    }
+
+    /// Ends the request: it counts, with the tokens it used in fact.
+    pub fn settle(mut self, tokens: u64) {
+        self.send(Some(tokens));
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "one settlement per permit, see the module docs")]
+    fn send(&mut self, tokens: Option<u64>) {
+        if let Some(handle) = self.handle.take() {
+            let settle = SettleLimiter::new(self.grant, tokens, handle.gauge());
+            handle.owner().address().do_send(settle);
+        }
+    }
+}
+
+impl Drop for LimiterPermit {
     fn drop(&mut self) {
         self.send(None);
     }
@@ -93,7 +130,7 @@ impl Drop for ProviderPermit {
     }
 }
 
-/// Money that a budget holds for a request, in nano-dollars.
+/// What a budget holds for a request, in the budget's unit.
 #[must_use = "dropping a hold gives it back"]
 pub struct Hold {
     handle: Arc<BudgetHandle>,
@@ -110,6 +147,12 @@ impl Hold {
     #[must_use]
     pub fn amount(&self) -> i64 {
         self.amount
+    }
+
+    /// Returns what its budget counts.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        self.handle.unit()
     }
 
     /// Returns the budget.

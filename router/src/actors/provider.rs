@@ -40,6 +40,7 @@ pub struct Outcome {
 /// Where a provider is reached.
 pub struct ProviderHandle {
     record: ProviderRecord,
+    place: String,
     vendor: &'static dyn Provider,
     credential: Arc<Credential>,
     health: Arc<Health>,
@@ -79,7 +80,7 @@ impl ProviderHandle {
         });
         let health = Arc::new(Health::default());
         let meters: Vec<Arc<AtomicU64>> = record.limits.iter().map(|_| Arc::default()).collect();
-        let shard = shards.of(&record.slug);
+        let shard = shards.of(&record.place());
         let state = health.clone();
         let (slug, vendor_name, limits) = (record.slug.clone(), record.vendor.clone(), record.limits.clone());
         let rules = record.breaker.as_ref().map(rules);
@@ -94,13 +95,19 @@ impl ProviderHandle {
                 actor
             })
         });
-        Arc::new(Self { record, vendor, credential, health, owner })
+        Arc::new(Self { place: record.place(), record, vendor, credential, health, owner })
     }
 
     /// Returns the record.
     #[must_use]
     pub fn record(&self) -> &ProviderRecord {
         &self.record
+    }
+
+    /// Returns what names it among the providers of all workspaces.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Returns the vendor's dialect.

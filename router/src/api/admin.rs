@@ -88,11 +88,11 @@ async fn observed(request: &HttpRequest, worker: &Worker) -> Result<serde_json::
             budgets.push(crate::actors::budget::BudgetView {
                 id: record.id.clone(),
                 name: record.name.clone(),
-                limit: record.limit_nano_usd,
+                limit: record.limit,
                 spent,
                 held: 0,
-                period_start: record.period.start(now),
-                resets_at: record.period.end(now),
+                period_start: record.period_start(now),
+                resets_at: record.period_end(now),
             });
         }
     }

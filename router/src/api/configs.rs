@@ -81,7 +81,9 @@ impl Order {
             Some(Value::String(text)) => text,
             Some(other) => other.to_string(),
         };
-        let plan = vet(&worker.gateway, &json).await.map_err(|error| refused(&error))?;
+        let plan = vet(&worker.gateway, &json, self.workspace_id.as_deref().unwrap_or_default())
+            .await
+            .map_err(|error| refused(&error))?;
         Ok(Some(Draft { json, plan }))
     }
 
@@ -347,7 +349,9 @@ async fn point(
     let saved = known(worker, slug)?;
     let versions = gateway.configs.versions(&gateway.book, slug).await?;
     let version = which(&saved.record, &versions, wanted)?;
-    let plan = vet(gateway, &version.json).await.map_err(|error| refused(&error))?;
+    let plan = vet(gateway, &version.json, saved.record.workspace.as_deref().unwrap_or_default())
+        .await
+        .map_err(|error| refused(&error))?;
     Ok(in_force(&*gateway.configs.activate(&gateway.book, slug, version, plan, author).await?))
 }
 

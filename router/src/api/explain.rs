@@ -149,7 +149,8 @@ pub async fn answer(
         body: Body::Json(question.body.to_string().into()),
         proxy: None,
     };
-    Ok(pipeline::explain(&worker.gateway, &worker.client, &Caller { key, metadata }, &request).await)
+    Ok(pipeline::explain(&worker.gateway, &worker.client, &Caller { key, metadata, config: None }, &request)
+        .await)
 }
 
 fn invalid(param: &str, message: &str) -> GatewayError {

@@ -78,7 +78,7 @@ async fn answered(
         body,
         proxy: None,
     };
-    pipeline::serve(gateway, &worker.client, &Caller { key, metadata }, request).await
+    pipeline::serve(gateway, &worker.client, &Caller { key, metadata, config: None }, request).await
 }
 
 fn wrong_type(message: &str) -> GatewayError {

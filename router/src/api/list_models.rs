@@ -66,7 +66,7 @@ async fn listed(request: &HttpRequest, worker: &Worker) -> Result<Vec<Value>, Ga
         }
     }
     let patterns = key.record().models.clone();
-    let lists = gateway.models.of(&worker.client, &gateway.book.providers()).await;
+    let lists = gateway.models.of(&worker.client, &gateway.providers_for(&key.record())).await;
     let mut models = Vec::new();
     for (slug, ids) in lists {
         for id in ids.iter().filter(|id| model_allowed(&patterns, &slug, id)) {

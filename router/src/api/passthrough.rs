@@ -87,7 +87,7 @@ async fn answered(
         body,
         proxy: Some(Box::new(proxy)),
     };
-    pipeline::serve(gateway, &worker.client, &Caller { key, metadata }, request).await
+    pipeline::serve(gateway, &worker.client, &Caller { key, metadata, config: None }, request).await
 }
 
 /// Returns whether a body is JSON that can be read as it stands.

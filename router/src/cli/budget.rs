@@ -45,15 +45,12 @@ pub(super) fn run(context: &Context, command: Budget) -> Result<(), Failure> {
                 ));
             }
             let limit: NanoUsd = usd.parse().map_err(|error| format!("{usd}: {error}"))?;
-            record.limit_nano_usd = limit.as_i64();
+            record.limit = limit.as_i64();
             if period.is_some() {
                 record.period = read_period(period.as_deref())?;
             }
             store.put_budget(&record).map_err(failed)?;
-            show::done(
-                context,
-                &format!("budget {} is {} USD", record.name, show::dollars(record.limit_nano_usd)),
-            )
+            show::done(context, &format!("budget {} is {} USD", record.name, show::dollars(record.limit)))
         }
         Budget::Reset { budget } => {
             let record = find(&all, &budget)?;
@@ -81,7 +78,7 @@ fn list(context: &Context, store: &dyn Store, all: &[(BudgetRecord, i64)]) -> Re
             .iter()
             .map(|(budget, spent)| {
                 json!({
-                    "id": budget.id, "name": budget.name, "limit": budget.limit_nano_usd, "spent": spent,
+                    "id": budget.id, "name": budget.name, "limit": budget.limit, "spent": spent,
                     "held": held.get(&budget.id).unwrap_or(&0), "period": budget.period,
                 })
             })
@@ -91,11 +88,11 @@ fn list(context: &Context, store: &dyn Store, all: &[(BudgetRecord, i64)]) -> Re
     let rows: Vec<Vec<String>> = all
         .iter()
         .map(|(budget, spent)| {
-            let resets = budget.period.end(clock::unix()).map_or_else(|| "never".to_owned(), show::moment);
+            let resets = budget.period_end(clock::unix()).map_or_else(|| "never".to_owned(), show::moment);
             vec![
                 budget.name.clone(),
                 budget.id.clone(),
-                show::dollars(budget.limit_nano_usd),
+                show::dollars(budget.limit),
                 show::dollars(*spent),
                 resets,
             ]

@@ -89,11 +89,7 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
             };
             let secret = new_api_key().map_err(|error| error.to_string())?;
             let record = KeyRecord {
-                id: id.clone(),
-                name: name.clone(),
                 mask: mask(secret.reveal()),
-                status: KeyStatus::Active,
-                origin: Origin::Store,
                 created_at: clock::unix(),
                 expires_at: days.map(|days| clock::unix() + i64::from(days) * 86_400),
                 scopes: vec![SCOPE.to_owned()],
@@ -102,9 +98,7 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
                 budget,
                 config: default_config,
                 allow_config_override: !forbid_config_override,
-                metadata: std::collections::BTreeMap::new(),
-                header_credentials: false,
-                unmeasured: None,
+                ..KeyRecord::named(&id, &name)
             };
             store.put_keys(&[(hash_key(secret.reveal()), record)]).map_err(|error| error.to_string())?;
             if context.json {
@@ -139,13 +133,8 @@ fn make_budget(
     period: Option<&str>,
 ) -> Result<String, Failure> {
     let limit: NanoUsd = usd.parse().map_err(|error| format!("--usd: {error}"))?;
-    let record = BudgetRecord {
-        id: id.to_owned(),
-        name: name.to_owned(),
-        origin: Origin::Store,
-        limit_nano_usd: limit.as_i64(),
-        period: read_period(period)?,
-    };
+    let record =
+        BudgetRecord { period: read_period(period)?, ..BudgetRecord::named(id, name, limit.as_i64()) };
     store.put_budget(&record).map_err(|error| error.to_string())?;
     Ok(record.id)
 }

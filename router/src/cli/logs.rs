@@ -16,6 +16,9 @@ pub(super) struct Logs {
     /// Only of this trace or request id.
     #[arg(long)]
     trace: Option<String>,
+    /// Only of this workspace, by id.
+    #[arg(long)]
+    workspace: Option<String>,
     /// Only failures (status 400 and above).
     #[arg(long)]
     failed: bool,
@@ -53,6 +56,7 @@ pub(super) fn run(context: &Context, command: Logs) -> Result<(), Failure> {
         key: command.key,
         trace_id: command.trace,
         min_status: command.failed.then_some(400),
+        workspace: command.workspace,
     };
     let rows = store.logs(&filter).map_err(|error| error.to_string())?;
     if context.json {

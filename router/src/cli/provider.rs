@@ -84,18 +84,12 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
             let sealed =
                 secret.map(|secret| master.seal(&secret)).transpose().map_err(|error| error.to_string())?;
             let record = ProviderRecord {
-                slug: slug.clone(),
-                vendor,
                 origin: Origin::Store,
                 base_url,
                 trusted,
                 api_key: sealed,
                 options,
-                models: Vec::new(),
-                prices: Value::Null,
-                limits: Vec::new(),
-                budget: None,
-                breaker: None,
+                ..ProviderRecord::named(&slug, vendor)
             };
             store.put_provider(&record).map_err(|error| error.to_string())?;
             show::done(

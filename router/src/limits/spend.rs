@@ -1,6 +1,6 @@
-//! A budget's arithmetic: what is spent, what is held, what is left. Nano-dollars throughout.
+//! A budget's arithmetic: what is spent, what is held, what is left, in the budget's unit.
 
-use tidegate_store::Period;
+use tidegate_store::BudgetRecord;
 
 /// Why nothing was reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +19,7 @@ pub struct Exhausted {
 /// `spent + held` pass `limit`.
 #[derive(Clone, Debug)]
 pub struct Spend {
-    limit: i64,
-    period: Period,
+    terms: BudgetRecord,
     period_start: i64,
     spent: i64,
     held: i64,
@@ -29,8 +28,14 @@ pub struct Spend {
 impl Spend {
     /// Continues a budget with what was spent in the period that holds `now`, and what is held.
     #[must_use]
-    pub fn new(limit: i64, period: Period, now: i64, spent: i64, held: i64) -> Self {
-        Self { limit, period, period_start: period.start(now), spent, held }
+    pub fn new(terms: BudgetRecord, now: i64, spent: i64, held: i64) -> Self {
+        Self { period_start: terms.period_start(now), terms, spent, held }
+    }
+
+    /// Returns the record in force.
+    #[must_use]
+    pub fn terms(&self) -> &BudgetRecord {
+        &self.terms
     }
 
     /// Returns spent and held.
@@ -46,9 +51,8 @@ impl Spend {
     }
 
     /// Changes limit and period; spend stays unless the period's start differs.
-    pub fn change(&mut self, limit: i64, period: Period, now: i64) {
-        self.limit = limit;
-        self.period = period;
+    pub fn change(&mut self, terms: BudgetRecord, now: i64) {
+        self.terms = terms;
         self.roll(now);
     }
 
@@ -63,14 +67,14 @@ impl Spend {
     /// [`Exhausted`] when less than `need` is left.
     pub fn reserve(&mut self, now: i64, need: i64, want: i64) -> Result<i64, Exhausted> {
         self.roll(now);
-        let left = self.limit.saturating_sub(self.spent).saturating_sub(self.held);
+        let left = self.terms.limit.saturating_sub(self.spent).saturating_sub(self.held);
         // A used-up budget refuses also what costs nothing: its owner asked for a stop.
         if need > left || left <= 0 {
             return Err(Exhausted {
-                limit: self.limit,
+                limit: self.terms.limit,
                 spent: self.spent,
                 held: self.held,
-                resets_at: self.period.end(now),
+                resets_at: self.terms.period_end(now),
             });
         }
         let granted = want.max(need).min(left);
@@ -86,7 +90,7 @@ impl Spend {
     }
 
     fn roll(&mut self, now: i64) {
-        let start = self.period.start(now);
+        let start = self.terms.period_start(now);
         if start != self.period_start {
             self.period_start = start;
             self.spent = 0;
@@ -98,10 +102,15 @@ impl Spend {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tidegate_store::Period;
+
+    fn spend(limit: i64, period: Period, spent: i64, held: i64) -> Spend {
+        Spend::new(BudgetRecord { period, ..BudgetRecord::named("b", "b", limit) }, 0, spent, held)
+    }
 
     #[test]
     fn what_is_left_is_granted_when_it_covers_the_need() {
-        let mut spend = Spend::new(100, Period::Total, 0, 70, 0);
+        let mut spend = spend(100, Period::Total, 70, 0);
         assert_eq!(spend.reserve(0, 10, 50), Ok(30));
         assert!(spend.reserve(0, 1, 1).is_err());
         spend.settle(0, 30, 12);
@@ -110,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_new_period_starts_at_zero_and_keeps_holds() {
-        let mut spend = Spend::new(100, Period::Daily, 0, 90, 10);
+        let mut spend = spend(100, Period::Daily, 90, 10);
         assert!(spend.reserve(1, 1, 1).is_err());
         assert_eq!(spend.reserve(86_400, 1, 200), Ok(90));
         spend.settle(86_401, 100, 42);
@@ -123,7 +132,7 @@ mod tests {
             limit in 1i64..10_000,
             orders in proptest::collection::vec((0i64..500, 0i64..500, any::<bool>()), 1..200),
         ) {
-            let mut spend = Spend::new(limit, Period::Total, 0, 0, 0);
+            let mut spend = spend(limit, Period::Total, 0, 0);
             let mut open = Vec::new();
             for (need, more, settle_first) in orders {
                 if settle_first && let Some(held) = open.pop() {

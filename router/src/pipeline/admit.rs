@@ -3,37 +3,33 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
-use tidegate_prices::{NanoUsd, Price, tokens};
+use futures_util::future::{join_all, join3};
+use tidegate_prices::{Price, tokens};
 use tidegate_providers::{Endpoint, Fields};
+use tidegate_store::Unit;
 
+use super::bill::{Bill, Owed, bill};
 use super::demand::Demand;
 use super::docket::Docket;
 use super::estimate::{self, Input};
+use super::levels::{self, Permits};
+use super::refusals::{budget_refusal, key_refusal};
+use super::request::Caller;
 use crate::actors::Unavailable;
 use crate::actors::budget::BudgetHandle;
 use crate::actors::key::{KeyHandle, KeyRefusal, Wish};
-use crate::actors::permit::{Hold, KeyPermit};
+use crate::actors::permit::{Hold, KeyPermit, LimiterPermit};
 use crate::actors::provider::ProviderHandle;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
-use crate::limits::{Exhausted, RateKind, RateView, Refusal, model_allowed};
+use crate::limits::{Exhausted, RateView, model_allowed};
 use crate::routing::fallback::Reach;
 use crate::settings::Unpriced;
 
 /// What inference needs.
 pub const SCOPE: &str = "completions.write";
-/// Output tokens that a stream's first hold affords; more is asked for on the way. Small, so that many parallel
-/// streams fit a small budget.
-const FIRST_SLICE: u64 = 64;
-/// No call is admitted that could not write even this much.
-const LEAST_OUTPUT: u64 = 16;
-/// Longest answer of a model whose table entry says none; sent upstream as the limit when money is held for it.
-const DEFAULT_MAX_OUTPUT: u64 = 16_384;
 /// Context of a model whose table entry says none.
 const DEFAULT_CONTEXT: u64 = 128_000;
-/// An image without a listed price is billed by tokens; this is the dearest single image vendors document.
-const IMAGE_TOKENS: u64 = 6_500;
 /// Bodies above this are tokenized on a thread that may block.
 const INLINE_BYTES: usize = 16 << 10;
 
@@ -47,8 +43,10 @@ pub(super) struct Admission {
     pub price: Option<Arc<Price>>,
     /// Likely input tokens, for settling when the vendor reports none.
     pub likely_input: u64,
-    /// What of each hold is for input, in nano-dollars.
-    pub input_cost: i64,
+    /// What of each hold is for input.
+    pub owed: Owed,
+    /// What limits of its workspace, integration and policies let in.
+    pub permits: Vec<LimiterPermit>,
     /// Whether the stream is metered against its holds; else its worst case is held.
     pub metered: bool,
     /// Output limit to send upstream because the holds afford no more.
@@ -66,33 +64,29 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    fn target(error: GatewayError) -> Self {
+    pub(super) fn target(error: GatewayError) -> Self {
         Self { error: Box::new(error), reach: Reach::Target }
     }
 
-    fn request(error: GatewayError) -> Self {
+    pub(super) fn request(error: GatewayError) -> Self {
         Self { error: Box::new(error), reach: Reach::Request }
     }
 }
 
-struct Bill {
-    input_cost: i64,
-    need: i64,
-    want: i64,
-}
-
-/// Asks the key, its budgets and the provider's budget, all at once. The key is asked once per request: its permit
-/// is kept in the docket for the attempts to come, also when a budget refuses this one.
+/// Asks the key, its budgets and those of every level above, and all their limits, at once. The key and its workspace
+/// are asked once per request: their permits are kept in the docket for the attempts to come, also when a budget
+/// refuses this one.
 ///
 /// # Errors
 /// The first refusal: 401, 403, 412, 429 or 503, and how far it reaches. No hold stays taken.
 pub(super) async fn admit(
     gateway: &Gateway,
-    key: &Arc<KeyHandle>,
+    caller: &Caller,
     docket: &Docket,
     provider: &Arc<ProviderHandle>,
     demand: &Demand<'_>,
 ) -> Result<Admission, Refused> {
+    let key = &caller.key;
     let record = key.record();
     let price = gateway.prices.price(provider, demand.model);
     let price =
@@ -101,25 +95,19 @@ pub(super) async fn admit(
                 if demand.per_mille == 1_000 { price } else { Arc::new(price.scaled(demand.per_mille)) }
             },
         );
-    let mut budgets = Vec::new();
-    for id in record.budget.iter().chain(&provider.record().budget) {
-        let found = gateway.book.budget(id).await.map_err(GatewayError::from).map_err(Refused::request)?;
-        let Some(budget) = found else {
-            let error = GatewayError::new(ErrorKind::Unavailable, format!("budget {id} is not to be found"));
-            return Err(Refused::request(error));
-        };
-        budgets.push(budget);
-    }
+    let levels = levels::of(gateway, caller, provider, demand).map_err(Refused::target)?;
+    let budgets = levels.budgets(gateway).await.map_err(Refused::request)?;
     let unmeasured = demand.endpoint == Endpoint::Other;
     if unmeasured {
         let slug = &provider.record().slug;
-        let allowed = super::proxy::may_use(&record, slug, provider.record().budget.is_some());
+        let allowed = super::proxy::may_use(&record, slug, budgets.len() > record.budget.iter().len());
         // Another target's provider may have no budget; the key is the same for all.
         let of_key = record.budget.is_some();
         allowed.map_err(|error| if of_key { Refused::request(error) } else { Refused::target(error) })?;
     }
     if !budgets.is_empty() {
-        check_money(gateway, provider, demand.model, price.is_some() || unmeasured)?;
+        let counts_money = budgets.iter().any(|budget| budget.unit() == Unit::Cost);
+        check_money(gateway, provider, demand.model, !counts_money || price.is_some() || unmeasured)?;
     }
     let mut input = demand.fields.map_or_else(Input::default, estimate::input);
     if demand.stored_input {
@@ -127,11 +115,13 @@ pub(super) async fn admit(
         input.bound += price.as_ref().and_then(|price| price.context).unwrap_or(DEFAULT_CONTEXT);
     }
     let charged = price.as_deref().filter(|price| !price.is_free());
-    let metered =
-        demand.stream && charged.is_some_and(|price| !price.may_reason) && demand.endpoint.wire().is_some();
-    let bill = |tokens: u64| {
-        charged.map_or(Bill { input_cost: 0, need: 0, want: 0 }, |price| bill(price, demand, tokens, metered))
-    };
+    let is_counted = budgets.iter().any(|budget| match budget.unit() {
+        Unit::Cost => charged.is_some(),
+        Unit::Tokens => true,
+        Unit::Requests => false,
+    });
+    let reasons = price.as_ref().is_some_and(|price| price.may_reason);
+    let metered = is_counted && demand.stream && !reasons && demand.endpoint.wire().is_some();
     let wish = Wish {
         scope: SCOPE,
         // A path may name no model; whoever may use such paths at all was asked above.
@@ -140,43 +130,48 @@ pub(super) async fn admit(
         tokens: u32::try_from(input.likely.saturating_add(demand.max_tokens.unwrap_or(0)))
             .unwrap_or(u32::MAX),
     };
-    let mut owed = bill(input.bound);
-    let (admitted, mut holds) =
-        join(admitted(key, docket.is_admitted(), wish), reserve(&budgets, &owed)).await;
+    let tokens = wish.tokens;
+    let mut owed = bill(charged, demand, input.bound, metered);
+    let already = docket.is_admitted();
+    let (admitted, mut holds, permits) =
+        join3(admitted(key, already, wish), reserve(&budgets, &owed), levels.admit(gateway, already, tokens))
+            .await;
     let admitted = admitted.map_err(GatewayError::from).map_err(Refused::request)?.map_err(|refusal| {
         let error = key_refusal(&refusal, key, &format!("@{}/{}", provider.record().slug, demand.model));
         // The key may not use this model; another target may have one that it may use.
         if refusal == KeyRefusal::Model { Refused::target(error) } else { Refused::request(error) }
     })?;
+    let Permits { of_request, of_attempt } = permits?;
     if let Some(permit) = admitted {
-        docket.admitted(permit);
+        docket.admitted(permit, of_request);
     }
-    let views = docket.views();
+    let views = docket.views(&of_attempt);
     if let (Ok(Err(_)), Some(fields)) = (&holds, demand.fields) {
         // The bound did not fit; the exact count may.
         let exact =
             if demand.stored_input { u64::MAX } else { count(fields, provider.vendor().slug()).await };
         if exact < input.bound {
-            owed = bill(exact);
+            owed = bill(charged, demand, exact, metered);
             holds = reserve(&budgets, &owed).await;
         }
     }
     let holds = match holds.map_err(Refused::request)? {
         Ok(holds) => holds,
         Err((budget, exhausted)) => {
-            let mut error = budget_refusal(&budget, &exhausted, Some(owed.need));
+            let (need, _) = owed.of(budget.unit());
+            let mut error = budget_refusal(&budget, &exhausted, Some(need));
             error.views = views;
             return Err(Refused::target(error));
         }
     };
-    if metered && !holds.is_empty() && !tokens::is_warm() {
-        // Its first use takes tens of milliseconds; without money to watch it is never loaded.
+    if metered && !tokens::is_warm() {
+        // Its first use takes tens of milliseconds; without a budget to watch it is never loaded.
         let _loaded = tokio::task::spawn_blocking(tokens::warm).await;
     }
-    let cap = match (charged, holds.iter().map(Hold::amount).min()) {
-        (Some(price), Some(held)) if !metered && demand.endpoint.wire().is_some() => {
-            let left = NanoUsd(u64::try_from(held - owed.input_cost).unwrap_or(0));
-            let affords = price.tokens_for(left) / demand.n.max(1);
+    let affords = holds.iter().map(|hold| owed.owed.affords(hold, price.as_deref())).min();
+    let cap = match affords {
+        Some(affords) if is_counted && !metered && demand.endpoint.wire().is_some() => {
+            let affords = affords / demand.n.max(1);
             let asked = demand.max_tokens.unwrap_or(u64::MAX);
             (affords < asked).then_some(affords)
         }
@@ -187,7 +182,8 @@ pub(super) async fn admit(
         holds,
         price,
         likely_input: if unmeasured { 0 } else { input.likely },
-        input_cost: owed.input_cost,
+        owed: owed.owed,
+        permits: of_attempt,
         metered,
         cap,
         unmeasured,
@@ -211,9 +207,9 @@ pub(super) async fn admit_key(
         if refusal == KeyRefusal::Model { Refused::target(error) } else { Refused::request(error) }
     })?;
     if let Some(admitted) = admitted {
-        docket.admitted(admitted);
+        docket.admitted(admitted, Vec::new());
     }
-    Ok(docket.views())
+    Ok(docket.views(&[]))
 }
 
 /// Asks the key, unless an earlier attempt of the request did; then only the model is another one.
@@ -255,77 +251,6 @@ fn check_money(
     Ok(())
 }
 
-/// Returns what must and what should be held.
-fn bill(price: &Price, demand: &Demand<'_>, input_tokens: u64, metered: bool) -> Bill {
-    let nanos = |amount: NanoUsd| amount.as_i64();
-    let quantities = demand.quantities;
-    match demand.endpoint {
-        Endpoint::ImageGenerations | Endpoint::ImageEdits => {
-            let count = quantities.images.max(1);
-            let listed = price.image_cost(
-                quantities.image_quality.as_deref(),
-                quantities.image_size.as_deref(),
-                count,
-            );
-            let cost = listed.unwrap_or_else(|| {
-                price
-                    .rates
-                    .media_output_cost(IMAGE_TOKENS * count)
-                    .saturating_add(price.media_input_bound(input_tokens))
-            });
-            whole(nanos(cost))
-        }
-        Endpoint::Speech => {
-            let listed = price.speech_cost(quantities.characters);
-            // Speech billed by tokens: a character is spoken in well under two audio tokens.
-            let by_tokens = price
-                .rates
-                .media_output_cost(quantities.characters * 2)
-                .saturating_add(price.input_bound(quantities.characters));
-            whole(nanos(listed.unwrap_or(by_tokens)))
-        }
-        Endpoint::Transcriptions | Endpoint::Translations => {
-            let listed = price.audio_cost(quantities.audio_ms);
-            // About ten audio tokens a second and as many words.
-            let by_tokens = price
-                .media_input_bound(quantities.audio_ms / 100)
-                .saturating_add(price.output_cost(quantities.audio_ms / 100));
-            whole(nanos(listed.unwrap_or(by_tokens)))
-        }
-        Endpoint::Embeddings => whole(nanos(price.input_bound_without_hour_cache(input_tokens))),
-        // Vendors count for nothing.
-        Endpoint::CountTokens => whole(0),
-        // Nobody knows; a budget with nothing left at all still refuses.
-        Endpoint::Other => whole(1),
-        Endpoint::Chat | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages => {
-            let hour_cache = demand.fields.is_some_and(|fields| {
-                fields.raw("messages").is_some_and(|raw| raw.contains("\"1h\""))
-                    || fields.raw("system").is_some_and(|raw| raw.contains("\"1h\""))
-            });
-            let input_cost = nanos(if hour_cache {
-                price.input_bound(input_tokens)
-            } else {
-                price.input_bound_without_hour_cache(input_tokens)
-            });
-            let longest = demand.max_tokens.unwrap_or_else(|| price.max_output.unwrap_or(DEFAULT_MAX_OUTPUT));
-            let longest = longest.saturating_mul(demand.n.max(1));
-            let wanted = if metered { longest.min(FIRST_SLICE) } else { longest };
-            // A limit that the client named is held whole; without one, what the budget affords becomes the limit.
-            let least =
-                if metered || demand.max_tokens.is_none() { longest.min(LEAST_OUTPUT) } else { longest };
-            Bill {
-                input_cost,
-                need: input_cost.saturating_add(nanos(price.output_cost(least))),
-                want: input_cost.saturating_add(nanos(price.output_cost(wanted))),
-            }
-        }
-    }
-}
-
-fn whole(cost: i64) -> Bill {
-    Bill { input_cost: cost, need: cost, want: cost }
-}
-
 type Short = (Arc<BudgetHandle>, Exhausted);
 
 async fn reserve(
@@ -335,7 +260,11 @@ async fn reserve(
     if budgets.is_empty() {
         return Ok(Ok(Vec::new()));
     }
-    let answers = join_all(budgets.iter().map(|budget| budget.reserve(bill.need, bill.want))).await;
+    let asked = budgets.iter().map(|budget| {
+        let (need, want) = bill.of(budget.unit());
+        budget.reserve(need, want)
+    });
+    let answers = join_all(asked).await;
     let mut holds = Vec::with_capacity(budgets.len());
     for (budget, answer) in budgets.iter().zip(answers) {
         match answer? {
@@ -355,90 +284,4 @@ async fn count(fields: &Fields<'_>, vendor: &'static str) -> u64 {
         Fields::parse(&bytes).map_or(u64::MAX, |fields| estimate::exact(&fields, vendor))
     });
     counting.await.unwrap_or(u64::MAX)
-}
-
-fn key_refusal(refusal: &KeyRefusal, key: &KeyHandle, model: &str) -> GatewayError {
-    match refusal {
-        KeyRefusal::Revoked => GatewayError::new(ErrorKind::Key, "Invalid API Key"),
-        KeyRefusal::Expired => GatewayError::new(ErrorKind::KeyExpired, "API Key Expired"),
-        KeyRefusal::Scope(scope) => {
-            GatewayError::new(ErrorKind::Scope, format!("This API key lacks the scope {scope}"))
-        }
-        KeyRefusal::Model => {
-            let message = format!("Model {model} is not allowed for API key {}", key.record().name);
-            GatewayError::new(ErrorKind::Model, message).at("model")
-        }
-        KeyRefusal::Limit { refusal, views } => {
-            let mut error = limit_refusal(refusal, &format!("API key {}", key.record().name));
-            error.views.clone_from(views);
-            error
-        }
-    }
-}
-
-/// Makes the 429 of a limit of `whose`, or the 503 of its breaker.
-pub(super) fn limit_refusal(refusal: &Refusal, whose: &str) -> GatewayError {
-    match *refusal {
-        Refusal::Rate { kind, limit, per, wait } => {
-            let what = match kind {
-                RateKind::Requests => "requests",
-                RateKind::Tokens => "tokens",
-            };
-            let per = format!("{per:?}").to_lowercase();
-            let mut error = GatewayError::new(
-                ErrorKind::RateLimit,
-                format!(
-                    "Rate limit reached for {whose}: {limit} {what} per {per}. Try again in {:.1} s",
-                    wait.as_secs_f64()
-                ),
-            );
-            error.retry_after = Some(wait);
-            error
-        }
-        Refusal::Concurrency { limit } => {
-            let mut error = GatewayError::new(
-                ErrorKind::RateLimit,
-                format!("Too many requests at the same time for {whose}: {limit} are allowed"),
-            );
-            error.retry_after = Some(Duration::from_secs(1));
-            error
-        }
-        Refusal::Open { wait } => {
-            let seconds = wait.as_secs_f64();
-            let message = format!(
-                "Too many of the last requests to {whose} failed; it is left alone for {seconds:.1} s (circuit breaker)"
-            );
-            let mut error = GatewayError::new(ErrorKind::CircuitOpen, message);
-            error.retry_after = Some(wait);
-            error
-        }
-    }
-}
-
-/// Makes the 412 of a budget; `need` is what a request would have had to hold.
-#[must_use]
-pub(super) fn budget_refusal(
-    budget: &BudgetHandle,
-    exhausted: &Exhausted,
-    need: Option<i64>,
-) -> GatewayError {
-    let dollars = |nanos: i64| NanoUsd(u64::try_from(nanos).unwrap_or(0)).to_string();
-    let record = budget.record();
-    let whose = match record.id.split_once(':') {
-        Some(("provider", slug)) => format!("provider {slug}"),
-        _ => format!("API key {}", record.name),
-    };
-    let mut message = format!(
-        "Budget exceeded for {whose}: limit {} USD, spent {} USD",
-        dollars(exhausted.limit),
-        dollars(exhausted.spent)
-    );
-    if exhausted.held > 0 {
-        message.push_str(&format!(", held by other requests {} USD", dollars(exhausted.held)));
-    }
-    match need {
-        Some(need) => message.push_str(&format!("; this request needs {} USD", dollars(need))),
-        None => message.push_str("; this answer used the rest"),
-    }
-    GatewayError::new(ErrorKind::Budget, message)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tidegate_config::Target;
+use tidegate_store::KeyRecord;
 
 use super::request::Request;
 use super::resolve::{Named, named, slug_of, split_model};
@@ -23,11 +24,17 @@ pub(super) struct Aim {
 }
 
 /// Finds out where a target points.
-pub(super) fn aim(gateway: &Gateway, request: &Request, target: &Target, body_model: Option<&str>) -> Aim {
+pub(super) fn aim(
+    gateway: &Gateway,
+    key: &KeyRecord,
+    request: &Request,
+    target: &Target,
+    body_model: Option<&str>,
+) -> Aim {
     let Named { provider: vendor, virtual_key, takes_key } = named(target, request);
     let (own, model) = split_model(model_of(target, body_model));
     let model = model.unwrap_or_default().to_owned();
-    let found = |slug: &str| (gateway.book.provider(slug), slug.to_owned());
+    let found = |slug: &str| (gateway.provider_for(key, slug), slug.to_owned());
     let (provider, slug) = match (slug_of(vendor, virtual_key, own), vendor) {
         (Some(slug), _) => found(slug),
         (None, Some(vendor)) => {
@@ -38,7 +45,7 @@ pub(super) fn aim(gateway: &Gateway, request: &Request, target: &Target, body_mo
             if brings { (None, vendor.to_owned()) } else { found(vendor) }
         }
         (None, None) => {
-            let mut providers = gateway.book.providers();
+            let mut providers = gateway.providers_for(key);
             let only = (providers.len() == 1).then(|| providers.remove(0));
             let slug = only.as_ref().map(|only| only.record().slug.clone()).unwrap_or_default();
             (only, slug)

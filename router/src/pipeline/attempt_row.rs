@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tidegate_providers::Usage;
-use tidegate_store::{AttemptRow, GuardRow, LogRow};
+use tidegate_store::{AttemptRow, GuardRow, LogRow, Payment};
 
 use super::docket::Docket;
 use crate::error::GatewayError;
@@ -27,8 +27,8 @@ pub(super) struct Share {
     pub estimated: bool,
     /// Cost, where there is a price.
     pub cost: Option<i64>,
-    /// Budgets that pay it: id, period start.
-    pub budgets: Vec<(String, i64)>,
+    /// Budgets that pay it.
+    pub budgets: Vec<Payment>,
     /// Microseconds from the request's start to the first byte.
     pub first_byte_us: Option<u64>,
 }

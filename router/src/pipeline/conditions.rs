@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tidegate_config::{Condition, Facts, PluginCondition};
+use tidegate_store::KeyRecord;
 
 use super::guard::{Scene, tenant};
 use super::route::{Asked, Trip};
@@ -21,7 +22,7 @@ use crate::routing::reasons;
 /// # Errors
 /// 400 when no plugin knows the condition, 503 when it could not be decided.
 async fn matches(
-    gateway: &Gateway,
+    (gateway, key): (&Gateway, &KeyRecord),
     condition: &PluginCondition,
     scene: &Scene,
     body: Option<&Value>,
@@ -34,7 +35,7 @@ async fn matches(
     };
     let call = scene.view(body, &|what| plugin.wants(what));
     let params = Value::Object(condition.params.clone()).to_string();
-    plugin.matches(&tenant(), name, &params, &call, None).await.map_err(|error| {
+    plugin.matches(&tenant(gateway, key), name, &params, &call, None).await.map_err(|error| {
         tracing::warn!(condition = condition.id, %error, "a condition could not be decided");
         let message = format!("Condition {} could not be decided: {error}", condition.id);
         GatewayError::new(ErrorKind::Unavailable, message).at(condition.path.clone())
@@ -107,6 +108,6 @@ impl Trip<'_> {
         };
         let model = shape.model.clone().unwrap_or_default();
         let scene = self.scene(&shape, model, None);
-        matches(self.gateway, condition, &scene, body.as_ref()).await
+        matches((self.gateway, &self.caller.key.record()), condition, &scene, body.as_ref()).await
     }
 }

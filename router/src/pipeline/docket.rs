@@ -8,21 +8,22 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tidegate_store::{AttemptRow, ChoiceRow, DecisionRow, LedgerEntry, LogRow, SettleRecord, SpendRecord};
+use tidegate_store::{
+    AttemptRow, ChoiceRow, DecisionRow, LedgerEntry, LogRow, Payment, SettleRecord, SpendRecord,
+};
 
 use super::attempt_row::{Attempt, Share, Way};
 use super::guard::summary;
 use super::resolve::Route;
 use super::shape::Shape;
-use crate::actors::permit::KeyPermit;
+use crate::actors::permit::{KeyPermit, LimiterPermit};
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
 use crate::limits::RateView;
 
 /// What an attempt cost and the ledger does not know yet.
 struct Due {
-    budgets: Vec<(String, i64)>,
-    nano_usd: i64,
+    budgets: Vec<Payment>,
     /// Name of the hold that is on disk for it, if one is.
     hold: Option<String>,
 }
@@ -37,6 +38,8 @@ pub(super) struct Docket {
 struct Open {
     gateway: Arc<Gateway>,
     permit: Option<KeyPermit>,
+    /// What limits of its workspace let in.
+    limiters: Vec<LimiterPermit>,
     row: LogRow,
     started: Instant,
     asked: bool,
@@ -44,8 +47,6 @@ struct Open {
     dues: Vec<Due>,
     /// Whether a hold with the request's own name is on disk or about to be.
     holding: bool,
-    /// Costs of earlier attempts are spent already, so the row's cost is not what is still to be spent.
-    partly_spent: bool,
     /// Whether the walk came to its end; else the client left.
     walked: bool,
     /// Whether nothing is to be written.
@@ -61,13 +62,13 @@ impl Docket {
         let open = Open {
             gateway,
             permit: None,
+            limiters: Vec::new(),
             row,
             started,
             asked: false,
             tokens: 0,
             dues: Vec::new(),
             holding: false,
-            partly_spent: false,
             walked: false,
             dry: false,
             quiet: false,
@@ -180,15 +181,29 @@ impl Docket {
         self.open().permit.is_some()
     }
 
-    /// Keeps the key's permit. A second one, of an attempt that asked at the same time, is given back.
-    pub(super) fn admitted(&self, permit: KeyPermit) {
-        self.open().permit.get_or_insert(permit);
+    /// Keeps the key's permit and those of its workspace. Second ones, of an attempt that asked at the same time, are
+    /// given back.
+    pub(super) fn admitted(&self, permit: KeyPermit, limiters: Vec<LimiterPermit>) {
+        let mut open = self.open();
+        if open.permit.is_none() {
+            open.permit = Some(permit);
+            open.limiters = limiters;
+        }
     }
 
-    /// Returns the key's tightest limits.
+    /// Returns the tightest limits of the request, those that let this attempt in among them.
     #[must_use]
-    pub(super) fn views(&self) -> Vec<RateView> {
-        self.open().permit.as_ref().map(|permit| permit.views.clone()).unwrap_or_default()
+    pub(super) fn views(&self, of_attempt: &[LimiterPermit]) -> Vec<RateView> {
+        let open = self.open();
+        let mut tightest = open.permit.as_ref().map(|permit| permit.views.clone()).unwrap_or_default();
+        for view in open.limiters.iter().chain(of_attempt).flat_map(|permit| &permit.views) {
+            match tightest.iter_mut().find(|known| known.kind == view.kind) {
+                Some(known) if known.remaining <= view.remaining => {}
+                Some(known) => *known = *view,
+                None => tightest.push(*view),
+            }
+        }
+        tightest
     }
 
     /// Returns whether another target was faster.
@@ -318,7 +333,7 @@ impl Open {
                 (Some(before), Some(now)) => Some(before.saturating_add(now)),
                 (before, now) => before.or(now),
             };
-            for (budget, _) in &share.budgets {
+            for Payment { budget, .. } in &share.budgets {
                 if !row.budgets.contains(budget) {
                     row.budgets.push(budget.clone());
                 }
@@ -334,20 +349,17 @@ impl Open {
         attempt.cost_nano_usd = if share.asked { share.cost } else { Some(0) };
         attempt.took_us = took_us;
         row.tried.push(attempt);
-        if hold.is_some() || share.cost.unwrap_or(0) != 0 {
-            let nano_usd = share.cost.unwrap_or(0);
-            self.dues.push(Due { budgets: share.budgets, nano_usd, hold });
+        if hold.is_some() || share.budgets.iter().any(|payment| payment.amount != 0) {
+            self.dues.push(Due { budgets: share.budgets, hold });
         }
     }
 
     fn pay(&mut self) {
         for due in std::mem::take(&mut self.dues) {
-            self.partly_spent |= due.nano_usd != 0;
             let paid = SpendRecord {
                 held: due.hold.is_some(),
                 request: due.hold.unwrap_or_else(|| self.row.id.clone()),
                 budgets: due.budgets,
-                nano_usd: due.nano_usd,
             };
             self.gateway.ledger.append(LedgerEntry::Spend(Box::new(paid)));
         }
@@ -355,13 +367,17 @@ impl Open {
 
     fn write(&mut self) {
         let own = |due: &Due| due.hold.as_ref().is_none_or(|hold| *hold == self.row.id);
-        if self.partly_spent || self.dues.len() > 1 || !self.dues.iter().all(own) {
-            // The row's cost is the sum of several, so each is spent by itself.
+        if self.dues.len() > 1 || !self.dues.iter().all(own) {
             self.pay();
         }
         let total_us = self.micros();
         match self.permit.take() {
-            Some(permit) if self.asked => permit.settle(self.tokens),
+            Some(permit) if self.asked => {
+                permit.settle(self.tokens);
+                for limiter in self.limiters.drain(..) {
+                    limiter.settle(self.tokens);
+                }
+            }
             // Dropped: a request that nobody was asked for is given back.
             _ => {}
         }

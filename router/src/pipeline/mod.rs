@@ -7,6 +7,7 @@ mod aim;
 mod attempt;
 mod attempt_row;
 mod authenticate;
+mod bill;
 mod cache;
 mod conditions;
 mod decoded;
@@ -21,6 +22,7 @@ mod frames;
 mod guard;
 mod hosts;
 mod joint;
+mod levels;
 mod meter;
 mod origin;
 mod outlook;
@@ -30,10 +32,12 @@ mod patience;
 mod prefix;
 mod proxy;
 mod race;
+mod refusals;
 mod request;
 mod resolve;
 mod resume;
 mod route;
+mod rules;
 mod settle;
 mod shape;
 mod stream;
@@ -63,7 +67,7 @@ pub use resolve::split_model;
 pub use stream::{AnswerStream, Cut};
 pub use vet::vet;
 
-use admit::{admit, limit_refusal};
+use admit::admit;
 use attempt_row::Attempt;
 use decoded::Decoded;
 use demand::Demand;
@@ -76,6 +80,7 @@ use meter::Meter;
 use passthrough::Passthrough;
 use patience::Patience;
 use proxy::RawBody;
+use refusals::limit_refusal;
 use resolve::Route;
 use resume::Successor;
 use route::{Asked, Trip};
@@ -106,6 +111,8 @@ pub async fn serve(
         error
     };
     let record = caller.key.record();
+    let ruled = rules::of(gateway, caller, &request).map_err(unread)?;
+    let caller = ruled.as_ref().unwrap_or(caller);
     let (asked, model) = match &request.body {
         Body::Upload(upload) => {
             let model = query_model(&request);
@@ -216,7 +223,7 @@ async fn run(
         return Err(refused(attempt, Box::new(patience.stalled()), Reach::Answer));
     }
     let demand = Demand::of(request.endpoint, shape, &route.model, payload);
-    let admission = match admit(gateway, &caller.key, docket, &route.provider, &demand).await {
+    let admission = match admit(gateway, caller, docket, &route.provider, &demand).await {
         Ok(admission) => admission,
         Err(no) => return Err(refused(attempt, no.error, no.reach)),
     };
@@ -537,6 +544,7 @@ fn row(caller: &Caller, request: &Request, shape: &Shape) -> LogRow {
         started_at_ms: request.started_at_ms,
         key: record.id.clone(),
         key_name: record.name.clone(),
+        workspace: record.workspace.clone().unwrap_or_default(),
         model: shape.model.clone().unwrap_or_default(),
         endpoint: request.pathname(),
         stream: shape.stream,

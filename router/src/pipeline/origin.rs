@@ -19,13 +19,15 @@ pub(super) fn whence(gateway: &Gateway, key: &KeyRecord, request: &Request) -> O
 }
 
 /// Checks that every saved guardrail that is named exists.
-pub(super) fn check_guardrails(gateway: &Gateway, plan: &Plan) -> Result<(), GatewayError> {
+pub(super) fn check_guardrails(gateway: &Gateway, key: &KeyRecord, plan: &Plan) -> Result<(), GatewayError> {
     if plan.guardrails().is_empty() {
         return Ok(());
     }
-    let settings = gateway.settings();
-    let unknown: Vec<_> =
-        plan.guardrails().iter().filter(|named| !settings.guardrails.contains_key(&named.id)).collect();
+    let (settings, rules) = (gateway.settings(), gateway.objects.rules());
+    let workspace = rules.workspace_id(key);
+    let is_unknown =
+        |id: &str| !settings.guardrails.contains_key(id) && rules.guardrail(id, workspace).is_none();
+    let unknown: Vec<_> = plan.guardrails().iter().filter(|named| is_unknown(&named.id)).collect();
     let Some(first) = unknown.first() else { return Ok(()) };
     let ids: Vec<&str> = unknown.iter().map(|named| named.id.as_str()).collect();
     let message = format!("Following guardrails are not valid: {}", ids.join(", "));

@@ -88,7 +88,7 @@ impl<'a> View<'a> {
             Asked::Form(form) => form.text("model").map(str::to_owned),
             Asked::Raw(_) => self.trip.request.proxy.as_ref().and_then(|proxy| proxy.query_model()),
         });
-        aim(self.trip.gateway, self.trip.request, target, model.as_deref())
+        aim(self.trip.gateway, &self.trip.caller.key.record(), self.trip.request, target, model.as_deref())
     }
 
     fn shape(&self) -> &Shape {

@@ -133,4 +133,6 @@ pub struct Caller {
     pub key: Arc<crate::actors::key::KeyHandle>,
     /// Metadata: the request's, beaten by the key's.
     pub metadata: BTreeMap<String, String>,
+    /// Slug of the saved config that is followed, where policies may ask for it.
+    pub config: Option<String>,
 }

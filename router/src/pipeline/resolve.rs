@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
 use tidegate_config::{ConfigError, Plan, Target, Timeouts};
 use tidegate_providers::Credential;
-use tidegate_store::{KeyRecord, Origin, ProviderRecord};
+use tidegate_store::{KeyRecord, ProviderRecord};
 
 use super::aim::model_of;
 use super::origin::{check_guardrails, in_portkeys_words};
@@ -108,7 +107,7 @@ pub(super) fn plan(
     let settings = gateway.settings();
     let read = if let Some(declared) = settings.configs.get(wanted) {
         gateway.plans.saved(declared)
-    } else if let Some(saved) = (!is_text).then(|| gateway.configs.get(wanted)).flatten() {
+    } else if let Some(saved) = (!is_text).then(|| gateway.config_for(key, wanted)).flatten() {
         saved.plan.clone()
     } else if !is_text {
         let message = if wanted.starts_with("pc-") {
@@ -123,7 +122,7 @@ pub(super) fn plan(
         gateway.plans.inline(wanted)
     };
     let plan = read.map_err(|error| bad_config(&error))?;
-    check_guardrails(gateway, &plan)?;
+    check_guardrails(gateway, key, &plan)?;
     check_slugs(gateway, key, request, &plan, body_model)?;
     Ok(plan)
 }
@@ -166,7 +165,7 @@ fn check_slugs(
     for target in targets {
         let Named { provider, virtual_key, .. } = named(target, request);
         let slug = slug_of(provider, virtual_key, split_model(model_of(target, body_model)).0);
-        if let Some(slug) = slug.filter(|slug| gateway.book.provider(slug).is_none())
+        if let Some(slug) = slug.filter(|slug| gateway.provider_for(key, slug).is_none())
             && !unknown.iter().any(|known| known == slug)
         {
             unknown.push(slug.to_owned());
@@ -255,7 +254,7 @@ pub(super) fn resolve(
     let (slug, model) = split_model(wanted);
     let (provider, is_guest) = match (slug_of(named.provider, named.virtual_key, slug), named.provider) {
         (Some(slug), _) => {
-            (gateway.book.provider(slug).ok_or_else(|| unknown_slug(gateway, key, slug))?, false)
+            (gateway.provider_for(key, slug).ok_or_else(|| unknown_slug(gateway, key, slug))?, false)
         }
         (None, Some(vendor)) => by_vendor(gateway, key, request, target, (vendor, named.takes_key))?,
         (None, None) => {
@@ -304,7 +303,7 @@ fn by_vendor(
     (vendor, takes_key): (&str, bool),
 ) -> Result<(Arc<ProviderHandle>, bool), GatewayError> {
     let Some(dialect) = tidegate_providers::registry::find(vendor) else {
-        if let Some(provider) = gateway.book.provider(vendor) {
+        if let Some(provider) = gateway.provider_for(key, vendor) {
             return Ok((provider, false));
         }
         return Err(invalid("x-portkey-provider", "Invalid provider passed"));
@@ -316,7 +315,7 @@ fn by_vendor(
         .or_else(|| request.vendor_key.clone().filter(|_| takes_key));
     let host = hosts::wanted(request, target).map(str::to_owned);
     if api_key.is_none() && host.is_none() {
-        return match gateway.book.provider(vendor) {
+        return match gateway.provider_for(key, vendor) {
             Some(provider) => Ok((provider, false)),
             None => Err(invalid(
                 "x-portkey-provider",
@@ -345,20 +344,8 @@ fn by_vendor(
             options.entry(name.replace('-', "_")).or_insert_with(|| value.to_owned());
         }
     }
-    let record = ProviderRecord {
-        slug: vendor.to_owned(),
-        vendor: vendor.to_owned(),
-        origin: Origin::Settings,
-        base_url: host,
-        trusted,
-        api_key,
-        options,
-        models: Vec::new(),
-        prices: Value::Null,
-        limits: Vec::new(),
-        budget: None,
-        breaker: None,
-    };
+    let record =
+        ProviderRecord { base_url: host, trusted, api_key, options, ..ProviderRecord::named(vendor, vendor) };
     // A guest has no limits of its own, so its actor lives as long as the request.
     Ok((ProviderHandle::start(record, dialect, &gateway.shards), true))
 }
@@ -369,7 +356,7 @@ fn only_provider(
     request: &Request,
     model: Option<&str>,
 ) -> Result<Arc<ProviderHandle>, GatewayError> {
-    let mut providers = gateway.book.providers();
+    let mut providers = gateway.providers_for(key);
     match (providers.len(), model) {
         (1, _) => Ok(providers.remove(0)),
         (0, _) => Err(invalid("model", "no provider is set up; set OPENAI_API_KEY or add a [[provider]]")),
@@ -403,8 +390,7 @@ fn slugs(gateway: &Gateway, key: &KeyRecord) -> String {
             })
     };
     let all: Vec<String> = gateway
-        .book
-        .providers()
+        .providers_for(key)
         .iter()
         .filter(|provider| may_use(&provider.record().slug))
         .map(|provider| format!("@{}", provider.record().slug))

@@ -13,7 +13,6 @@ use tidegate_config::{Facts, Node, Plan, Target};
 use tidegate_providers::Fields;
 use tidegate_store::KeyStatus;
 
-use super::admit::limit_refusal;
 use super::cache::{Looked, Seen};
 use super::docket::Docket;
 use super::encode::Payload;
@@ -22,6 +21,7 @@ use super::guard::{Early, Guards, HookResults, Scene};
 use super::outlook::View;
 use super::prefix::Prefix;
 use super::proxy::RawBody;
+use super::refusals::limit_refusal;
 use super::request::{Answer, Body, Caller, Request};
 use super::resolve::{Route, resolve};
 use super::shape::{self, Shape};
@@ -234,7 +234,7 @@ impl Trip<'_> {
         // A stream that waits to be continued waits for no second try.
         let rule = target.retry.as_deref().filter(|_| self.prefix.is_none());
         let mut retries = Retries::new(rule, target.timeouts.total);
-        let slug = &route.provider.record().slug;
+        let slug = route.provider.place();
         let second = docket.is_hedged() || self.prefix.is_some();
         if second && !self.gateway.retries.take(slug, clock::uptime()) {
             let message = format!("provider {slug} is asked too often for the second time already");
@@ -322,7 +322,7 @@ impl Trip<'_> {
             return Ok((None, HookResults::default(), None));
         }
         let scene = self.scene(shape, route.model.clone(), Some(route.provider.record().slug.clone()));
-        let guards = Guards::bind(self.gateway, &target.hooks, scene).await?;
+        let guards = Guards::bind(self.gateway, &self.caller.key.record(), &target.hooks, scene).await?;
         let (results, changed) = match payload {
             // They judge while the vendor is asked.
             Payload::Json(_) if guards.speculates() => (HookResults::default(), None),

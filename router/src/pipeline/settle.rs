@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tidegate_prices::{NanoUsd, Price};
+use tidegate_prices::Price;
 use tidegate_providers::{Fields, Usage};
-use tidegate_store::{GuardRow, HoldRecord, LedgerEntry};
+use tidegate_store::{GuardRow, HoldRecord, LedgerEntry, Payment, Unit};
 
 use super::admit::Admission;
 use super::attempt_row::{Attempt, Share};
+use super::bill::Owed;
 use super::estimate;
-use crate::actors::permit::{Hold, ProviderPermit};
+use crate::actors::permit::{Hold, LimiterPermit, ProviderPermit};
 use crate::actors::provider::Outcome;
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
@@ -82,11 +83,13 @@ pub(super) struct Settlement {
     attempt: Option<Attempt>,
     provider: Option<ProviderPermit>,
     holds: Vec<Hold>,
+    /// What limits of workspace, integration and policies let in.
+    permits: Vec<LimiterPermit>,
     price: Option<Arc<Price>>,
     likely_input: u64,
     /// The body, for counting its tokens, and whose tokens they are; only where a stream is metered.
     input: Option<(Bytes, &'static str)>,
-    input_cost: i64,
+    owed: Owed,
     slice: u64,
     metered: bool,
     /// The path is not modelled: only the answer can say what it costs.
@@ -115,13 +118,14 @@ impl Settlement {
             gateway,
             attempt: Some(attempt),
             provider: None,
-            metered: admission.metered && !admission.holds.is_empty(),
+            metered: admission.metered,
             unmeasured: admission.unmeasured,
             holds: admission.holds,
+            permits: admission.permits,
             price: admission.price,
             likely_input: admission.likely_input,
             input: None,
-            input_cost: admission.input_cost,
+            owed: admission.owed,
             slice: SLICE,
             quantities,
             started,
@@ -148,18 +152,14 @@ impl Settlement {
     /// 503 when the hold can't be written.
     pub(super) async fn ask(&mut self, provider: ProviderPermit) -> Result<(), GatewayError> {
         self.provider = Some(provider);
-        let budgets = self.budgets();
+        let budgets = self.payments(Hold::amount);
+        let held_nano_usd = self.held_nano_usd();
         let Some(attempt) = &mut self.attempt else {
             return Err(GatewayError::new(ErrorKind::Bug, "the request ended before it was sent"));
         };
         attempt.count();
         if self.gateway.settings().durability == Durability::Each && !self.durable && !self.holds.is_empty() {
-            let amounts = self.holds.iter().map(Hold::amount);
-            let budgets = budgets.into_iter().zip(amounts);
-            let hold = HoldRecord {
-                budgets: budgets.map(|((id, period), amount)| (id, period, amount)).collect(),
-                row: attempt.hold(),
-            };
+            let hold = HoldRecord { budgets, nano_usd: held_nano_usd, row: attempt.hold() };
             // From here on a row may be on disk, also if this future is dropped meanwhile.
             self.durable = true;
             self.gateway.ledger.append_durable(LedgerEntry::Hold(Box::new(hold))).await?;
@@ -222,10 +222,7 @@ impl Settlement {
     /// Returns how many output tokens the holds afford.
     #[must_use]
     pub(super) fn affords(&self) -> u64 {
-        let (Some(price), Some(held)) = (&self.price, self.holds.iter().map(Hold::amount).min()) else {
-            return u64::MAX;
-        };
-        price.tokens_for(NanoUsd(u64::try_from(held - self.input_cost).unwrap_or(0)))
+        self.holds.iter().map(|hold| self.owed.affords(hold, self.price.as_deref())).min().unwrap_or(u64::MAX)
     }
 
     /// Extends every hold so that `tokens` of output are afforded, and some more if there is room.
@@ -233,12 +230,14 @@ impl Settlement {
     /// # Errors
     /// The refusing budget's 412, or 503.
     pub(super) async fn extend(&mut self, tokens: u64) -> Result<(), GatewayError> {
-        let Some(price) = self.price.clone() else { return Ok(()) };
-        let target = |tokens: u64| self.input_cost.saturating_add(price.output_cost(tokens).as_i64());
-        let (least, best) = (target(tokens), target(tokens + self.slice));
-        self.slice = (self.slice * 2).min(LARGEST_SLICE);
+        let price = self.price.clone();
+        let slice = self.slice;
+        self.slice = (slice * 2).min(LARGEST_SLICE);
         let (mut added, mut refused) = (vec![0; self.holds.len()], None);
+        let before = self.held_nano_usd();
         for (hold, added) in self.holds.iter_mut().zip(&mut added) {
+            let least = self.owed.of(hold.unit(), price.as_deref(), tokens);
+            let best = self.owed.of(hold.unit(), price.as_deref(), tokens + slice);
             if hold.amount() >= least {
                 continue;
             }
@@ -258,7 +257,8 @@ impl Settlement {
         }
         if self.durable && added.iter().any(|more| *more > 0) {
             let request = self.attempt.as_ref().map(Attempt::hold_name).unwrap_or_default();
-            let entry = LedgerEntry::Extend { request, nano_usd: added };
+            let nano_usd = self.held_nano_usd() - before;
+            let entry = LedgerEntry::Extend { request, amounts: added, nano_usd };
             self.gateway.ledger.append_durable(entry).await?;
         }
         Ok(())
@@ -267,14 +267,15 @@ impl Settlement {
     /// Counts the input exactly, once, and gives what was held too much for it to the output. Returns whether that
     /// affords `tokens`.
     async fn recount(&mut self, tokens: u64) -> bool {
-        let (Some(price), Some((body, vendor))) = (self.price.clone(), self.input.take()) else {
-            return false;
-        };
+        let Some((body, vendor)) = self.input.take() else { return false };
         let counting = tokio::task::spawn_blocking(move || {
             Fields::parse(&body).map_or(u64::MAX, |fields| estimate::exact(&fields, vendor))
         });
-        let exact = price.input_bound(counting.await.unwrap_or(u64::MAX)).as_i64();
-        self.input_cost = self.input_cost.min(exact);
+        let exact = counting.await.unwrap_or(u64::MAX);
+        if let Some(price) = &self.price {
+            self.owed.input_cost = self.owed.input_cost.min(price.input_bound(exact).as_i64());
+        }
+        self.owed.input_tokens = self.owed.input_tokens.min(i64::try_from(exact).unwrap_or(i64::MAX));
         self.affords() >= tokens
     }
 
@@ -299,6 +300,7 @@ impl Settlement {
             // Nothing was asked of the vendor: everything is given back by drop.
             self.provider = None;
             self.holds.clear();
+            self.permits.clear();
             self.end(share);
             return;
         }
@@ -317,9 +319,20 @@ impl Settlement {
         self.paid = share.cost;
         share.estimated = ending.usage.is_none() && !ending.unpaid && usage.total() > 0;
         share.usage = usage;
-        share.budgets = self.budgets();
+        let cost = share.cost.unwrap_or(0);
+        let tokens = i64::try_from(usage.total()).unwrap_or(i64::MAX);
+        let paid = |unit: Unit| match unit {
+            Unit::Cost => cost,
+            Unit::Tokens => tokens,
+            Unit::Requests => i64::from(!ending.unpaid),
+        };
+        share.budgets = self.payments(|hold| paid(hold.unit()));
         for hold in self.holds.drain(..) {
-            hold.settle(share.cost.unwrap_or(0));
+            let amount = paid(hold.unit());
+            hold.settle(amount);
+        }
+        for permit in self.permits.drain(..) {
+            permit.settle(usage.total());
         }
         if let Some(entry) = self.attempt.as_mut().and_then(|attempt| attempt.entry.take()) {
             entry.settle(clock::uptime(), target);
@@ -365,15 +378,23 @@ impl Settlement {
         }
     }
 
-    fn budgets(&self) -> Vec<(String, i64)> {
+    fn payments(&self, amount: impl Fn(&Hold) -> i64) -> Vec<Payment> {
         let now = clock::unix();
-        self.holds
-            .iter()
-            .map(|hold| {
-                let record = hold.budget().record();
-                (record.id.clone(), record.period.start(now))
-            })
-            .collect()
+        let payment = |hold: &Hold| {
+            let record = hold.budget().record();
+            Payment {
+                budget: record.id.clone(),
+                period_start: record.period_start(now),
+                amount: amount(hold),
+            }
+        };
+        self.holds.iter().map(payment).collect()
+    }
+
+    /// Returns the most that money budgets hold for it, in nano-dollars.
+    fn held_nano_usd(&self) -> i64 {
+        let money = self.holds.iter().filter(|hold| hold.unit() == Unit::Cost);
+        money.map(Hold::amount).max().unwrap_or(0)
     }
 }
 
@@ -404,7 +425,7 @@ fn plausible(usage: &Usage) -> Usage {
 
 fn refusal(hold: &Hold, exhausted: &Exhausted) -> GatewayError {
     let others = Exhausted { held: exhausted.held - hold.amount(), ..*exhausted };
-    super::admit::budget_refusal(hold.budget(), &others, None)
+    super::refusals::budget_refusal(hold.budget(), &others, None)
 }
 
 fn micros(since: Instant) -> u64 {

@@ -19,15 +19,15 @@ use crate::upstream::address::check_base_url;
 /// Ids that a refusal names as accepted, at most.
 const MOST_NAMED: usize = 20;
 
-/// Reads a config and checks what it names.
+/// Reads a config and checks what it names, as the workspace of this id sees it (`""` is no one's).
 ///
 /// # Errors
 /// [`ConfigError`] with the JSON path and what is accepted.
-pub async fn vet(gateway: &Gateway, json: &str) -> Result<Arc<Plan>, ConfigError> {
+pub async fn vet(gateway: &Gateway, json: &str, workspace: &str) -> Result<Arc<Plan>, ConfigError> {
     let plan = Plan::parse(json)?;
     let written: Value = serde_json::from_str(json).unwrap_or_default();
-    references(gateway, &written, "")?;
-    providers(gateway, &plan)?;
+    references(gateway, &written, "", workspace)?;
+    providers(gateway, &plan, workspace)?;
     plugins(gateway, &plan).await?;
     Ok(Arc::new(plan))
 }
@@ -48,10 +48,12 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Checks the ids that nodes name: guardrails that are declared, and no other configs.
-fn references(gateway: &Gateway, node: &Value, path: &str) -> Result<(), ConfigError> {
+fn references(gateway: &Gateway, node: &Value, path: &str, workspace: &str) -> Result<(), ConfigError> {
     let Value::Object(members) = node else { return Ok(()) };
     let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    let settings = gateway.settings();
+    let (settings, rules) = (gateway.settings(), gateway.objects.rules());
+    let is_unknown =
+        |id: &str| !settings.guardrails.contains_key(id) && rules.guardrail(id, workspace).is_none();
     for (name, value) in members {
         let flat: String = name.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect();
         match flat.as_str() {
@@ -62,7 +64,7 @@ fn references(gateway: &Gateway, node: &Value, path: &str) -> Result<(), ConfigE
             }
             "inputguardrails" | "outputguardrails" => {
                 for (index, id) in value.as_array().into_iter().flatten().enumerate() {
-                    if let Some(id) = id.as_str().filter(|id| !settings.guardrails.contains_key(*id)) {
+                    if let Some(id) = id.as_str().filter(|id| is_unknown(id)) {
                         let known = listed(settings.guardrails.keys().map(String::as_str));
                         let message =
                             format!("Following guardrails are not valid: {id} (guardrails: {known})");
@@ -72,7 +74,7 @@ fn references(gateway: &Gateway, node: &Value, path: &str) -> Result<(), ConfigE
             }
             "targets" => {
                 for (index, target) in value.as_array().into_iter().flatten().enumerate() {
-                    references(gateway, target, &format!("{}[{index}]", at(name)))?;
+                    references(gateway, target, &format!("{}[{index}]", at(name)), workspace)?;
                 }
             }
             _ => {}
@@ -82,7 +84,7 @@ fn references(gateway: &Gateway, node: &Value, path: &str) -> Result<(), ConfigE
 }
 
 /// Checks where targets point. Unknown slugs are told all at once, as Portkey does.
-fn providers(gateway: &Gateway, plan: &Plan) -> Result<(), ConfigError> {
+fn providers(gateway: &Gateway, plan: &Plan, workspace: &str) -> Result<(), ConfigError> {
     let mut unknown: Vec<(String, String)> = Vec::new();
     for target in plan.targets() {
         if let Some(host) = &target.custom_host {
@@ -94,7 +96,7 @@ fn providers(gateway: &Gateway, plan: &Plan) -> Result<(), ConfigError> {
         let (provider, virtual_key) = (target.provider.as_deref(), target.virtual_key.as_deref());
         let model = split_model(model_of(target, None)).0;
         match (slug_of(provider, virtual_key, model), provider) {
-            (Some(slug), _) if gateway.book.provider(slug).is_none() => {
+            (Some(slug), _) if gateway.book.provider_for(workspace, slug).is_none() => {
                 let name = match (provider, virtual_key) {
                     (Some(provider), _) if provider.starts_with('@') => "provider",
                     (_, Some(_)) => "virtual_key",
@@ -106,14 +108,14 @@ fn providers(gateway: &Gateway, plan: &Plan) -> Result<(), ConfigError> {
                 }
             }
             (None, Some(vendor)) => {
-                by_vendor(gateway, target, vendor)
+                by_vendor(gateway, target, vendor, workspace)
                     .map_err(|message| refused(&member(target, "provider"), message))?;
             }
             _ => {}
         }
     }
     let Some((path, _)) = unknown.first() else { return Ok(()) };
-    let all = gateway.book.providers();
+    let all = gateway.book.providers_for(workspace);
     let slugs: Vec<String> = all.iter().map(|provider| format!("@{}", provider.record().slug)).collect();
     let unknown_slugs: Vec<&str> = unknown.iter().map(|(_, slug)| slug.as_str()).collect();
     let message = format!(
@@ -125,8 +127,8 @@ fn providers(gateway: &Gateway, plan: &Plan) -> Result<(), ConfigError> {
 }
 
 /// A vendor's name in place of a slug: somebody must bring the credential.
-fn by_vendor(gateway: &Gateway, target: &Target, vendor: &str) -> Result<(), String> {
-    if gateway.book.provider(vendor).is_some() {
+fn by_vendor(gateway: &Gateway, target: &Target, vendor: &str, workspace: &str) -> Result<(), String> {
+    if gateway.book.provider_for(workspace, vendor).is_some() {
         return Ok(());
     }
     if tidegate_providers::registry::find(vendor).is_none() {

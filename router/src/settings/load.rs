@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
-use tidegate_store::{BudgetRecord, LimitRecord, Origin, ProviderRecord};
+use tidegate_store::{BudgetRecord, LimitRecord, ProviderRecord};
 use toml::Spanned;
 
 use super::cache::{self, CacheSettings};
@@ -279,9 +279,6 @@ fn provider(
         None => None,
     };
     Ok(ProviderRecord {
-        slug: declared.slug.clone(),
-        vendor: declared.vendor.clone(),
-        origin: Origin::Settings,
         base_url: declared.base_url.clone(),
         trusted: declared.trusted,
         api_key: api_key.map(|key| key.reveal().to_owned()),
@@ -296,6 +293,7 @@ fn provider(
             .map(values::breaker)
             .transpose()
             .map_err(|message| format!("provider.{message}"))?,
+        ..ProviderRecord::named(&declared.slug, &declared.vendor)
     })
 }
 
@@ -343,18 +341,8 @@ fn from_environment(providers: &mut Vec<ProviderRecord>, environment: &dyn Fn(&s
         let found = own.find_map(|name| environment(name).filter(|key| !key.is_empty()));
         let Some(api_key) = found else { continue };
         providers.push(ProviderRecord {
-            slug: slug.to_owned(),
-            vendor: slug.to_owned(),
-            origin: Origin::Settings,
-            base_url: None,
-            trusted: false,
             api_key: Some(api_key.trim().to_owned()),
-            options: BTreeMap::new(),
-            models: Vec::new(),
-            prices: serde_json::Value::Null,
-            limits: Vec::new(),
-            budget: None,
-            breaker: None,
+            ..ProviderRecord::named(slug, slug)
         });
     }
 }
@@ -460,7 +448,7 @@ mod tests {
     fn the_documented_example_is_read() {
         let settings = parse(include_str!("../../../tests/fixtures/settings/example.toml")).unwrap();
         assert_eq!(settings.keys[0].limits.len(), 3);
-        assert_eq!(settings.budgets[0].limit_nano_usd, 1_000_000_000);
+        assert_eq!(settings.budgets[0].limit, 1_000_000_000);
         assert!(settings.providers[0].prices["mock"].is_object());
     }
 

@@ -89,13 +89,7 @@ pub(super) fn budget(id: String, name: &str, settings: &BudgetSettings) -> Resul
         (None, Some(_)) => return Err("budget.days: 1 to 365 are accepted".into()),
         (Some(_), Some(_)) => return Err("budget: `period` and `days` exclude each other".into()),
     };
-    Ok(BudgetRecord {
-        id,
-        name: name.to_owned(),
-        origin: Origin::Settings,
-        limit_nano_usd: limit.as_i64(),
-        period,
-    })
+    Ok(BudgetRecord { origin: Origin::Settings, period, ..BudgetRecord::named(id, name, limit.as_i64()) })
 }
 
 /// Reads a circuit breaker. Its defaults shut out a provider that fails half of the time, for half a minute.

@@ -151,6 +151,35 @@ pub struct KeyRecord {
     pub extra: KeyExtra,
 }
 
+impl KeyRecord {
+    /// Makes an active key of the store that may do nothing yet.
+    #[must_use]
+    pub fn named(id: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            mask: String::new(),
+            status: KeyStatus::Active,
+            origin: Origin::Store,
+            created_at: 0,
+            expires_at: None,
+            scopes: Vec::new(),
+            models: Vec::new(),
+            limits: Vec::new(),
+            budget: None,
+            config: None,
+            allow_config_override: true,
+            metadata: BTreeMap::new(),
+            header_credentials: false,
+            unmeasured: None,
+            kind: KeyKind::default(),
+            workspace: None,
+            user: None,
+            extra: KeyExtra::default(),
+        }
+    }
+}
+
 /// Portkey's types of keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -260,6 +289,21 @@ pub enum Unit {
 }
 
 impl BudgetRecord {
+    /// Makes a money budget of the store that never starts again; `limit` is in nano-dollars.
+    #[must_use]
+    pub fn named(id: impl Into<String>, name: impl Into<String>, limit: i64) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            origin: Origin::Store,
+            unit: Unit::Cost,
+            limit,
+            period: Period::Total,
+            restarts_at: None,
+            alerts: Vec::new(),
+        }
+    }
+
     /// Returns the start of its period that holds `now`, both in seconds since the epoch.
     #[must_use]
     pub fn period_start(&self, now: i64) -> i64 {
@@ -311,6 +355,15 @@ pub struct ProviderRecord {
     /// Prices by model in US dollars per million tokens, in the form of the settings file; null has none.
     #[serde(default)]
     pub prices: serde_json::Value,
+    /// Prices are multiplied by so many thousandths.
+    #[serde(default)]
+    pub price_per_mille: Option<u64>,
+    /// Models to list beside those.
+    #[serde(default)]
+    pub extra_models: Vec<String>,
+    /// Seconds since the epoch; from then on it is refused.
+    #[serde(default)]
+    pub expires_at: Option<i64>,
     /// Rate and concurrency limits.
     #[serde(default)]
     pub limits: Vec<LimitRecord>,
@@ -335,6 +388,41 @@ pub struct BreakerRecord {
     pub window_ms: u64,
     /// How long it stays open.
     pub cooldown_ms: u64,
+}
+
+impl ProviderRecord {
+    /// Returns what names it among the providers of all workspaces: its slug, behind its workspace where it has one.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.workspace {
+            Some(workspace) => format!("{workspace}/{}", self.slug),
+            None => self.slug.clone(),
+        }
+    }
+
+    /// Makes a provider of the settings with nothing but its vendor's own address.
+    #[must_use]
+    pub fn named(slug: impl Into<String>, vendor: impl Into<String>) -> Self {
+        Self {
+            slug: slug.into(),
+            workspace: None,
+            integration: None,
+            vendor: vendor.into(),
+            origin: Origin::Settings,
+            base_url: None,
+            trusted: false,
+            api_key: None,
+            options: BTreeMap::new(),
+            models: Vec::new(),
+            prices: serde_json::Value::Null,
+            price_per_mille: None,
+            extra_models: Vec::new(),
+            expires_at: None,
+            limits: Vec::new(),
+            budget: None,
+            breaker: None,
+        }
+    }
 }
 
 impl fmt::Debug for ProviderRecord {

@@ -66,7 +66,7 @@ impl Identity<'_> {
         digester.part("dialect", format!("{:?}", request.dialect).as_bytes());
         let flags = [shape.stream, shape.include_usage, route.strict, route.provider.record().trusted];
         digester.part("flags", &flags.map(u8::from));
-        digester.part("provider", route.provider.record().slug.as_bytes());
+        digester.part("provider", route.provider.place().as_bytes());
         digester.part("vendor", vendor.slug().as_bytes());
         digester.part("model", route.model.as_bytes());
         upstream(&mut digester, &outgoing);

@@ -12,12 +12,13 @@ use super::dry::Refused;
 use super::view::{HoldView, ParameterView, PriceView, Refusal, TargetView};
 use crate::clock;
 use crate::limits::{RateKind, RateView};
-use crate::pipeline::admit::{Admission, admit, limit_refusal};
+use crate::pipeline::admit::{Admission, admit};
 use crate::pipeline::demand::Demand;
 use crate::pipeline::docket::Docket;
 use crate::pipeline::encode::{Payload, encode, unsupported};
 use crate::pipeline::guard::Guards;
 use crate::pipeline::params;
+use crate::pipeline::refusals::limit_refusal;
 use crate::pipeline::resolve::Route;
 use crate::pipeline::route::{Asked, Trip};
 use crate::pipeline::shape::{self, Shape};
@@ -49,7 +50,8 @@ pub(super) async fn look(trip: &Trip<'_>, target: &Target) -> Looked {
 /// asked has nothing to give back.
 async fn settled(trip: &Trip<'_>, view: &TargetView) {
     let _ = trip.caller.key.observe().await;
-    let provider = view.provider.as_deref().and_then(|slug| trip.gateway.book.provider(slug));
+    let provider =
+        view.provider.as_deref().and_then(|slug| trip.gateway.provider_for(&trip.caller.key.record(), slug));
     let own = provider.as_ref().and_then(|provider| provider.record().budget.clone());
     if let Some(provider) = provider {
         let _ = provider.observe().await;
@@ -86,7 +88,8 @@ async fn attempt(trip: &Trip<'_>, target: &Target, view: &mut TargetView) -> Res
     view.model = Some(route.model.clone()).filter(|model| !model.is_empty());
     if !target.hooks.is_empty() {
         let scene = trip.scene(&shape, route.model.clone(), Some(record.slug.clone()));
-        let guards = Guards::bind(trip.gateway, &target.hooks, scene).await.map_err(whole)?;
+        let key = trip.caller.key.record();
+        let guards = Guards::bind(trip.gateway, &key, &target.hooks, scene).await.map_err(whole)?;
         view.guards = guards.shown();
     }
     view.health = health(&route);
@@ -117,7 +120,7 @@ async fn admitted(
         PriceView { input: million(price.cost(&input).input), output: million(price.cost(&output).output) }
     });
     let docket = Docket::dry(trip.gateway.clone());
-    let admission = admit(trip.gateway, &trip.caller.key, &docket, &route.provider, &demand)
+    let admission = admit(trip.gateway, trip.caller, &docket, &route.provider, &demand)
         .await
         .map_err(|refused| Refused::new(*refused.error, refused.reach))?;
     granted(&admission, view);

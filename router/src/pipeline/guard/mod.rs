@@ -36,9 +36,10 @@ use futures_util::future::{LocalBoxFuture, Shared};
 use side::Side;
 use tidegate_config::{Hook, Hooks};
 
+use tidegate_store::KeyRecord;
+
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
-use crate::settings::Settings;
 
 /// What Portkey says when a guardrail denies.
 const DENIED: &str = "The guardrail checks defined in the config failed. You can find more information in the \
@@ -64,10 +65,15 @@ pub(super) struct Guards {
 
 impl Guards {
     /// Binds a target's hooks. Waits where plugins are still being loaded.
-    pub(super) async fn bind(gateway: &Gateway, hooks: &Hooks, scene: Scene) -> Result<Self, GatewayError> {
+    pub(super) async fn bind(
+        gateway: &Gateway,
+        key: &KeyRecord,
+        hooks: &Hooks,
+        scene: Scene,
+    ) -> Result<Self, GatewayError> {
         let settings = gateway.settings();
-        let before = saved(&settings, &hooks.saved.0, &hooks.before, true)?;
-        let after = saved(&settings, &hooks.saved.1, &hooks.after, false)?;
+        let before = saved(gateway, key, &hooks.saved.0, &hooks.before, true)?;
+        let after = saved(gateway, key, &hooks.saved.1, &hooks.after, false)?;
         let wanted: Vec<&str> = before
             .iter()
             .chain(&after)
@@ -75,7 +81,7 @@ impl Guards {
             .filter_map(|check| check.id.split_once('.').map(|(plugin, _)| plugin))
             .collect();
         let set = gateway.plugins.ready(&wanted).await;
-        let tenant = tenant();
+        let tenant = tenant(gateway, key);
         let by_default = settings.fail_on_error;
         let mut before = Side::bind(before, &set, &tenant, by_default);
         let mut after = Side::bind(after, &set, &tenant, by_default);
@@ -108,14 +114,18 @@ impl Guards {
     }
 }
 
-/// Returns whose state plugins keep apart. All keys of a gateway are one workspace's.
-pub(super) fn tenant() -> Arc<str> {
-    "default".into()
+/// Returns whose state plugins keep apart: the key's workspace's.
+pub(super) fn tenant(gateway: &Gateway, key: &KeyRecord) -> Arc<str> {
+    match gateway.objects.rules().workspace_id(key) {
+        "" => "default".into(),
+        workspace => workspace.into(),
+    }
 }
 
 /// Puts saved guardrails before a side's own hooks.
 fn saved(
-    settings: &Settings,
+    gateway: &Gateway,
+    key: &KeyRecord,
     ids: &[String],
     own: &[Arc<Hook>],
     before: bool,
@@ -123,7 +133,10 @@ fn saved(
     let invalid = |message| GatewayError::new(ErrorKind::Invalid, message).at("x-portkey-config");
     let mut all = Vec::new();
     for id in ids {
-        let Some(json) = settings.guardrails.get(id) else {
+        let (settings, rules) = (gateway.settings(), gateway.objects.rules());
+        let declared = settings.guardrails.get(id).map(String::as_str);
+        let json = declared.or_else(|| Some(&**rules.guardrail(id, rules.workspace_id(key))?));
+        let Some(json) = json else {
             return Err(invalid(format!("Following guardrails are not valid: {id}")));
         };
         let hooks = Hooks::parse(json).map_err(|error| invalid(format!("Guardrail {id}: {error}")))?;

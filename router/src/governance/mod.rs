@@ -1,0 +1,17 @@
+//! What an organisation decides: who may use what, for how much. Objects of the Admin API, and the rules that they
+//! come to, which requests read.
+//!
+//! [`Objects`] owns what is known and is its only writer: a change is vetted, written to the store beside its audit
+//! row, and published. [`Rules`] are what requests need of it, swapped whole. Refuses to know HTTP. Failure behaviour:
+//! a change that can't be written changes nothing; an object that can't be read any more is left out and logged.
+
+mod bad;
+mod objects;
+pub mod policy;
+mod providers;
+mod rules;
+pub mod terms;
+
+pub use bad::Bad;
+pub use objects::{Objects, ObjectsError};
+pub use rules::{IntegrationRules, ModelRules, Rules, WorkspaceRules};

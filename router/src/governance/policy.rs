@@ -1,0 +1,323 @@
+//! Usage-limit and rate-limit policies: which requests they match, and which bucket of theirs a request falls into.
+//!
+//! All conditions must hold; of a condition's values one. A value that the request lacks matches nothing; `*` asks
+//! only that there is one. What a condition excludes is looked at first. Requests that lack a value to group by are
+//! not counted.
+
+use std::sync::Arc;
+
+use ring::digest::{SHA256, digest};
+use serde_json::Value;
+use tidegate_store::{BudgetRecord, LimitRecord};
+
+use super::Bad;
+
+/// Longer bucket names are cut and end in a hash.
+const LONGEST_BUCKET: usize = 200;
+
+/// What a request shows to policies.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// Id of the key.
+    pub key: &'a str,
+    /// Its metadata.
+    pub metadata: &'a std::collections::BTreeMap<String, String>,
+    /// Slug of the provider.
+    pub slug: &'a str,
+    /// Portkey's name of its vendor.
+    pub vendor: &'a str,
+    /// Slug of the config, where it is a saved one.
+    pub config: Option<&'a str>,
+    /// Vendor's model.
+    pub model: &'a str,
+    /// Path below `/v1`, like `/chat/completions`.
+    pub endpoint: &'a str,
+    /// Id of the workspace; empty is the default one.
+    pub workspace: &'a str,
+}
+
+/// What a policy looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Id of the API key.
+    ApiKey,
+    /// A member of the metadata.
+    Metadata(String),
+    /// Slug of the provider.
+    VirtualKey,
+    /// The vendor.
+    Provider,
+    /// Slug of the config.
+    Config,
+    /// Slug of a prompt.
+    Prompt,
+    /// `@provider/model`.
+    Model,
+    /// Path below `/v1`.
+    Endpoint,
+    /// Id of the workspace.
+    Workspace,
+}
+
+impl Key {
+    /// Reads a key's name.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        Some(match name {
+            "api_key" => Self::ApiKey,
+            "virtual_key" => Self::VirtualKey,
+            "provider" => Self::Provider,
+            "config" => Self::Config,
+            "prompt" => Self::Prompt,
+            "model" => Self::Model,
+            "endpoint_type" => Self::Endpoint,
+            "workspace_id" => Self::Workspace,
+            other => {
+                Self::Metadata(other.strip_prefix("metadata.").filter(|key| !key.is_empty())?.to_owned())
+            }
+        })
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::ApiKey => "api_key".to_owned(),
+            Self::Metadata(key) => format!("metadata.{key}"),
+            Self::VirtualKey => "virtual_key".to_owned(),
+            Self::Provider => "provider".to_owned(),
+            Self::Config => "config".to_owned(),
+            Self::Prompt => "prompt".to_owned(),
+            Self::Model => "model".to_owned(),
+            Self::Endpoint => "endpoint_type".to_owned(),
+            Self::Workspace => "workspace_id".to_owned(),
+        }
+    }
+
+    fn of(&self, facts: &Facts<'_>) -> Option<String> {
+        let text = match self {
+            Self::ApiKey => facts.key.to_owned(),
+            Self::Metadata(key) => facts.metadata.get(key)?.clone(),
+            Self::VirtualKey => facts.slug.to_owned(),
+            Self::Provider => facts.vendor.to_owned(),
+            Self::Config => facts.config?.to_owned(),
+            // Requests don't come from prompts yet.
+            Self::Prompt => return None,
+            Self::Model => format!("@{}/{}", facts.slug, facts.model),
+            Self::Endpoint => facts.endpoint.trim_start_matches('/').to_owned(),
+            Self::Workspace => facts.workspace.to_owned(),
+        };
+        Some(text).filter(|text| !text.is_empty())
+    }
+}
+
+/// One condition.
+#[derive(Clone, Debug)]
+struct Condition {
+    key: Key,
+    /// `None` accepts any value.
+    values: Option<Vec<String>>,
+    excludes: Vec<String>,
+}
+
+impl Condition {
+    fn holds(&self, facts: &Facts<'_>) -> bool {
+        let Some(value) = self.key.of(facts) else { return false };
+        let matches = |pattern: &String| match pattern.strip_suffix("/*") {
+            Some(start) if self.key == Key::Model => {
+                value.strip_prefix(start).is_some_and(|rest| rest.starts_with('/'))
+            }
+            _ => *pattern == value,
+        };
+        !self.excludes.iter().any(matches)
+            && self.values.as_ref().is_none_or(|values| values.iter().any(matches))
+    }
+}
+
+/// What a policy applies to.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    conditions: Vec<Condition>,
+    group_by: Vec<Key>,
+    /// The workspace that it is for; `None` is all.
+    workspace: Option<String>,
+}
+
+impl Scope {
+    /// Reads `conditions` and `group_by`.
+    ///
+    /// # Errors
+    /// [`Bad`]
+    pub fn read(body: &Value, workspace: Option<String>) -> Result<Self, Bad> {
+        let conditions = body["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let conditions = conditions.iter().enumerate().map(|(at, condition)| {
+            let path = format!("conditions[{at}]");
+            let key = read_key(&condition["key"], &path)?;
+            Ok(Condition {
+                key,
+                values: match &condition["value"] {
+                    Value::Null if !condition["excludes"].is_null() => None,
+                    Value::String(any) if any == "*" => None,
+                    value => {
+                        let values = read_texts(value, &format!("{path}.value"))?;
+                        if values.is_empty() {
+                            return Err(Bad::new(format!("{path}.value"), "at least one value is expected"));
+                        }
+                        if values.iter().any(|value| value == "*") { None } else { Some(values) }
+                    }
+                },
+                excludes: match &condition["excludes"] {
+                    Value::Null | Value::Bool(false) => Vec::new(),
+                    value => read_texts(value, &format!("{path}.excludes"))?,
+                },
+            })
+        });
+        let conditions = conditions.collect::<Result<_, Bad>>()?;
+        let group_by = match &body["group_by"] {
+            Value::Null => Vec::new(),
+            Value::Array(groups) => groups
+                .iter()
+                .enumerate()
+                .map(|(at, group)| {
+                    let path = format!("group_by[{at}]");
+                    if group.is_string() { read_key(group, &path) } else { read_key(&group["key"], &path) }
+                })
+                .collect::<Result<_, _>>()?,
+            _ => return Err(Bad::new("group_by", "a list of objects with key is expected")),
+        };
+        Ok(Self { conditions, group_by, workspace })
+    }
+
+    /// Returns the bucket that a request falls into; `None` where the policy does not count it.
+    #[must_use]
+    pub fn bucket(&self, facts: &Facts<'_>) -> Option<String> {
+        if self.workspace.as_deref().is_some_and(|own| own != facts.workspace) {
+            return None;
+        }
+        if !self.conditions.iter().all(|condition| condition.holds(facts)) {
+            return None;
+        }
+        let mut bucket = String::new();
+        for key in &self.group_by {
+            let value = key.of(facts)?;
+            if !bucket.is_empty() {
+                bucket.push('-');
+            }
+            bucket.push_str(&key.name());
+            bucket.push(':');
+            bucket.push_str(&value);
+        }
+        if bucket.is_empty() {
+            bucket.push_str("default");
+        }
+        Some(if bucket.len() > LONGEST_BUCKET { shortened(&bucket) } else { bucket })
+    }
+}
+
+fn shortened(bucket: &str) -> String {
+    let hash = digest(&SHA256, bucket.as_bytes());
+    let hash: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let end = (0..=LONGEST_BUCKET - 33).rev().find(|at| bucket.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}#{hash}", &bucket[..end])
+}
+
+fn read_key(value: &Value, path: &str) -> Result<Key, Bad> {
+    let key = value.as_str().and_then(Key::read);
+    key.ok_or_else(|| {
+        Bad::new(
+            format!("{path}.key"),
+            "api_key, metadata.<name>, virtual_key, provider, config, prompt, model, endpoint_type or workspace_id is expected",
+        )
+    })
+}
+
+fn read_texts(value: &Value, path: &str) -> Result<Vec<String>, Bad> {
+    let bad = || Bad::new(path, "a text or a list of texts is expected");
+    match value {
+        Value::String(text) => Ok(vec![text.clone()]),
+        Value::Array(texts) => {
+            texts.iter().map(|text| text.as_str().map(str::to_owned).ok_or_else(bad)).collect()
+        }
+        _ => Err(bad()),
+    }
+}
+
+/// A usage-limit policy.
+#[derive(Clone, Debug)]
+pub struct UsagePolicy {
+    /// What it applies to.
+    pub scope: Scope,
+    /// The budget of each of its buckets, but for the id: this one's is `policy:<id>`.
+    pub budget: Arc<BudgetRecord>,
+}
+
+/// A rate-limit policy.
+#[derive(Clone, Debug)]
+pub struct RatePolicy {
+    /// Its id.
+    pub id: String,
+    /// Operator's name.
+    pub name: String,
+    /// What it applies to.
+    pub scope: Scope,
+    /// The limit of each of its buckets.
+    pub limits: Arc<Vec<LimitRecord>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    fn bucket(body: Value, workspace: Option<&str>) -> Option<String> {
+        let metadata: BTreeMap<String, String> = [("team".to_owned(), "red".to_owned())].into();
+        let facts = Facts {
+            key: "k1",
+            metadata: &metadata,
+            slug: "oa",
+            vendor: "openai",
+            config: None,
+            model: "gpt-4o",
+            endpoint: "/chat/completions",
+            workspace: "w1",
+        };
+        Scope::read(&body, workspace.map(str::to_owned)).unwrap().bucket(&facts)
+    }
+
+    #[test]
+    fn conditions_match_as_portkeys_do() {
+        let one = |condition: Value| bucket(json!({"conditions": [condition]}), None).is_some();
+        assert!(one(json!({"key": "api_key", "value": "k1"})));
+        assert!(one(json!({"key": "api_key", "value": ["k0", "k1"]})));
+        assert!(one(json!({"key": "metadata.team", "value": "*"})));
+        assert!(!one(json!({"key": "metadata.user", "value": "*"})));
+        assert!(one(json!({"key": "model", "value": "@oa/*"})));
+        assert!(!one(json!({"key": "model", "value": "@o/*"})));
+        assert!(one(json!({"key": "model", "value": "@oa/gpt-4o"})));
+        assert!(!one(json!({"key": "model", "value": "*", "excludes": ["@oa/gpt-4o"]})));
+        assert!(!one(json!({"key": "config", "value": "pc-a"})));
+        assert!(one(json!({"key": "endpoint_type", "value": "chat/completions"})));
+        let both = json!([{"key": "provider", "value": "openai"}, {"key": "virtual_key", "value": "other"}]);
+        assert_eq!(bucket(json!({"conditions": both}), None), None);
+    }
+
+    #[test]
+    fn buckets_are_named_by_what_they_group() {
+        let grouped = |group: Value| bucket(json!({"conditions": [], "group_by": group}), None);
+        assert_eq!(grouped(json!([])).as_deref(), Some("default"));
+        assert_eq!(
+            grouped(json!([{"key": "api_key"}, {"key": "metadata.team"}])).as_deref(),
+            Some("api_key:k1-metadata.team:red")
+        );
+        assert_eq!(grouped(json!([{"key": "metadata.user"}])), None);
+        assert_eq!(bucket(json!({}), Some("w2")), None);
+        assert!(bucket(json!({}), Some("w1")).is_some());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let read = |body: Value| Scope::read(&body, None).unwrap_err().param;
+        assert_eq!(read(json!({"conditions": [{"key": "colour", "value": "red"}]})), "conditions[0].key");
+        assert_eq!(read(json!({"conditions": [{"key": "model", "value": 3}]})), "conditions[0].value");
+        assert_eq!(read(json!({"group_by": [{"key": "metadata."}]})), "group_by[0].key");
+    }
+}

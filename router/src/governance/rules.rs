@@ -1,0 +1,322 @@
+//! What requests need to know of the organisation, in one value that is swapped whole.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tidegate_store::{BudgetRecord, LimitRecord, ObjectKind, ObjectRecord};
+
+use super::objects::Objects;
+use super::policy::{Facts, RatePolicy, Scope, UsagePolicy};
+use super::{Bad, terms};
+
+/// Limits of one holder, with the id of its actor.
+pub type Limits = (String, Arc<Vec<LimitRecord>>);
+
+/// A workspace as requests see it.
+#[derive(Clone, Debug, Default)]
+pub struct WorkspaceRules {
+    /// Its id.
+    pub id: String,
+    /// Operator's name.
+    pub name: String,
+    /// Whether it was archived: its keys are refused.
+    pub archived: bool,
+    /// Its budgets.
+    pub budgets: Vec<Arc<BudgetRecord>>,
+    /// Its limits.
+    pub limits: Option<Limits>,
+    /// Metadata of every request of it.
+    pub metadata: BTreeMap<String, String>,
+    /// Members of metadata that every request must have.
+    pub required_metadata: Vec<String>,
+    /// Config of users' keys that have none of their own.
+    pub user_config: Option<String>,
+}
+
+/// Which models of an integration may be used.
+#[derive(Clone, Debug)]
+pub struct ModelRules {
+    all: bool,
+    models: HashMap<String, bool>,
+}
+
+impl Default for ModelRules {
+    fn default() -> Self {
+        Self { all: true, models: HashMap::new() }
+    }
+}
+
+impl ModelRules {
+    /// Returns whether a model may be used.
+    #[must_use]
+    pub fn allows(&self, model: &str) -> bool {
+        self.models.get(model).copied().unwrap_or(self.all)
+    }
+
+    fn of(body: &Value) -> Self {
+        let listed = body["models"].as_object().into_iter().flatten();
+        Self {
+            all: body["allow_all_models"].as_bool().unwrap_or(true),
+            models: listed
+                .map(|(slug, model)| (slug.clone(), model["enabled"] != Value::Bool(false)))
+                .collect(),
+        }
+    }
+}
+
+/// What a workspace may do with an integration.
+#[derive(Clone, Debug, Default)]
+pub struct IntegrationRules {
+    /// Which models.
+    pub models: Arc<ModelRules>,
+    /// What that may cost.
+    pub budgets: Vec<Arc<BudgetRecord>>,
+    /// How often.
+    pub limits: Option<Limits>,
+    /// Whether it may be used at all.
+    pub enabled: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Integration {
+    name: String,
+    models: Arc<ModelRules>,
+    workspaces: HashMap<String, Arc<IntegrationRules>>,
+    /// For workspaces without a word of their own.
+    global: Value,
+}
+
+/// What requests need to know.
+#[derive(Debug, Default)]
+pub struct Rules {
+    default_workspace: String,
+    workspaces: HashMap<String, Arc<WorkspaceRules>>,
+    integrations: HashMap<String, Integration>,
+    usage: Vec<UsagePolicy>,
+    rates: Vec<RatePolicy>,
+    /// Saved guardrails by id and slug, as JSON text.
+    guardrails: HashMap<String, (Option<String>, Arc<str>)>,
+}
+
+impl Rules {
+    /// Returns whether rules depend on objects of a kind.
+    #[must_use]
+    pub fn reads(kind: ObjectKind) -> bool {
+        matches!(
+            kind,
+            ObjectKind::Workspace
+                | ObjectKind::Integration
+                | ObjectKind::UsagePolicy
+                | ObjectKind::RatePolicy
+                | ObjectKind::Guardrail
+        )
+    }
+
+    /// Reads the rules out of what is known. What can't be read is left out and logged: it was vetted when it was
+    /// written.
+    pub(super) fn build(objects: &Objects) -> Self {
+        let mut rules = Self::default();
+        for object in objects.all(ObjectKind::Workspace) {
+            if object.body["is_default"] == Value::Bool(true) {
+                rules.default_workspace.clone_from(&object.id);
+            }
+            if let Some(read) = kept(&object, workspace(&object)) {
+                rules.workspaces.insert(object.id.clone(), Arc::new(read));
+            }
+        }
+        for object in objects.all(ObjectKind::Integration) {
+            if let Some(read) = kept(&object, integration(&object)) {
+                rules.integrations.insert(object.id.clone(), read);
+            }
+        }
+        for object in objects.all(ObjectKind::UsagePolicy).iter().filter(|object| is_active(object)) {
+            rules.usage.extend(kept(object, usage_policy(object)));
+        }
+        for object in objects.all(ObjectKind::RatePolicy).iter().filter(|object| is_active(object)) {
+            rules.rates.extend(kept(object, rate_policy(object)));
+        }
+        for object in objects.all(ObjectKind::Guardrail) {
+            let text: Arc<str> = object.body.to_string().into();
+            for name in [&object.id, &object.slug] {
+                rules.guardrails.insert(name.clone(), (object.workspace.clone(), text.clone()));
+            }
+        }
+        rules
+    }
+
+    /// Returns the id of the workspace of keys that name none.
+    #[must_use]
+    pub fn default_workspace(&self) -> &str {
+        &self.default_workspace
+    }
+
+    /// Returns the id of a key's workspace.
+    #[must_use]
+    pub fn workspace_id<'a>(&'a self, key: &'a tidegate_store::KeyRecord) -> &'a str {
+        key.workspace.as_deref().unwrap_or(&self.default_workspace)
+    }
+
+    /// Returns a workspace by id.
+    #[must_use]
+    pub fn workspace(&self, id: &str) -> Option<&Arc<WorkspaceRules>> {
+        self.workspaces.get(id)
+    }
+
+    /// Returns a saved guardrail that a workspace may use, as JSON text.
+    #[must_use]
+    pub fn guardrail(&self, name: &str, workspace: &str) -> Option<&Arc<str>> {
+        let (of, text) = self.guardrails.get(name)?;
+        of.as_deref().is_none_or(|of| of == workspace).then_some(text)
+    }
+
+    /// Returns what a workspace may do with an integration; `None` when there is no such integration.
+    #[must_use]
+    pub fn integration(&self, id: &str, workspace: &str) -> Option<Arc<IntegrationRules>> {
+        let integration = self.integrations.get(id)?;
+        if let Some(own) = integration.workspaces.get(workspace) {
+            return Some(own.clone());
+        }
+        if integration.global.is_null() {
+            return Some(Arc::new(IntegrationRules {
+                models: integration.models.clone(),
+                enabled: true,
+                ..IntegrationRules::default()
+            }));
+        }
+        let read =
+            access(id, &integration.name, workspace, &integration.global, &integration.models, "global");
+        read.ok().map(Arc::new)
+    }
+
+    /// Returns the budgets of usage policies that a request falls under: the bucket's id and its terms.
+    pub fn usage<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = (String, &'a Arc<BudgetRecord>)> {
+        self.usage.iter().filter_map(move |policy| {
+            let bucket = policy.scope.bucket(&facts)?;
+            Some((format!("{}:{bucket}", policy.budget.id), &policy.budget))
+        })
+    }
+
+    /// Returns the limits of rate policies that a request falls under: the bucket's id, and the policy.
+    pub fn rates<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = (String, &'a RatePolicy)> {
+        self.rates.iter().filter_map(move |policy| {
+            let bucket = policy.scope.bucket(&facts)?;
+            Some((format!("policy:{}:{bucket}", policy.id), policy))
+        })
+    }
+
+    /// Returns whether there is any policy.
+    #[must_use]
+    pub fn has_policies(&self) -> bool {
+        !self.usage.is_empty() || !self.rates.is_empty()
+    }
+}
+
+fn kept<T>(object: &ObjectRecord, read: Result<T, Bad>) -> Option<T> {
+    read.inspect_err(|error| {
+        tracing::error!(kind = object.kind.name(), id = object.id, %error, "an object can't be read and is left out");
+    })
+    .ok()
+}
+
+fn is_active(object: &ObjectRecord) -> bool {
+    object.body["status"].as_str().is_none_or(|status| status == "active")
+}
+
+fn text(body: &Value, member: &str) -> String {
+    body[member].as_str().unwrap_or_default().to_owned()
+}
+
+fn limits(id: String, body: &Value) -> Result<Option<Limits>, Bad> {
+    let limits = terms::read_rate_limits(&body["rate_limits"], "rate_limits")?;
+    Ok((!limits.is_empty()).then(|| (id, Arc::new(limits))))
+}
+
+fn budgets(prefix: &str, name: &str, body: &Value) -> Result<Vec<Arc<BudgetRecord>>, Bad> {
+    let budgets = terms::read_usage_limits(prefix, name, &body["usage_limits"], "usage_limits")?;
+    Ok(budgets.into_iter().map(Arc::new).collect())
+}
+
+fn workspace(object: &ObjectRecord) -> Result<WorkspaceRules, Bad> {
+    let (body, id) = (&object.body, object.id.clone());
+    let name = text(body, "name");
+    let defaults = &body["defaults"];
+    let metadata = defaults["metadata"].as_object().into_iter().flatten();
+    let required = body["settings"]["required_metadata"].as_array().into_iter().flatten();
+    Ok(WorkspaceRules {
+        budgets: budgets(&format!("workspace:{id}"), &name, body)?,
+        limits: limits(format!("workspace:{id}"), body)?,
+        metadata: metadata
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect(),
+        required_metadata: required.filter_map(|key| key.as_str().map(str::to_owned)).collect(),
+        user_config: defaults["user_api_key_config"].as_str().map(str::to_owned),
+        archived: !is_active(object),
+        id,
+        name,
+    })
+}
+
+fn access(
+    id: &str,
+    name: &str,
+    workspace: &str,
+    body: &Value,
+    models: &Arc<ModelRules>,
+    path: &str,
+) -> Result<IntegrationRules, Bad> {
+    let prefix = format!("integration:{id}:{workspace}");
+    let read = || {
+        Ok::<_, Bad>(IntegrationRules {
+            models: models.clone(),
+            budgets: budgets(&prefix, name, body)?,
+            limits: limits(prefix.clone(), body)?,
+            enabled: body["enabled"] != Value::Bool(false),
+        })
+    };
+    read().map_err(|bad| Bad::new(format!("{path}.{}", bad.param), bad.message))
+}
+
+fn integration(object: &ObjectRecord) -> Result<Integration, Bad> {
+    let (body, id) = (&object.body, &object.id);
+    let name = text(body, "name");
+    let models = Arc::new(ModelRules::of(body));
+    let listed = body["workspaces"].as_object().into_iter().flatten();
+    let workspaces = listed.map(|(workspace, entry)| {
+        let path = format!("workspaces.{workspace}");
+        Ok((workspace.clone(), Arc::new(access(id, &name, workspace, entry, &models, &path)?)))
+    });
+    Ok(Integration {
+        workspaces: workspaces.collect::<Result<_, Bad>>()?,
+        global: body["global_workspace_access"].clone(),
+        models,
+        name,
+    })
+}
+
+/// Reads a usage policy.
+///
+/// # Errors
+/// [`Bad`]
+pub fn usage_policy(object: &ObjectRecord) -> Result<UsagePolicy, Bad> {
+    let id = format!("policy:{}", object.id);
+    let budget = terms::read_usage_limit(&id, &text(&object.body, "name"), &object.body, "body");
+    let budget = budget.map_err(|bad| Bad::new(bad.param.trim_start_matches("body."), bad.message))?;
+    let scope = Scope::read(&object.body, object.workspace.clone())?;
+    Ok(UsagePolicy { scope, budget: Arc::new(budget) })
+}
+
+/// Reads a rate policy.
+///
+/// # Errors
+/// [`Bad`]
+pub fn rate_policy(object: &ObjectRecord) -> Result<RatePolicy, Bad> {
+    let limit = terms::read_rate_limit(&object.body, "body");
+    let limit = limit.map_err(|bad| Bad::new(bad.param.trim_start_matches("body."), bad.message))?;
+    Ok(RatePolicy {
+        id: object.id.clone(),
+        name: text(&object.body, "name"),
+        scope: Scope::read(&object.body, object.workspace.clone())?,
+        limits: Arc::new(vec![limit]),
+    })
+}

@@ -1,0 +1,68 @@
+//! What a request's workspace adds to its caller, before anything else looks at it.
+
+use std::collections::BTreeMap;
+
+use tidegate_providers::Fields;
+
+use super::request::{Body, Caller, Request};
+use super::resolve::{header, invalid};
+use crate::error::GatewayError;
+use crate::gateway::Gateway;
+
+/// Longest metadata value, as Portkey keeps it.
+const LONGEST_VALUE: usize = 128;
+
+/// Returns the caller with its workspace's metadata, which beats the key's, and with what policies ask for; `None`
+/// where nothing is added.
+///
+/// # Errors
+/// 400 when metadata lacks a member that the workspace requires.
+pub(super) fn of(
+    gateway: &Gateway,
+    caller: &Caller,
+    request: &Request,
+) -> Result<Option<Caller>, GatewayError> {
+    let rules = gateway.objects.rules();
+    let key = caller.key.record();
+    let workspace = rules.workspace(rules.workspace_id(&key));
+    let adds = workspace.is_some_and(|own| !own.metadata.is_empty());
+    let requires = workspace.map(|own| own.required_metadata.as_slice()).unwrap_or_default();
+    if !adds && requires.is_empty() && !rules.has_policies() {
+        return Ok(None);
+    }
+    let mut ruled = caller.clone();
+    if let Some(own) = workspace {
+        ruled.metadata.extend(own.metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+    if !ruled.metadata.contains_key("_user")
+        && let Some(user) = user(request)
+    {
+        ruled.metadata.insert("_user".to_owned(), user);
+    }
+    check(requires, &ruled.metadata)?;
+    if rules.has_policies() {
+        let named = header(request, "x-portkey-config").or(key.config.as_deref());
+        ruled.config = named.and_then(|name| {
+            let saved = gateway.config_for(&key, name).map(|saved| saved.record.slug.clone());
+            saved.or_else(|| gateway.settings().configs.contains_key(name).then(|| name.to_owned()))
+        });
+    }
+    Ok(Some(ruled))
+}
+
+fn user(request: &Request) -> Option<String> {
+    let Body::Json(bytes) = &request.body else { return None };
+    let fields = Fields::parse(bytes).ok()?;
+    let user: String = serde_json::from_str(fields.raw("user")?).ok()?;
+    Some(user.chars().take(LONGEST_VALUE).collect())
+}
+
+fn check(required: &[String], metadata: &BTreeMap<String, String>) -> Result<(), GatewayError> {
+    let missing: Vec<&str> =
+        required.iter().map(String::as_str).filter(|name| !metadata.contains_key(*name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("metadata lacks {}, which this workspace requires", missing.join(", "));
+    Err(invalid("x-portkey-metadata", &message))
+}
