@@ -307,6 +307,9 @@ impl From<Unavailable> for GatewayError {
 
 impl From<tidegate_store::StoreError> for GatewayError {
     fn from(error: tidegate_store::StoreError) -> Self {
+        if let tidegate_store::StoreError::Exists(_) = &error {
+            return Self::new(ErrorKind::Conflict, error.to_string());
+        }
         tracing::error!(%error, "the store could not be read for a request");
         Self {
             retry_after: Some(Duration::from_secs(1)),

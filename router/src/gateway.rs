@@ -8,7 +8,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use thiserror::Error;
 use tidegate_prices::{PriceBook, Table};
-use tidegate_store::{KeyRecord, ProviderRecord, SqliteStore, Store, StoreError};
+use tidegate_store::{
+    AuditRecord, Change, ChangeKind, KeyRecord, ObjectKind, ProviderRecord, SqliteStore, Store, StoreError,
+    Write,
+};
 
 use crate::actors::address_book::AddressBook;
 use crate::actors::ledger::LedgerHandle;
@@ -16,6 +19,7 @@ use crate::actors::provider::ProviderHandle;
 use crate::actors::shards::Shards;
 use crate::cache::Cache;
 use crate::configs::{Configs, Saved};
+use crate::error::GatewayError;
 use crate::governance::Objects;
 use crate::models::ModelLists;
 use crate::money::PriceDesk;
@@ -228,6 +232,40 @@ impl Gateway {
         Ok(())
     }
 
+    /// Writes changes of an administrator beside their audit row and puts them in force here at once; other processes
+    /// follow within a second. Whoever looks before they change holds [`Objects::changing`] meanwhile.
+    ///
+    /// # Errors
+    /// 409 where a slug is taken, 503 when the store can't be written; then nothing is changed.
+    pub async fn change(&self, writes: Vec<Write>, audit: Option<AuditRecord>) -> Result<(), GatewayError> {
+        let mut changes = Vec::new();
+        let mut has_providers = false;
+        let mut note = |kind, id: &str| changes.push(Change { seq: 0, kind, id: id.to_owned() });
+        for write in &writes {
+            match write {
+                Write::PutKey { key, .. } => note(ChangeKind::Key, &key.id),
+                Write::DeleteKey(id) => note(ChangeKind::Key, id),
+                Write::PutBudget(budget) => note(ChangeKind::Budget, &budget.id),
+                Write::DeleteBudget(id) => note(ChangeKind::Budget, id),
+                Write::ResetBudget { id, .. } => note(ChangeKind::Reset, id),
+                Write::PutObject(object) => has_providers |= makes_providers(object.kind),
+                Write::DeleteObject { kind, .. } => has_providers |= makes_providers(*kind),
+                Write::PutProvider(_) => has_providers = true,
+                Write::PutConfig { .. } | Write::DeleteConfig(_) | Write::SetMeta { .. } => {}
+            }
+        }
+        if changes.iter().any(|change| change.kind == ChangeKind::Reset) {
+            // What was spent before the reset must be in the store before it is set to zero there.
+            self.ledger.flush().await;
+        }
+        self.objects.write(&self.book, writes, audit).await?;
+        self.book.apply(&changes).await?;
+        if has_providers {
+            self.reload_providers().await?;
+        }
+        Ok(())
+    }
+
     /// Reads the store's providers again and puts them in force beside the declared ones.
     ///
     /// # Errors
@@ -302,6 +340,11 @@ impl Gateway {
         self.prices.forget();
         self.models.forget();
     }
+}
+
+/// Returns whether providers are made of objects of a kind.
+fn makes_providers(kind: ObjectKind) -> bool {
+    matches!(kind, ObjectKind::Integration | ObjectKind::Provider | ObjectKind::SecretReference)
 }
 
 fn opened_providers(sealed: Vec<ProviderRecord>, master: &MasterKey) -> Vec<ProviderRecord> {

@@ -5,6 +5,7 @@
 //! translation beyond a vendor's handle.
 
 pub mod actors;
+pub mod admin;
 pub mod api;
 pub mod cache;
 pub mod cli;

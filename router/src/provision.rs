@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use tidegate_store::{KeyHash, KeyRecord, KeyStatus, Origin, Store};
+use serde_json::json;
+use tidegate_store::{
+    KeyHash, KeyRecord, KeyStatus, ObjectKind, ObjectRecord, Origin, Store, StoreError, Write,
+};
+use uuid::Uuid;
 
 use crate::clock;
 use crate::gateway::StartError;
@@ -45,6 +49,7 @@ impl Printed {
 /// [`StartError`] when the store or random numbers fail.
 pub fn declared(store: &mut dyn Store, settings: &Settings) -> Result<Printed, StartError> {
     let mut printed = Printed::default();
+    organisation(store)?;
     for budget in &settings.budgets {
         let known = store.budget(&budget.id, clock::unix())?;
         if known.is_none_or(|(known, _)| known != *budget) {
@@ -106,6 +111,37 @@ pub fn declared(store: &mut dyn Store, settings: &Settings) -> Result<Printed, S
         store.put_keys(&changed)?;
     }
     Ok(printed)
+}
+
+/// Makes the organisation and its default workspace at first start. Of several nodes that start at once one is first.
+fn organisation(store: &mut dyn Store) -> Result<(), StartError> {
+    if !store.objects(ObjectKind::Organisation)?.is_empty() {
+        return Ok(());
+    }
+    let now = clock::unix_ms();
+    let object = |kind, slug: &str, body| ObjectRecord {
+        kind,
+        id: Uuid::now_v7().to_string(),
+        workspace: None,
+        slug: slug.to_owned(),
+        version: 1,
+        body,
+        created_at_ms: now,
+        created_by: String::new(),
+        updated_at_ms: now,
+        updated_by: String::new(),
+    };
+    let organisation = object(ObjectKind::Organisation, "default", json!({"name": "default"}));
+    let workspace = object(
+        ObjectKind::Workspace,
+        "ws-default",
+        json!({"name": "Default workspace", "is_default": true, "status": "active"}),
+    );
+    let writes = [organisation, workspace].map(|object| Write::PutObject(Box::new(object)));
+    match store.write(&writes, None) {
+        Err(StoreError::Exists(_)) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Makes the admin key at first start, and the first API key where the settings declare none.

@@ -84,6 +84,14 @@ pub async fn store(gateway: Arc<Gateway>) {
                 {
                     tracing::warn!(%error, "changed providers could not be read");
                 }
+                let objects: Vec<&str> = changes
+                    .iter()
+                    .filter(|change| change.kind == ChangeKind::Object)
+                    .map(|change| change.id.as_str())
+                    .collect();
+                if !objects.is_empty() {
+                    follow_objects(&gateway, &objects).await;
+                }
                 for change in changes.iter().filter(|change| change.kind == ChangeKind::Config) {
                     if let Err(error) = gateway.configs.reload(&gateway.book, &change.id).await {
                         tracing::warn!(config = change.id, %error, "a changed config could not be read");
@@ -94,6 +102,19 @@ pub async fn store(gateway: Arc<Gateway>) {
                 }
             }
         }
+    }
+}
+
+/// Reads objects again that other processes changed.
+async fn follow_objects(gateway: &Gateway, changed: &[&str]) {
+    match gateway.objects.reload(&gateway.book, changed).await {
+        Ok(false) => {}
+        Ok(true) => {
+            if let Err(error) = gateway.reload_providers().await {
+                tracing::warn!(%error, "changed providers could not be read");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "changed objects could not be read"),
     }
 }
 

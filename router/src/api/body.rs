@@ -13,7 +13,7 @@ use crate::error::{ErrorKind, GatewayError};
 ///
 /// # Errors
 /// 413 above `limit` bytes, 408 when it does not come within `within`, 400 when the client breaks off.
-pub(super) async fn read(
+pub(crate) async fn read(
     request: &HttpRequest,
     mut payload: web::Payload,
     limit: usize,

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tidegate_config::ConfigError;
 use tidegate_store::{ConfigRecord, ConfigVersion};
 
-use super::control::{Page, answer, moment};
 use super::{admin, body, render};
+use crate::admin::reply::{Page, answer, moment};
 use crate::configs::{Change, ConfigsError, Draft, Saved, which};
 use crate::error::{ErrorKind, GatewayError};
 use crate::pipeline::vet;
@@ -191,12 +191,14 @@ fn in_force(saved: &Saved) -> Value {
 async fn list(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
     let listed = async {
         admin::authorize(&request, &worker).await?;
-        let page = web::Query::<Page>::from_query(request.query_string())
-            .map_err(|error| invalid("query", &format!("current_page and page_size are numbers: {error}")))?;
-        let of_workspace =
-            |saved: &Saved| page.workspace_id.is_none() || page.workspace_id == saved.record.workspace;
+        let query =
+            web::Query::<std::collections::BTreeMap<String, String>>::from_query(request.query_string())
+                .map_err(|error| invalid("query", &error.to_string()))?;
+        let page = Page::read(&query)?;
+        let workspace = query.get("workspace_id").cloned();
+        let of_workspace = |saved: &Saved| workspace.is_none() || workspace == saved.record.workspace;
         let settings = worker.gateway.settings();
-        let mut rows: Vec<Value> = match page.workspace_id {
+        let mut rows: Vec<Value> = match workspace {
             None => settings.configs.keys().map(|id| declared(id)).collect(),
             Some(_) => Vec::new(),
         };
@@ -288,8 +290,10 @@ async fn versions(request: HttpRequest, worker: web::Data<Worker>, slug: web::Pa
     let listed = async {
         admin::authorize(&request, &worker).await?;
         changeable(&worker, &slug)?;
-        let page = web::Query::<Page>::from_query(request.query_string())
-            .map_err(|error| invalid("query", &format!("current_page and page_size are numbers: {error}")))?;
+        let query =
+            web::Query::<std::collections::BTreeMap<String, String>>::from_query(request.query_string())
+                .map_err(|error| invalid("query", &error.to_string()))?;
+        let page = Page::read(&query)?;
         let saved = known(&worker, &slug)?;
         let versions = worker.gateway.configs.versions(&worker.gateway.book, &slug).await?;
         page.list(versions.iter().map(|version| version_row(&saved, version)).collect())

@@ -24,7 +24,7 @@ fn allowed(request: &HttpRequest, origins: &[String]) -> Option<HeaderValue> {
 }
 
 /// Adds what a page needs to read an answer.
-pub(super) fn add(request: &HttpRequest, origins: &[String], headers: &mut HeaderMap) {
+pub(crate) fn add(request: &HttpRequest, origins: &[String], headers: &mut HeaderMap) {
     let Some(origin) = allowed(request, origins) else { return };
     if origin != ANY {
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));

@@ -4,8 +4,7 @@ mod admin;
 mod body;
 mod cache;
 mod configs;
-mod control;
-mod cors;
+pub(crate) mod cors;
 pub mod explain;
 mod head;
 mod health;
@@ -13,14 +12,21 @@ mod inference;
 mod list_models;
 mod passthrough;
 mod plugins;
-mod render;
+pub(crate) mod render;
 
 use actix_web::web::{self, ServiceConfig};
 use tidegate_providers::Endpoint;
 
 use crate::pipeline::Dialect;
 
+pub(crate) use body::read as read_body;
 pub use health::Readiness;
+pub(crate) use render::wrong_method;
+
+/// Finds the gateway key of a request.
+pub(crate) fn credentials_of(request: &actix_web::HttpRequest) -> Option<&str> {
+    head::credentials(request).key
+}
 
 /// Every inference endpoint with its path and dialect.
 const ENDPOINTS: [(Endpoint, Dialect); 11] = [
@@ -69,5 +75,6 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/plugins/{id}/activate").route(web::post().to(plugins::activate)))
         .service(at("/v1/plugins/{id}/rollback").route(web::post().to(plugins::roll_back)))
         .configure(configs::routes)
+        .configure(crate::admin::routes)
         .default_service(web::to(passthrough::serve));
 }

@@ -130,7 +130,7 @@ pub(super) fn refusal(
 
 /// Returns the client's trace id, else the W3C one, else the request's own id: never an empty one, because Portkey's
 /// SDK takes an answer without one for a broken gateway's.
-pub(super) fn trace_id(request: &HttpRequest, id: &str) -> String {
+pub(crate) fn trace_id(request: &HttpRequest, id: &str) -> String {
     let sent =
         head::text(request, "x-portkey-trace-id").or_else(|| head::text(request, "x-tidegate-trace-id"));
     let sent = sent.filter(|text| !text.is_empty() && text.len() <= LONGEST_TRACE);
@@ -237,7 +237,7 @@ pub(super) async fn not_found(request: HttpRequest, worker: web::Data<Worker>) -
 }
 
 /// 405 for paths with other methods; answers preflights too.
-pub(super) async fn wrong_method(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
+pub(crate) async fn wrong_method(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
     if request.method() == Method::OPTIONS {
         return preflight(&request, &worker);
     }
@@ -275,7 +275,7 @@ fn preflight(request: &HttpRequest, worker: &Worker) -> HttpResponse {
 }
 
 /// Renders a JSON document of the gateway itself.
-pub(super) fn document(request: &HttpRequest, worker: &Worker, body: &Value) -> HttpResponse {
+pub(crate) fn document(request: &HttpRequest, worker: &Worker, body: &Value) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     append(&mut response, "x-portkey-trace-id", &trace_id(request, &Uuid::now_v7().to_string()));
     let mut response = response.json(body);

@@ -14,4 +14,4 @@ pub mod terms;
 
 pub use bad::Bad;
 pub use objects::{Objects, ObjectsError};
-pub use rules::{IntegrationRules, ModelRules, Rules, WorkspaceRules};
+pub use rules::{IntegrationRules, Limits, ModelRules, Rules, WorkspaceRules, rate_policy, usage_policy};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{cors, render};
+use crate::api::{cors, render};
 use crate::error::{ErrorKind, GatewayError};
 use crate::server::Worker;
 
@@ -18,7 +18,7 @@ const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1_000;
 
 /// Renders a result.
-pub(super) fn answer(
+pub(crate) fn answer(
     request: &HttpRequest,
     worker: &Worker,
     done: Result<Value, GatewayError>,
@@ -71,7 +71,7 @@ fn code(kind: ErrorKind) -> &'static str {
 }
 
 /// Writes milliseconds since the epoch as Portkey's clients read them: `2026-05-03T17:08:55.000Z`.
-pub(super) fn moment(ms: i64) -> String {
+pub(crate) fn moment(ms: i64) -> String {
     let format = time::macros::format_description!(
         "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
     );
@@ -80,30 +80,61 @@ pub(super) fn moment(ms: i64) -> String {
     moment.format(&format).unwrap_or_default()
 }
 
-/// Which page of a list is asked for; both spellings of Portkey's clients.
-#[derive(Debug, Default, serde::Deserialize)]
-pub(super) struct Page {
-    #[serde(alias = "currentPage")]
-    current_page: Option<usize>,
-    #[serde(alias = "pageSize")]
-    page_size: Option<usize>,
-    /// Only of this workspace.
-    pub(super) workspace_id: Option<String>,
+/// Which page of a list is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page {
+    current: usize,
+    size: usize,
 }
 
 impl Page {
-    /// Makes a list's envelope of the page's rows.
-    pub(super) fn list(&self, rows: Vec<Value>) -> Result<Value, GatewayError> {
-        let size = self.page_size.unwrap_or(PAGE);
+    /// Reads both spellings of Portkey's clients; `page` counts from 1.
+    ///
+    /// # Errors
+    /// 400 for what is no number, or too many rows.
+    pub(crate) fn read(query: &std::collections::BTreeMap<String, String>) -> Result<Self, GatewayError> {
+        let number = |names: &[&str]| match names.iter().find_map(|name| Some((name, query.get(*name)?))) {
+            None => Ok(None),
+            Some((name, text)) => text.parse::<usize>().map(Some).map_err(|_| {
+                GatewayError::new(ErrorKind::Invalid, format!("{name}: a whole number is expected")).at(*name)
+            }),
+        };
+        let size = number(&["page_size", "pageSize", "limit"])?.unwrap_or(PAGE);
         if !(1..=LARGEST_PAGE).contains(&size) {
             let message = format!("page_size: 1 to {LARGEST_PAGE} is accepted");
             return Err(GatewayError::new(ErrorKind::Invalid, message).at("page_size"));
         }
-        let total = rows.len();
-        let first = self.current_page.unwrap_or(0).saturating_mul(size);
-        let rows: Vec<Value> = rows.into_iter().skip(first).take(size).collect();
-        Ok(json!({"object": "list", "success": true, "total": total, "data": rows}))
+        let counted_from_one = number(&["page"])?.map(|page| page.saturating_sub(1));
+        let current = number(&["current_page", "currentPage"])?.or(counted_from_one).unwrap_or(0);
+        Ok(Self { current, size })
     }
+
+    /// Returns how many rows come before it.
+    #[must_use]
+    pub(crate) fn offset(self) -> usize {
+        self.current.saturating_mul(self.size)
+    }
+
+    /// Returns how many rows it has at most.
+    #[must_use]
+    pub(crate) fn size(self) -> usize {
+        self.size
+    }
+
+    /// Makes a list's envelope of the page's rows.
+    ///
+    /// # Errors
+    /// None; handlers end with it.
+    pub(crate) fn list(self, rows: Vec<Value>) -> Result<Value, GatewayError> {
+        let total = rows.len();
+        let rows: Vec<Value> = rows.into_iter().skip(self.offset()).take(self.size).collect();
+        Ok(envelope(rows, total))
+    }
+}
+
+/// Makes a list's envelope of rows that were cut out already.
+pub(crate) fn envelope(rows: Vec<Value>, total: usize) -> Value {
+    json!({"object": "list", "success": true, "total": total, "data": rows})
 }
 
 #[cfg(test)]
@@ -128,14 +159,17 @@ mod tests {
     #[test]
     fn pages_are_counted_from_zero() {
         let rows = || (0..250).map(Value::from).collect::<Vec<_>>();
-        let first = Page::default().list(rows()).unwrap();
+        let page = |query: &[(&str, &str)]| {
+            Page::read(&query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        };
+        let first = page(&[]).unwrap().list(rows()).unwrap();
         assert_eq!((first["total"].as_u64(), first["data"][99].as_u64()), (Some(250), Some(99)));
-        let page = Page { current_page: Some(2), page_size: Some(100), workspace_id: None };
-        let last = page.list(rows()).unwrap();
+        let last = page(&[("currentPage", "2"), ("page_size", "100")]).unwrap().list(rows()).unwrap();
         assert_eq!(last["data"].as_array().map(Vec::len), Some(50));
-        let page = Page { page_size: Some(0), ..Page::default() };
-        assert!(page.list(rows()).is_err());
-        let far = Page { current_page: Some(usize::MAX), ..Page::default() };
+        assert!(page(&[("page_size", "0")]).is_err());
+        assert!(page(&[("current_page", "x")]).is_err());
+        assert_eq!(page(&[("page", "1")]).unwrap().offset(), 0);
+        let far = page(&[("current_page", &usize::MAX.to_string())]).unwrap();
         assert_eq!(far.list(rows()).unwrap()["data"], json!([]));
     }
 }

@@ -1,0 +1,34 @@
+//! The Admin API: Portkey's routes, names and answers over what the organisation decides.
+//!
+//! Every route stands in one table: its method and path, the scopes that it needs, the members that it reads, and
+//! the function that serves it. The table registers routes, checks who may, checks what is sent, and is written out
+//! as the OpenAPI document; nothing is said twice. A handler sees only what its caller may see: [`Ctx`] finds
+//! workspaces and objects, and what belongs to another workspace is as if it were not there.
+
+mod audit_logs;
+mod catalogue;
+mod change;
+mod ctx;
+mod field;
+mod openapi;
+mod organisation;
+mod policies;
+pub(crate) mod reply;
+mod route;
+mod schemas;
+mod who;
+
+pub use openapi::document;
+
+use actix_web::web::ServiceConfig;
+
+use route::Route;
+
+/// Every table of routes.
+const TABLES: [&[Route]; 3] = [organisation::ROUTES, policies::ROUTES, audit_logs::ROUTES];
+
+/// Adds the routes of the Admin API, below `/v1` and `/v2`: Portkey's documents use both.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    route::register(config, &TABLES);
+    openapi::register(config);
+}
