@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn refused(text: &str) -> String {
-        read(text).build(&|reference| Ok(reference.to_owned())).err().expect("a refusal")
+        read(text).build(&|reference| Ok(reference.to_owned())).expect_err("a refusal")
     }
 
     const WEBHOOK: &str = r#"

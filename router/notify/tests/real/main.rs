@@ -1,0 +1,9 @@
+//! Notifications delivered to real receivers: an HTTP server that checks signatures itself, and an SMTP server.
+//!
+//! `tests/receivers` installs what it needs.
+
+mod encryption;
+mod mail;
+mod receiver;
+mod support;
+mod webhooks;
