@@ -2,6 +2,8 @@
 //!
 //! `tests/receivers` installs what it needs.
 
+#![expect(clippy::expect_used, reason = "helpers of tests fail tests")]
+
 mod encryption;
 mod mail;
 mod receiver;
