@@ -326,3 +326,31 @@ async fn a_notifier_whose_work_is_not_run_stops_too() {
     assert_eq!(notifier.stop(Duration::from_millis(50)).await, 0);
     drop(work);
 }
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_too_a_receiver_is_left_alone_for_as_long_as_it_asked() {
+    let ask = |seconds| vec![Failure::after("x", Duration::from_secs(seconds))];
+    let (soon, late) = (Script::failing("a", ask(3)), Script::failing("a", ask(30)));
+    let running = start(&[&soon, &late]);
+    running.notifier.notify(event("a"));
+    running.pass(1).await;
+    running.notifier.notify(event("b"));
+    // What the second has is left: the failed one and the new one.
+    assert_eq!(running.stop(5_000).await, 2);
+    assert_eq!((soon.ids().len(), late.ids().len()), (3, 1));
+    assert!(soon.waits()[0] >= 3_000, "{:?}", soon.waits());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_is_sent_everything_that_waited() {
+    let failures = vec![Failure::unreachable("x"); 6];
+    let script = Script::failing("e0", failures);
+    let running = start(&[&script]);
+    for at in 0..30 {
+        running.notifier.notify(event(&format!("e{at}")));
+    }
+    running.pass(120).await;
+    let seen = &running.notifier.statistics().channels[0];
+    assert_eq!((seen.sent, seen.waiting, seen.dropped), (30, 0, 0));
+    assert_eq!(running.stop(1_000).await, 0);
+}

@@ -43,6 +43,27 @@ pub struct Event {
 }
 
 impl Event {
+    /// Returns an event for trying a channel with [`Channel::send`](crate::Channel::send).
+    #[must_use]
+    pub fn trial(id: String, at_ms: i64, organisation: String) -> Self {
+        Self {
+            id,
+            at_ms,
+            kind: Kind::Test,
+            level: Level::Info,
+            organisation,
+            workspace: None,
+            subject_kind: SubjectKind::Gateway,
+            subject_id: "gateway".to_owned(),
+            subject_name: "Tidegate".to_owned(),
+            sentence: "This is a trial. If you can read it, notifications reach you.".to_owned(),
+            facts: BTreeMap::new(),
+            dedup_key: String::new(),
+            dedup_until_ms: 0,
+            recipients: Vec::new(),
+        }
+    }
+
     /// Returns the fact as it is written in a sentence.
     pub(crate) fn fact(&self, name: &str) -> Option<String> {
         self.facts.get(name).map(fact_text)

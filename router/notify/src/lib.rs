@@ -6,7 +6,7 @@
 //!
 //! Refuses to know: HTTP servers, stores, keys, budgets. Failure behaviour: a receiver that fails is tried for a day; a
 //! full queue drops the oldest of the least important; queues are in memory, and what waits when the process dies is
-//! lost. Events are sent at most once to a receiver that answers, and may come twice to one whose answer is lost: the
+//! lost, even if others share its [`Memory`]. Events are sent at most once to a receiver that answers, and may come twice to one whose answer is lost: the
 //! id stays the same.
 
 mod channel;

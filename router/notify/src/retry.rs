@@ -31,7 +31,7 @@ impl Retry {
     pub(crate) fn wait(&self, failures: u32, jitter: u8) -> Duration {
         let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
         let base = self.first.saturating_mul(doubled).min(self.most);
-        (base + base / 2 * u32::from(jitter) / 255).min(self.most)
+        base.saturating_add((base / 2).saturating_mul(jitter.into()) / 255).min(self.most)
     }
 }
 

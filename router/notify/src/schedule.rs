@@ -76,7 +76,7 @@ impl Rotation {
             Every::Monthly => first_of_next_month(day),
             Every::Days(days) => day + i64::from(days.max(1)),
         };
-        next_day * DAY_MS
+        next_day.saturating_mul(DAY_MS)
     }
 }
 
@@ -103,7 +103,7 @@ fn of_key(key: &KeyTimes, now_ms: i64) -> Vec<Event> {
     if let Some(end) = key.expires_at_ms {
         if warned(key.created_at_ms, end, now_ms) {
             events.push(event(key, Kind::KeyExpiring, end, now_ms));
-        } else if expired && now_ms < end + DAY_MS {
+        } else if expired && now_ms < end.saturating_add(DAY_MS) {
             events.push(event(key, Kind::KeyExpired, end, now_ms));
         }
     }
@@ -128,7 +128,7 @@ fn of_key(key: &KeyTimes, now_ms: i64) -> Vec<Event> {
 
 /// Returns whether it is the day before the end of something that began earlier than that.
 fn warned(began_ms: i64, end_ms: i64, now_ms: i64) -> bool {
-    let warning = end_ms - DAY_MS;
+    let warning = end_ms.saturating_sub(DAY_MS);
     began_ms < warning && (warning..end_ms).contains(&now_ms)
 }
 
@@ -148,7 +148,10 @@ fn event(key: &KeyTimes, kind: Kind, end_ms: i64, now_ms: i64) -> Event {
     };
     let mut facts: BTreeMap<String, Value> = BTreeMap::from([(fact.to_owned(), json!(end))]);
     if let (Kind::KeyRotationDue, Some(rotation)) = (kind, key.rotation) {
-        facts.insert("old_secret_expires_at".to_owned(), json!(rfc3339(end_ms + rotation.transition_ms)));
+        facts.insert(
+            "old_secret_expires_at".to_owned(),
+            json!(rfc3339(end_ms.saturating_add(rotation.transition_ms))),
+        );
     }
     let dedup_key = format!("{}:{}:{end_ms}", kind.as_str(), key.id);
     Event {
@@ -166,7 +169,7 @@ fn event(key: &KeyTimes, kind: Kind, end_ms: i64, now_ms: i64) -> Event {
         facts,
         dedup_key,
         // Longer than anything is due.
-        dedup_until_ms: end_ms + 2 * DAY_MS,
+        dedup_until_ms: end_ms.saturating_add(2 * DAY_MS),
         recipients: key.recipients.clone(),
     }
 }
@@ -180,6 +183,7 @@ fn rfc3339(at_ms: i64) -> String {
 mod tests {
     use super::*;
     use crate::memory::{InMemory, Memory};
+    use proptest::prelude::*;
     use time::macros::datetime;
 
     const HOUR_MS: i64 = DAY_MS / 24;
@@ -306,5 +310,24 @@ mod tests {
         };
         let kinds: Vec<Kind> = told(&key, monday - 3 * DAY_MS, monday).iter().map(|one| one.0).collect();
         assert_eq!(kinds, [Kind::KeyExpiring, Kind::KeyExpired]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_moment_is_too_far_away(times: [i64; 7], days: u16, week: bool) {
+            let [created, expires, next, transition, rotated, old, now] = times;
+            let every = if week { Every::Weekly } else { Every::Days(days) };
+            let with = |every| KeyTimes {
+                created_at_ms: created,
+                expires_at_ms: Some(expires),
+                rotation: Some(Rotation { every, next_at_ms: Some(next), transition_ms: transition }),
+                rotated_at_ms: Some(rotated),
+                old_secret_expires_at_ms: Some(old),
+                ..key()
+            };
+            for now in [now, expires, old.saturating_sub(1), next.saturating_sub(1)] {
+                prop_assert!(due(&[with(every), with(Every::Monthly)], now).len() <= 6);
+            }
+        }
     }
 }
