@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 /// Installing takes its time when it is the first.
 const START: Duration = Duration::from_secs(120);
-const WAIT: Duration = Duration::from_secs(10);
+const WAIT: Duration = Duration::from_secs(30);
 
 /// Ends with the test: the process reads its standard input until it closes.
 pub(crate) struct Receiver {

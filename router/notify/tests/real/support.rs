@@ -50,8 +50,12 @@ pub(crate) fn channel(text: &str) -> Channel {
 }
 
 pub(crate) fn webhook(name: &str, port: u16, path: &str) -> Channel {
+    webhook_within(name, port, path, 8_000)
+}
+
+pub(crate) fn webhook_within(name: &str, port: u16, path: &str, timeout_ms: u64) -> Channel {
     channel(&format!(
-        "name = '{name}'\nkind = 'webhook'\nurl = 'http://127.0.0.1:{port}{path}'\nsecret = 'env:SECRET'\ntimeout_ms = 1000"
+        "name = '{name}'\nkind = 'webhook'\nurl = 'http://127.0.0.1:{port}{path}'\nsecret = 'env:SECRET'\ntimeout_ms = {timeout_ms}"
     ))
 }
 

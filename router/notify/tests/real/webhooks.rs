@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate_notify::Next;
 
 use crate::receiver::Receiver;
-use crate::support::{Log, SECRET, SECRET_PART, channel, event, start, webhook};
+use crate::support::{Log, SECRET, SECRET_PART, channel, event, start, webhook, webhook_within};
 
 async fn receiver() -> Receiver {
     Receiver::start(&["http", "--secret", SECRET]).await
@@ -64,7 +64,7 @@ async fn retry_after_is_honoured() {
     assert_eq!((&first["status"], &second["status"]), (&json!(429), &json!(200)));
     let waited = second["at"].as_f64().expect("a time") - first["at"].as_f64().expect("a time");
     // Without the header it would have been 50 to 75 ms.
-    assert!((0.99..3.0).contains(&waited), "{waited} s");
+    assert!(waited >= 0.99, "{waited} s");
     assert_eq!(running.stop().await, 0);
 }
 
@@ -81,8 +81,10 @@ async fn redirects_are_not_followed() {
 #[tokio::test]
 async fn a_receiver_that_hangs_is_left_after_the_timeout_and_delays_no_other() {
     let mut receiver = receiver().await;
-    let running =
-        start(vec![webhook("hangs", receiver.port, "/hang"), webhook("works", receiver.port, "/accept")]);
+    let running = start(vec![
+        webhook_within("hangs", receiver.port, "/hang", 500),
+        webhook("works", receiver.port, "/accept"),
+    ]);
     running.notifier.notify(event("evt_1"));
     let mut paths = vec![receiver.next().await["path"].clone(), receiver.next().await["path"].clone()];
     paths.sort_by_key(ToString::to_string);
