@@ -23,6 +23,7 @@ use crate::error::GatewayError;
 use crate::governance::Objects;
 use crate::models::ModelLists;
 use crate::money::PriceDesk;
+use crate::notices::{self, Notices};
 use crate::plugins::{self, Plugins};
 use crate::powers::Lender;
 use crate::provision::{self, Printed};
@@ -78,6 +79,8 @@ pub struct Gateway {
     pub configs: Configs,
     /// What the organisation decides.
     pub objects: Objects,
+    /// Who is told what happens.
+    pub notices: Notices,
     /// How often providers may be retried.
     pub retries: RetryBudgets,
     /// Which targets of configs failed of late.
@@ -188,12 +191,15 @@ impl Gateway {
             plans: Plans::default(),
             configs,
             objects,
+            notices: Notices::default(),
             retries: RetryBudgets::default(),
             breakers: Breakers::default(),
             models: ModelLists::default(),
             master,
             _lock: lock,
         });
+        gateway.notices.apply(&gateway.settings(), gateway.book.store());
+        notices::listen(&gateway);
         lender.serve(&gateway);
         gateway.set_providers(from_store);
         gateway.warn_of_unknown_configs();
@@ -225,6 +231,9 @@ impl Gateway {
         printed.print();
         let declared = settings.declared_plugins.clone();
         self.cache.apply(&settings.cache, settings.shared.as_ref());
+        if settings.notify != self.settings().notify {
+            self.notices.apply(&settings, self.book.store());
+        }
         self.settings.store(Arc::new(settings));
         self.warn_of_unknown_configs();
         self.plugins.declare(&declared).await;

@@ -17,6 +17,7 @@ pub mod governance;
 pub mod limits;
 pub mod models;
 pub mod money;
+pub mod notices;
 pub mod pipeline;
 pub mod plugins;
 pub mod powers;

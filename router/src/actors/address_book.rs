@@ -345,6 +345,12 @@ impl AddressBook {
         self.unknown.retain(|_, since| since.elapsed() < UNKNOWN_FOR);
     }
 
+    /// Returns the connection that reads are run on; it may be waited for only where a thread may block.
+    #[must_use]
+    pub fn store(&self) -> Arc<Mutex<Box<dyn Store>>> {
+        self.reader.clone()
+    }
+
     /// Runs a read on a thread that may block.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use serde::Serialize;
 use tidegate_store::{BudgetRecord, Unit};
 
 use super::Unavailable;
+use super::news::{News, Story};
 use super::owner::Owner;
 use super::permit::Hold;
 use super::shards::Shards;
@@ -24,6 +25,8 @@ use crate::limits::{Exhausted, Spend};
 
 /// Asks in flight beyond this wait at the sender; an actor answers some hundred thousand a second.
 const MAILBOX: usize = 4_096;
+/// Shares of a limit at which somebody is told, beside the amounts that the budget names.
+const ALERT_PERCENT: [i64; 3] = [50, 80, 100];
 
 /// Published state of a budget, in nano-dollars.
 #[derive(Debug, Default)]
@@ -77,12 +80,12 @@ impl BudgetHandle {
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
             let id = record.id.clone();
             let first = record.clone();
-            let (this, state) = (this.clone(), gauge.clone());
+            let (this, state, news) = (this.clone(), gauge.clone(), shards.news().clone());
             let spawn = move || {
                 // While the handle is being made there is nothing to upgrade; then the record is the first one.
                 let record = this.upgrade().map_or_else(|| first.clone(), |it| (*it.record()).clone());
-                let gauge = state.clone();
-                BudgetActor::start_in_arbiter(&shard, move |_| BudgetActor::new(record, gauge))
+                let (gauge, news) = (state.clone(), news.clone());
+                BudgetActor::start_in_arbiter(&shard, move |_| BudgetActor::new(record, gauge, news))
             };
             let unit = record.unit;
             Self {
@@ -192,14 +195,28 @@ impl BudgetHandle {
 pub(super) struct BudgetActor {
     spend: Spend,
     gauge: Arc<BudgetGauge>,
+    news: Arc<News>,
+    /// Spend at which somebody is told next.
+    alert_at: i64,
+    /// Period in which a refusal was told.
+    refused_in: Option<i64>,
+}
+
+/// Returns the least amount above `spent` at which somebody is told.
+fn next_alert(record: &BudgetRecord, spent: i64) -> i64 {
+    let shares = ALERT_PERCENT.iter().map(|percent| record.limit / 100 * percent);
+    let amounts = shares.chain(record.alerts.iter().copied());
+    amounts.filter(|amount| *amount > spent).min().unwrap_or(i64::MAX)
 }
 
 impl BudgetActor {
-    fn new(record: BudgetRecord, gauge: Arc<BudgetGauge>) -> Self {
+    fn new(record: BudgetRecord, gauge: Arc<BudgetGauge>, news: Arc<News>) -> Self {
         let (now, held) = (clock::unix(), gauge.held.load(Ordering::Relaxed));
         let same_period = gauge.period_start.load(Ordering::Relaxed) == record.period_start(now);
         let spent = if same_period { gauge.spent.load(Ordering::Relaxed) } else { 0 };
-        Self { spend: Spend::new(record, now, spent, held), gauge }
+        let alert_at = next_alert(&record, spent);
+        let spend = Spend::new(record, now, spent, held);
+        Self { spend, gauge, news, alert_at, refused_in: None }
     }
 
     /// Takes in settlements that died in a mailbox.
@@ -211,6 +228,38 @@ impl BudgetActor {
             let spent = self.gauge.lost_spent.swap(0, Ordering::AcqRel);
             self.spend.settle(clock::unix(), held, spent);
         }
+    }
+
+    /// Tells when spend passed an amount at which somebody is told.
+    fn alert(&mut self, paid: i64) {
+        let after = self.spend.state().0;
+        if after - paid < 0 || after < paid {
+            // The period began again meanwhile.
+            self.rearm();
+        }
+        if after < self.alert_at {
+            return;
+        }
+        let before = (after - paid).max(0);
+        let budget = Box::new(self.spend.terms().clone());
+        self.news.tell(Story::Spent { budget, period_start: self.spend.period_start(), before, after });
+        self.rearm();
+    }
+
+    /// Tells of the first refusal in a period for want of money; one that merely waits for holds is none.
+    fn refused(&mut self, exhausted: &Exhausted) {
+        let period_start = self.spend.period_start();
+        if exhausted.held > 0 || self.refused_in == Some(period_start) {
+            return;
+        }
+        self.refused_in = Some(period_start);
+        let budget = Box::new(self.spend.terms().clone());
+        self.news.tell(Story::Refused { budget, period_start, spent: exhausted.spent });
+    }
+
+    fn rearm(&mut self) {
+        self.alert_at = next_alert(self.spend.terms(), self.spend.state().0);
+        self.refused_in = None;
     }
 
     fn publish(&self) {
@@ -244,7 +293,13 @@ impl Handler<Reserve> for BudgetActor {
 
     fn handle(&mut self, order: Reserve, _context: &mut Self::Context) -> Self::Result {
         self.collect_lost();
-        let amount = self.spend.reserve(clock::unix(), order.need, order.want)?;
+        let amount = match self.spend.reserve(clock::unix(), order.need, order.want) {
+            Ok(amount) => amount,
+            Err(exhausted) => {
+                self.refused(&exhausted);
+                return Err(exhausted);
+            }
+        };
         self.publish();
         Ok(Hold::new(order.handle, amount))
     }
@@ -282,6 +337,7 @@ impl Handler<SettleHold> for BudgetActor {
         order.read = true;
         self.spend.settle(clock::unix(), order.held, order.actual);
         self.publish();
+        self.alert(order.actual);
     }
 }
 
@@ -294,6 +350,7 @@ impl Handler<Reload> for BudgetActor {
 
     fn handle(&mut self, order: Reload, _context: &mut Self::Context) {
         self.spend.change(order.0, clock::unix());
+        self.rearm();
         self.publish();
     }
 }
@@ -309,6 +366,7 @@ impl Handler<Reset> for BudgetActor {
 
     fn handle(&mut self, order: Reset, _context: &mut Self::Context) {
         self.spend.reset(order.spent);
+        self.rearm();
         self.publish();
     }
 }

@@ -9,6 +9,7 @@ mod health;
 pub mod key;
 pub mod ledger;
 pub mod limiter;
+pub mod news;
 mod owner;
 pub mod permit;
 pub mod plugins;

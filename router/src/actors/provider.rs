@@ -16,6 +16,7 @@ use tidegate_store::{BreakerRecord, ProviderRecord};
 
 use super::Unavailable;
 pub use super::health::Health;
+use super::news::{News, Story};
 use super::owner::Owner;
 use super::permit::ProviderPermit;
 use super::shards::Shards;
@@ -84,13 +85,16 @@ impl ProviderHandle {
         let state = health.clone();
         let (slug, vendor_name, limits) = (record.slug.clone(), record.vendor.clone(), record.limits.clone());
         let rules = record.breaker.as_ref().map(rules);
+        let news = shards.news().clone();
         let owner = Owner::new(move || {
             let (health, meters, limits) = (state.clone(), meters.clone(), limits.clone());
+            let news = news.clone();
             let (slug, vendor) = (slug.clone(), vendor_name.clone());
             ProviderActor::start_in_arbiter(&shard, move |_| {
                 let in_flight = health.in_flight();
                 let gate = Gate::new(&limits, in_flight, |at| meters[at].clone());
-                let actor = ProviderActor { slug, vendor, gate, breaker: rules.map(Breaker::new), health };
+                let actor =
+                    ProviderActor { slug, vendor, gate, breaker: rules.map(Breaker::new), health, news };
                 actor.publish();
                 actor
             })
@@ -163,6 +167,7 @@ pub(super) struct ProviderActor {
     gate: Gate,
     breaker: Option<Breaker>,
     health: Arc<Health>,
+    news: Arc<News>,
 }
 
 fn rules(record: &BreakerRecord) -> BreakerRules {
@@ -201,6 +206,9 @@ impl ProviderActor {
         let after = breaker.view(Duration::ZERO).state;
         if before != after {
             tracing::info!(provider = self.slug, state = after, "circuit breaker of a provider");
+            if after == "open" || after == "closed" {
+                self.news.tell(Story::Breaker { provider: self.slug.clone(), open: after == "open" });
+            }
         }
     }
 }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use actix::{Arbiter, ArbiterHandle};
 
+use super::news::News;
+
 /// The control arbiters. An actor lives on the shard of its id for life.
 #[derive(Clone)]
 pub struct Shards {
     arbiters: Arc<Vec<ArbiterHandle>>,
+    news: Arc<News>,
 }
 
 impl Shards {
@@ -16,7 +19,13 @@ impl Shards {
     #[must_use]
     pub fn start(count: usize) -> Self {
         let arbiters = (0..count.max(1)).map(|_| Arbiter::new().handle()).collect();
-        Self { arbiters: Arc::new(arbiters) }
+        Self { arbiters: Arc::new(arbiters), news: Arc::default() }
+    }
+
+    /// Returns where actors tell what happened.
+    #[must_use]
+    pub fn news(&self) -> &Arc<News> {
+        &self.news
     }
 
     /// Returns the shard of an id.

@@ -10,9 +10,11 @@ use super::{Context, Failure, show};
 use crate::gateway::Gateway;
 use crate::provision::Printed;
 use crate::server::{bind, drain_on_signal};
-use crate::{plugins, telemetry, watch};
+use crate::{notices, plugins, telemetry, watch};
 
 /// Longest wait at the end for the store, on a full disk say.
+/// How long notifications may take at the end.
+const TELL_WITHIN: Duration = Duration::from_secs(3);
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Args, Clone, Debug, Default)]
@@ -44,6 +46,7 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
             actix_web::rt::spawn(watch::store(gateway.clone())),
             actix_web::rt::spawn(watch::find_ollama(gateway.clone())),
             actix_web::rt::spawn(plugins::watch(gateway.clone())),
+            actix_web::rt::spawn(notices::watch(gateway.clone())),
             actix_web::rt::spawn(drain_on_signal(handle, bound.readiness)),
         ];
         let file = context
@@ -58,6 +61,7 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
         for task in tasks.into_iter().chain(file) {
             task.abort();
         }
+        gateway.notices.stop(TELL_WITHIN).await;
         if tokio::time::timeout(FLUSH_WITHIN, gateway.ledger.flush()).await.is_err() {
             let waiting = gateway.ledger.view().waiting;
             return Err(format!("the store refuses to write: {waiting} ledger entries are lost"));

@@ -19,7 +19,7 @@ pub use error::PluginError;
 pub use scan::{LARGEST, watch};
 pub(crate) use service::Options;
 pub use service::Plugins;
-pub use view::{PluginView, PluginsView};
+pub use view::{PluginView, PluginsView, Standing};
 
 /// The header of a request that a plugin makes: the plugin's id. The API drops it from requests of clients.
 pub const PLUGIN_CALL: &str = "x-portkey-plugin-call";

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use tidegate_notify::ChannelSettings;
 use tidegate_store::{Unmeasured, Window};
 use toml::Spanned;
 
@@ -18,6 +19,9 @@ pub(super) struct File {
     pub(super) plugins: Option<String>,
     pub(super) admin_key: Option<Spanned<String>>,
     pub(super) shared: Option<Spanned<String>>,
+    pub(super) store: Option<Spanned<String>>,
+    pub(super) node: Option<String>,
+    pub(super) notify: Vec<Spanned<ChannelSettings>>,
     pub(super) workers: Option<usize>,
     pub(super) control_threads: Option<usize>,
     pub(super) unpriced: Unpriced,

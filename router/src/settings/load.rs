@@ -72,6 +72,12 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// The Redis that several gateways share.
     pub shared: Option<Secret>,
+    /// The PostgreSQL that several gateways share; `None` is SQLite in the data folder.
+    pub store: Option<Secret>,
+    /// Name of this node in logs and in the store.
+    pub node: Option<String>,
+    /// Who is told what happens.
+    pub notify: Vec<tidegate_notify::ChannelSettings>,
     /// Private hosts that are allowed.
     pub trusted_hosts: Vec<String>,
     /// Declared providers, and those of the environment.
@@ -214,6 +220,28 @@ impl Settings {
             cache::shared(shared.get_ref(), environment)
                 .map_err(|message| at(Some(shared.span().start), message))
         });
+        let store = match &file.store {
+            Some(reference) => {
+                let url = resolve_secret(reference.get_ref(), environment)
+                    .map_err(|message| at(Some(reference.span().start), format!("store: {message}")))?;
+                if !url.reveal().starts_with("postgres://") && !url.reveal().starts_with("postgresql://") {
+                    let message =
+                        "store: postgres://USER:PASSWORD@HOST/DATABASE is expected, or nothing for SQLite";
+                    return Err(at(Some(reference.span().start), message.to_owned()));
+                }
+                Some(url)
+            }
+            None => None,
+        };
+        let mut notify = Vec::new();
+        for entry in &file.notify {
+            let refuse = |message: String| at(Some(entry.span().start), format!("notify: {message}"));
+            let channel = entry.get_ref();
+            let resolve =
+                |reference: &str| resolve_secret(reference, environment).map(|it| it.reveal().to_owned());
+            channel.build(&resolve).map_err(refuse)?;
+            notify.push(channel.clone());
+        }
         if let Some(cache) = &file.cache {
             let refuse = |message: String| at(Some(place_of(text, cache.span().start, &message)), message);
             cache.get_ref().check().map_err(refuse)?;
@@ -233,6 +261,9 @@ impl Settings {
             log: file.log,
             cache: file.cache.map(Spanned::into_inner).unwrap_or_default(),
             shared: shared.transpose()?,
+            store,
+            node: file.node,
+            notify,
             trusted_hosts: file.security.trusted_hosts,
             providers,
             keys,

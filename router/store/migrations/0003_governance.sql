@@ -33,6 +33,10 @@ CREATE INDEX api_key_old_id ON api_key_old (id);
 
 ALTER TABLE api_key ADD COLUMN workspace TEXT NOT NULL DEFAULT '';
 CREATE INDEX api_key_workspace ON api_key (workspace, name);
+CREATE INDEX api_key_dated ON api_key (id) WHERE
+  (json_extract(record, '$.expires_at') IS NOT NULL
+     OR json_extract(record, '$.extra.rotation') IS NOT NULL
+     OR json_extract(record, '$.extra.old_secret') IS NOT NULL);
 ALTER TABLE request_log ADD COLUMN workspace TEXT NOT NULL DEFAULT '';
 
 -- Spend is kept by the node that spent it, so that shared leases can be rebuilt exactly.

@@ -207,6 +207,8 @@ pub struct KeyExtra {
     pub updated_at_ms: i64,
     /// Milliseconds since the epoch of the last reset of its budget.
     pub last_reset_at_ms: Option<i64>,
+    /// Milliseconds since the epoch of its last new secret.
+    pub rotated_at_ms: Option<i64>,
     /// When it gets a new secret.
     pub rotation: Option<RotationRecord>,
     /// The secret before this one, while it still works.

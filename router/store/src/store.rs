@@ -244,6 +244,12 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn list_keys(&self, filter: &KeyFilter) -> Result<(Vec<KeyRecord>, usize), StoreError>;
 
+    /// Returns active keys that expire, that get new secrets, or whose old secret still works.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn keys_with_dates(&self) -> Result<Vec<KeyRecord>, StoreError>;
+
     /// Returns all objects of a kind by slug.
     ///
     /// # Errors

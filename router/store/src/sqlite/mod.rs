@@ -159,6 +159,10 @@ impl Store for SqliteStore {
         governance::list_keys(&self.connection, filter)
     }
 
+    fn keys_with_dates(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        governance::keys_with_dates(&self.connection)
+    }
+
     fn objects(&self, kind: ObjectKind) -> Result<Vec<ObjectRecord>, StoreError> {
         governance::objects(&self.connection, kind)
     }
