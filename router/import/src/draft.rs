@@ -127,3 +127,12 @@ pub(crate) fn slug(text: &str) -> String {
     let trimmed = folded.trim_matches('-');
     if trimmed.is_empty() { "provider".to_owned() } else { trimmed.to_owned() }
 }
+
+/// Returns dollars as a budget takes them: plain decimals, to a billionth. `None` above what is counted.
+pub(crate) fn dollars(amount: f64) -> Option<String> {
+    if !(0.0..=9_000_000_000.0).contains(&amount) {
+        return None;
+    }
+    let text = format!("{amount:.9}");
+    Some(text.trim_end_matches('0').trim_end_matches('.').to_owned())
+}

@@ -36,7 +36,9 @@ impl Draft {
         for note in &self.notes {
             comment(&mut text, &format!("{}: {}", note.path, note.message), "  ");
         }
-        text.push('\n');
+        if !self.top.is_empty() {
+            text.push('\n');
+        }
         lines(&mut text, &self.top);
         for (name, members) in [("cache", &self.cache), ("log", &self.log), ("limits", &self.limits)] {
             if !members.is_empty() {

@@ -37,18 +37,20 @@ impl Variables {
         format!("env:{name}")
     }
 
+    /// Returns the reference to a variable of its own for a secret that the input does not hold: `wanted`, or that with a
+    /// number.
+    pub(crate) fn fresh(&mut self, wanted: &str, path: &str) -> String {
+        let name = self.free(wanted);
+        self.named(&name, path)
+    }
+
     /// Returns the reference to a variable for a secret in clear text: `wanted`, or that with a number. Equal secrets
     /// share one.
     pub(crate) fn of_secret(&mut self, secret: &str, wanted: &str, path: &str) -> String {
         if let Some(name) = self.by_secret.get(secret) {
             return format!("env:{name}");
         }
-        let mut name = wanted.to_owned();
-        let mut number = 2;
-        while self.taken.contains(&name) {
-            name = format!("{wanted}_{number}");
-            number += 1;
-        }
+        let name = self.free(wanted);
         self.reserve(&name);
         self.by_secret.insert(secret.to_owned(), name.clone());
         self.add(&name, path, Some(masked(secret)));
@@ -58,6 +60,16 @@ impl Variables {
     /// Returns what must be set, in the order of the input.
     pub(crate) fn into_found(self) -> Vec<Variable> {
         self.found
+    }
+
+    fn free(&self, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
+        let mut number = 2;
+        while self.taken.contains(&name) {
+            name = format!("{wanted}_{number}");
+            number += 1;
+        }
+        name
     }
 
     fn add(&mut self, name: &str, path: &str, masked: Option<String>) {

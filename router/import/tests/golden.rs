@@ -275,3 +275,15 @@ fn patterns_take_what_no_name_takes() {
     ];
     assert_eq!(asked(&plan, "openai/gpt-4o"), fallback);
 }
+
+#[test]
+fn variables_of_different_secrets_are_different() {
+    let yaml = "model_list:\n- model_name: a\n  litellm_params: {model: openai/a, api_key: sk-in-clear-text-000}\n\
+                - model_name: b\n  litellm_params: {model: openai/b}\n";
+    let names: Vec<String> = litellm(yaml).unwrap().variables.into_iter().map(|known| known.name).collect();
+    assert_eq!(names, ["OPENAI_API_KEY_2", "OPENAI_API_KEY"]);
+    let json = r#"{"strategy": {"mode": "fallback"}, "targets": [{"provider": "openai", "api_key": "sk-in-clear-text-000"},
+        {"provider": "openai"}, {"virtual_key": "open-a.b"}, {"virtual_key": "open-a_b"}]}"#;
+    let names: Vec<String> = portkey(json).unwrap().variables.into_iter().map(|known| known.name).collect();
+    assert_eq!(names, ["OPENAI_API_KEY", "OPENAI_API_KEY_2", "OPEN_A_B_API_KEY", "OPEN_A_B_API_KEY_2"]);
+}

@@ -51,7 +51,14 @@ pub(super) fn read(
             "type" | "host" | "port" | "password" | "username" | "url" | "ssl" | "db" => {}
             "ttl" => cache["max_age"] = json!(age(&place, reader)?),
             "namespace" => {
-                let prefix = quoted(&place.text()?);
+                let fold = |letter: char| {
+                    if letter.is_ascii_alphanumeric() || "-_.:".contains(letter) { letter } else { '-' }
+                };
+                let prefix: String = place.text()?.chars().map(fold).collect();
+                if prefix.is_empty() {
+                    continue;
+                }
+                let prefix = quoted(&prefix);
                 reader.draft.cache.push(Line { name: "prefix", value: prefix, comment: "" });
             }
             "similarity_threshold" => cache["threshold"] = json!(place.number()?.clamp(0.01, 1.0)),
@@ -93,17 +100,29 @@ fn shared(params: &Place<'_>, reader: &mut Reader<'_>) -> Result<(), ImportError
         let part = |name: &str| params.get(name).map(|place| reader.plain(&place)).transpose();
         let (host, port, db) = (part("host")?, part("port")?, part("db")?);
         let is_secret = params.get("password").is_some() || params.get("username").is_some();
-        let scheme = match params.get("ssl").map(|place| place.flag()).transpose()? {
-            Some(true) => "rediss",
-            _ => "redis",
+        if let Some(ssl) = params.get("ssl")
+            && ssl.flag()?
+        {
+            reader.draft.note(
+                ssl.path,
+                "TLS towards Redis is not there: put a tunnel between, or keep it in the same network",
+            );
+        }
+        let plain = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         };
+        let number = |text: &str| text.parse::<u16>().is_ok();
         match (host, port.unwrap_or_else(|| Ok("6379".to_owned())), db.unwrap_or_else(|| Ok("0".to_owned())))
         {
-            (Some(Ok(host)), Ok(port), Ok(db)) if !is_secret => format!("{scheme}://{host}:{port}/{db}"),
+            (Some(Ok(host)), Ok(port), Ok(db))
+                if !is_secret && plain(&host) && number(&port) && number(&db) =>
+            {
+                format!("redis://{host}:{port}/{db}")
+            }
             _ => {
                 reader.draft.note(
                     params.path.clone(),
-                    format!("set {REDIS} to the whole address, {scheme}://:PASSWORD@HOST:PORT/0"),
+                    format!("set {REDIS} to the whole address, redis://:PASSWORD@HOST:PORT/0"),
                 );
                 reader.draft.variables.named(REDIS, &params.path)
             }

@@ -96,6 +96,7 @@ pub(super) struct Deployment {
 /// Reads the list. Deployments of vendors that are not here are left out, and noted.
 pub(super) fn read<'a>(list: &Place<'a>, reader: &mut Reader<'a>) -> Result<Vec<Group>, ImportError> {
     let mut groups: Vec<Group> = Vec::new();
+    reserve_defaults(list, reader)?;
     for entry in list.items()? {
         let Some(name) = entry.get("model_name") else { return Err(entry.wrong("model_name is missing")) };
         let name = name.text()?;
@@ -115,6 +116,24 @@ pub(super) fn read<'a>(list: &Place<'a>, reader: &mut Reader<'a>) -> Result<Vec<
         }
     }
     Ok(groups)
+}
+
+/// Keeps the variables of deployments without a key from being given to keys in clear text.
+fn reserve_defaults<'a>(list: &Place<'a>, reader: &mut Reader<'a>) -> Result<(), ImportError> {
+    for entry in list.items()? {
+        let Some(params) = entry.get("litellm_params") else { continue };
+        if params.get("api_key").is_some() || params.get("litellm_credential_name").is_some() {
+            continue;
+        }
+        let model = params.get("model").and_then(|place| place.text().ok()).unwrap_or_default();
+        let named = params.get("custom_llm_provider").and_then(|place| place.text().ok());
+        if let Ok((vendor, _)) = vendors::of(&model, named.as_deref())
+            && !vendor.variable.is_empty()
+        {
+            reader.draft.variables.reserve(vendor.variable);
+        }
+    }
+    Ok(())
 }
 
 fn deployment<'a>(

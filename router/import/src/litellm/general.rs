@@ -2,7 +2,7 @@
 
 use super::advice;
 use super::convert::Reader;
-use crate::draft::{Budget, Draft, Key, Limit, Line, Period};
+use crate::draft::{Budget, Draft, Key, Limit, Line, Period, dollars};
 use crate::error::ImportError;
 use crate::place::Place;
 
@@ -62,7 +62,9 @@ pub(super) fn read_budget(section: &Place<'_>, key: &mut Key, draft: &mut Draft)
         }
         return Ok(());
     };
-    amount.number()?;
+    let Some(usd) = dollars(amount.number()?) else {
+        return Err(amount.wrong("at most 9000000000 dollars are accepted"));
+    };
     let period = match &duration {
         None => Period::Never,
         Some(place) => match place.text()?.as_str() {
@@ -72,7 +74,7 @@ pub(super) fn read_budget(section: &Place<'_>, key: &mut Key, draft: &mut Draft)
             _ => Period::Days(u16::try_from(days(place)?.clamp(1, 365)).unwrap_or(365)),
         },
     };
-    key.budget = Some(Budget { usd: amount.text()?, period });
+    key.budget = Some(Budget { usd, period });
     draft.note(
         amount.path,
         "is the budget of the key; models without a known price are refused on it unless unpriced = \"free\"",

@@ -136,13 +136,21 @@ fn base_url(
             return Ok(Some(FILL_IN.to_owned()));
         }
     };
-    // LiteLLM adds the version itself.
-    let version = match vendor.slug {
-        "anthropic" => "/v1",
-        "google" => "/v1beta",
-        _ => "",
-    };
-    Ok(Some(if host::is_bare(&url) { format!("{url}{version}") } else { url }))
+    Ok(Some(match vendor.slug {
+        // LiteLLM adds the version itself.
+        "anthropic" if host::is_bare(&url) => format!("{url}/v1"),
+        "google" if host::is_bare(&url) => format!("{url}/v1beta"),
+        "azure-openai" => azure(&url),
+        _ => url,
+    }))
+}
+
+/// LiteLLM puts `/openai/deployments/…` behind the address, unless it is written there; here the address of a gateway
+/// in between ends with `/openai`.
+fn azure(url: &str) -> String {
+    let root = url.find("/openai/").map_or(url, |at| &url[..at]);
+    let root = root.strip_suffix("/openai").unwrap_or(root);
+    if host::is_bare(root) { root.to_owned() } else { format!("{root}/openai") }
 }
 
 fn api_key(
@@ -208,4 +216,21 @@ fn limits(params: &Params<'_>) -> Result<Vec<Limit>, ImportError> {
         limits.push(Limit::Concurrent(place.whole()?));
     }
     Ok(limits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_azure_end_where_the_gateway_goes_on() {
+        for (url, expected) in [
+            ("https://a.openai.azure.com", "https://a.openai.azure.com"),
+            ("https://a.openai.azure.com/openai", "https://a.openai.azure.com"),
+            ("https://a.openai.azure.com/openai/deployments/x", "https://a.openai.azure.com"),
+            ("https://apim.example.com/ai", "https://apim.example.com/ai/openai"),
+        ] {
+            assert_eq!(azure(url), expected, "{url}");
+        }
+    }
 }

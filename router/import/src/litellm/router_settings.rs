@@ -43,6 +43,11 @@ impl Routing {
         self.retries.unwrap_or(RETRIES)
     }
 
+    /// Returns whether the settings say how often to try again.
+    pub(super) fn has_retries(&self) -> bool {
+        self.retries.is_some()
+    }
+
     /// Returns the breaker of strategies, where the settings speak of one.
     pub(super) fn breaker(&self) -> Option<Value> {
         if self.no_cooldowns || (self.allowed_fails.is_none() && self.cooldown.is_none()) {

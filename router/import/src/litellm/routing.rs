@@ -63,6 +63,13 @@ pub(super) fn config(groups: &[Group], routing: &Routing, draft: &mut Draft) -> 
             draft.note("router_settings.model_group_alias", format!("{alias}: there is no model {target}"));
         }
     }
+    if routing.has_retries() && groups.iter().any(|group| group.deployments.len() > 1) {
+        draft.note(
+            "num_retries",
+            "of names with several deployments each deployment is asked once, the next one after a failure; other \
+             names are tried again so often",
+        );
+    }
     let mut root = Map::new();
     if let Some(ms) = routing.timeout {
         root.insert("request_timeout".to_owned(), json!(ms));
@@ -92,20 +99,33 @@ impl Maker<'_> {
     fn exact(&self, draft: &mut Draft) -> Vec<Group> {
         let mut exact: Vec<Group> =
             self.groups.iter().filter(|group| !group.name.contains('*')).cloned().collect();
-        let fallbacks = self.routing.fallbacks.iter().chain(&self.routing.context_fallbacks);
-        let keys =
-            fallbacks.map(|(name, _)| name).chain(self.routing.aliases.iter().map(|(_, target)| target));
-        for name in keys {
-            if exact.iter().any(|group| group.name == *name) || name.contains('*') {
-                continue;
+        let targets = self.routing.aliases.iter().map(|(_, target)| target);
+        for name in targets {
+            if let Some(group) = self.beyond(name, &exact) {
+                exact.push(group);
             }
-            match self.find(name) {
-                Some(group) if group.name == *name => exact.push(group),
-                Some(_) => {}
-                None => draft.note("fallbacks", format!("there is no model {name}")),
+        }
+        for (name, _) in self.routing.fallbacks.iter().chain(&self.routing.context_fallbacks) {
+            if let Some(group) = self.beyond(name, &exact) {
+                exact.push(group);
+            } else if let Some(target) = self.alias(name) {
+                draft.note(
+                    "fallbacks",
+                    format!("{name} is an alias, its fallbacks are left out; give them to {target}"),
+                );
+            } else if !exact.iter().chain(self.groups).any(|group| group.name == *name) {
+                draft.note("fallbacks", format!("there is no model {name}"));
             }
         }
         exact
+    }
+
+    /// Returns a name that only a pattern takes, as one of its own.
+    fn beyond(&self, name: &str, exact: &[Group]) -> Option<Group> {
+        if name.contains('*') || exact.iter().any(|group| group.name == name) {
+            return None;
+        }
+        self.find(name).filter(|group| group.name == name)
     }
 
     fn aliases_of(&self, name: &str) -> Vec<String> {
@@ -196,7 +216,8 @@ impl Maker<'_> {
         }
         self.add_breaker(&mut strategy);
         let last = group.deployments.iter().filter_map(|it| it.order).max().unwrap_or(0);
-        let weights = weights(&group.deployments, self.routing.by.is_some());
+        // What is measured decides alone, as with LiteLLM.
+        let weights = if self.routing.by.is_none() { weights(&group.deployments) } else { None };
         let target = |(at, deployment): (usize, &Deployment)| {
             let mut target = target(deployment);
             // Without an order a deployment comes after those that have one.
@@ -221,15 +242,12 @@ impl Maker<'_> {
 }
 
 /// LiteLLM spreads by `weight`, else by `rpm`, else by `tpm`; what has none of it is then never chosen.
-fn weights(deployments: &[Deployment], is_measured: bool) -> Option<Vec<Value>> {
+fn weights(deployments: &[Deployment]) -> Option<Vec<Value>> {
     let by = |of: &dyn Fn(&Deployment) -> Option<f64>| {
         let any = deployments.iter().any(|it| of(it).is_some_and(|weight| weight > 0.0));
         any.then(|| deployments.iter().map(|it| number(of(it).unwrap_or(0.0).min(1e9))).collect())
     };
-    by(&|it| it.weight).or_else(|| {
-        // What is measured decides then; limits are kept anyhow.
-        if is_measured { None } else { by(&|it| it.rpm).or_else(|| by(&|it| it.tpm)) }
-    })
+    by(&|it| it.weight).or_else(|| by(&|it| it.rpm)).or_else(|| by(&|it| it.tpm))
 }
 
 /// Whole numbers without a fraction.

@@ -1,13 +1,16 @@
 //! The conversion as a whole.
 
+use std::collections::HashMap;
+
 use tidegate_config::Plan;
 
-use super::input::{self, Config};
+use super::input::{self, Config, Row};
 use super::targets::Known;
 use super::{named, rows, targets};
 use crate::draft::{Document, Draft, Key};
 use crate::error::ImportError;
 use crate::note::Converted;
+use crate::place::joined;
 
 /// What a config is called that has no name.
 const UNNAMED: &str = "imported";
@@ -29,17 +32,21 @@ pub fn portkey(json_text: &str) -> Result<Converted, ImportError> {
             draft.note(row.path.clone(), format!("@{slug} is not active and left out"));
             continue;
         }
-        let (_, vendor) = known.find(slug);
-        named::provide(slug, Some(row), vendor, &row.path, &mut draft);
+        named::provide(slug, &known.find(slug), &row.path, &mut draft);
     }
     for row in &input.guardrails {
         rows::guardrail(row, &mut draft)?;
     }
+    let mut ids = HashMap::new();
     for config in input.configs {
-        convert(config, &known, &mut draft)?;
+        let other = config.other_id.clone();
+        convert(config, &known, &input.guardrails, &mut draft)?;
+        if let (Some(other), Some(made)) = (other, draft.configs.last()) {
+            ids.insert(other, made.id.clone());
+        }
     }
     for (number, row) in input.api_keys.iter().enumerate() {
-        rows::key(row, number + 1, &mut draft);
+        rows::key(row, number + 1, &ids, &mut draft);
     }
     if draft.keys.is_empty() {
         let config = match draft.configs.as_slice() {
@@ -55,15 +62,20 @@ pub fn portkey(json_text: &str) -> Result<Converted, ImportError> {
     Ok(draft.render())
 }
 
-fn convert(config: Config, known: &Known<'_>, draft: &mut Draft) -> Result<(), ImportError> {
-    let Config { path, id, name, mut json } = config;
+fn convert(
+    config: Config,
+    known: &Known<'_>,
+    guardrails: &[Row],
+    draft: &mut Draft,
+) -> Result<(), ImportError> {
+    let Config { path, id, name, mut json, .. } = config;
     let plan = parse(&json.to_string(), &path)?;
     let base = if path.is_empty() { "config" } else { &path };
     for note in plan.notes() {
-        draft.note(format!("{base}.{}", note.path), note.message.clone());
+        draft.note(joined(base, &note.path), note.message.clone());
     }
     for named in plan.guardrails() {
-        rows::missing_guardrail(&named.id, &format!("{base}.{}", named.path), draft);
+        rows::named_guardrail(&named.id, &joined(base, &named.path), guardrails, draft)?;
     }
     targets::walk(&mut json, base, None, known, draft);
     parse(&json.to_string(), &path)?;

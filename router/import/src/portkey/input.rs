@@ -15,6 +15,8 @@ pub(super) struct Row {
 pub(super) struct Config {
     pub(super) path: String,
     pub(super) id: Option<String>,
+    /// Its id beside the slug.
+    pub(super) other_id: Option<String>,
     pub(super) name: Option<String>,
     pub(super) json: Value,
 }
@@ -108,7 +110,7 @@ fn config(value: Value, path: String) -> Result<Config, ImportError> {
             let message = "is missing; lists leave it out, GET /configs/{slug} has it";
             return Err(ImportError::at(joined(&path, "config"), message));
         }
-        return Ok(Config { path, id: None, name: None, json: Value::Object(members) });
+        return Ok(Config { path, id: None, other_id: None, name: None, json: Value::Object(members) });
     };
     let path = joined(&path, "config");
     let json = match json {
@@ -120,7 +122,8 @@ fn config(value: Value, path: String) -> Result<Config, ImportError> {
         return Err(ImportError::at(path, "an object, or its JSON as a text, is expected"));
     }
     let id = text(&members, "slug").or_else(|| text(&members, "id"));
-    Ok(Config { id, name: text(&members, "name"), json, path })
+    let other_id = text(&members, "id");
+    Ok(Config { id, other_id, name: text(&members, "name"), json, path })
 }
 
 fn rows(value: Value, path: &str) -> Result<Vec<Row>, ImportError> {

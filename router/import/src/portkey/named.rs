@@ -86,8 +86,17 @@ pub(super) fn is_secret(name: &str) -> bool {
     ends.iter().any(|end| name.ends_with(end))
 }
 
+/// What an export says of a slug.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Found<'a> {
+    pub(super) row: Option<&'a Row>,
+    pub(super) integration: Option<&'a Row>,
+    pub(super) vendor: Option<&'a str>,
+}
+
 /// Makes a provider of a slug, unless it is there: by its row of the export, else by what the slug sounds like.
-pub(super) fn provide(slug: &str, row: Option<&Row>, vendor: Option<&str>, path: &str, draft: &mut Draft) {
+pub(super) fn provide(slug: &str, found: &Found<'_>, path: &str, draft: &mut Draft) {
+    let Found { row, integration, vendor } = *found;
     if draft.providers.iter().any(|known| known.slug == slug) {
         return;
     }
@@ -129,13 +138,20 @@ pub(super) fn provide(slug: &str, row: Option<&Row>, vendor: Option<&str>, path:
     if let Some(row) = row {
         super::rows::limits_of(row, draft, &mut provider.limits, &mut provider.budget);
         read_options(&row.members, &row.path, &mut provider, draft);
+    }
+    for row in row.into_iter().chain(integration) {
         if let Some(Value::Object(members)) = row.members.get("configurations") {
             read_options(members, &row.at("configurations"), &mut provider, draft);
         }
     }
     if !LOCAL.contains(&vendor.as_str()) {
         let wanted = format!("{}_API_KEY", upper(slug));
-        provider.api_key = Some(draft.variables.named(&wanted, &format!("{known}, the key of @{slug}")));
+        // Exports mask keys with stars.
+        let written = row.into_iter().chain(integration).find_map(|row| row.text(&["key"]));
+        provider.api_key = Some(match written.filter(|key| !key.contains('*')) {
+            Some(key) => draft.variables.of_secret(key, &wanted, &format!("{known}.key")),
+            None => draft.variables.fresh(&wanted, &format!("{known}, the key of @{slug}")),
+        });
     }
     if dialect.default_base().is_none() && provider.base_url.is_none() && provider.options.is_empty() {
         draft.note(known, format!("@{slug}: put its address in place of {FILL_IN}"));

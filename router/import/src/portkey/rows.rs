@@ -1,10 +1,16 @@
 //! Rows of an export that are no configs: limits, keys, guardrails.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::input::Row;
-use crate::draft::{Budget, Document, Draft, Key, Limit, Period};
+use crate::draft::{Budget, Document, Draft, Key, Limit, Period, dollars};
 use crate::error::ImportError;
+use crate::variables::upper;
+
+/// Limits that a key or provider may have.
+const MOST_LIMITS: usize = 16;
 
 /// Reads `usage_limits` and `rate_limits`.
 pub(super) fn limits_of(row: &Row, draft: &mut Draft, limits: &mut Vec<Limit>, budget: &mut Option<Budget>) {
@@ -23,8 +29,8 @@ pub(super) fn limits_of(row: &Row, draft: &mut Draft, limits: &mut Vec<Limit>, b
     let rates = row.members.get("rate_limits").and_then(Value::as_array);
     for (at, rate) in rates.into_iter().flatten().enumerate() {
         match limit_of(rate) {
-            Some(limit) => limits.push(limit),
-            None => draft.note(format!("{}[{at}]", row.at("rate_limits")), "is not understood and left out"),
+            Some(limit) if limits.len() < MOST_LIMITS => limits.push(limit),
+            _ => draft.note(format!("{}[{at}]", row.at("rate_limits")), "is not understood and left out"),
         }
     }
 }
@@ -33,10 +39,7 @@ fn budget_of(usage: &Value) -> Option<Budget> {
     if usage.get("type").is_some_and(|kind| kind != "cost") {
         return None;
     }
-    let usd = usage.get("credit_limit")?.as_number()?.to_string();
-    if usd.starts_with('-') {
-        return None;
-    }
+    let usd = dollars(usage.get("credit_limit")?.as_f64()?)?;
     let days =
         usage.get("periodic_reset_days").and_then(Value::as_u64).and_then(|days| u16::try_from(days).ok());
     let period = match (usage.get("periodic_reset").and_then(Value::as_str), days) {
@@ -65,9 +68,11 @@ fn limit_of(rate: &Value) -> Option<Limit> {
     }
 }
 
-/// Makes a key. Its text is not in an export: a new one is made at the first start.
-pub(super) fn key(row: &Row, number: usize, draft: &mut Draft) {
-    let wanted = row.text(&["name", "slug", "id"]).map_or_else(|| format!("key-{number}"), str::to_owned);
+/// Makes a key. Its text is rarely in an export: else a new one is made at the first start. `ids` are other names of
+/// configs.
+pub(super) fn key(row: &Row, number: usize, ids: &HashMap<String, String>, draft: &mut Draft) {
+    let named = row.text(&["name", "slug", "id"]).filter(|name| !name.trim().is_empty());
+    let wanted = named.map_or_else(|| format!("key-{number}"), str::to_owned);
     let mut name = wanted.clone();
     let mut again = 2;
     while draft.keys.iter().any(|known| known.name == name) {
@@ -84,6 +89,7 @@ pub(super) fn key(row: &Row, number: usize, draft: &mut Draft) {
     let empty = Map::new();
     let defaults = row.members.get("defaults").and_then(Value::as_object).unwrap_or(&empty);
     if let Some(config) = defaults.get("config_id").and_then(Value::as_str).filter(|id| !id.is_empty()) {
+        let config = ids.get(config).map_or(config, String::as_str);
         if draft.configs.iter().any(|known| known.id == config) {
             key.config = Some(config.to_owned());
         } else {
@@ -111,7 +117,15 @@ pub(super) fn key(row: &Row, number: usize, draft: &mut Draft) {
     if row.members.get("scopes").and_then(Value::as_array).is_some_and(|scopes| !scopes.is_empty()) {
         draft.note(row.at("scopes"), "is not taken over; the key has completions.write");
     }
-    draft.note(row.path.clone(), format!("{} gets a new key: give it to who used the old one", key.name));
+    match row.text(&["key"]).filter(|key| !key.contains('*')) {
+        Some(text) => {
+            let wanted = format!("{}_KEY", upper(&key.name));
+            key.key = Some(draft.variables.of_secret(text, &wanted, &row.at("key")));
+            key.comment.clear();
+        }
+        None => draft
+            .note(row.path.clone(), format!("{} gets a new key: give it to who used the old one", key.name)),
+    }
     draft.keys.push(key);
 }
 
@@ -128,11 +142,15 @@ fn is_moment(text: &str) -> bool {
     matches!(rest, "" | "Z" | "+00:00" | "-00:00")
 }
 
-/// Makes a guardrail of a row.
+/// Makes a guardrail of a row, under its slug.
 pub(super) fn guardrail(row: &Row, draft: &mut Draft) -> Result<(), ImportError> {
-    let Some(id) = row.text(&["slug", "id"]) else {
-        return Err(ImportError::at(row.path.clone(), "slug is missing"));
-    };
+    match row.text(&["slug", "id"]).filter(|id| !id.trim().is_empty()) {
+        Some(id) => guardrail_as(id, row, draft),
+        None => Err(ImportError::at(row.path.clone(), "slug is missing")),
+    }
+}
+
+fn guardrail_as(id: &str, row: &Row, draft: &mut Draft) -> Result<(), ImportError> {
     let mut hook = Map::new();
     hook.insert("checks".to_owned(), row.members.get("checks").cloned().unwrap_or_else(|| json!([])));
     if let Some(actions) = row.members.get("actions").and_then(Value::as_object) {
@@ -155,10 +173,22 @@ pub(super) fn guardrail(row: &Row, draft: &mut Draft) -> Result<(), ImportError>
     Ok(())
 }
 
-/// Makes a guardrail that blocks, in place of one that is named and not there: what was guarded must not be open.
-pub(super) fn missing_guardrail(id: &str, path: &str, draft: &mut Draft) {
+/// Makes sure that a guardrail that a config names is there. What is not in the input is replaced by one that blocks:
+/// what was guarded must not be open.
+pub(super) fn named_guardrail(
+    id: &str,
+    path: &str,
+    rows: &[Row],
+    draft: &mut Draft,
+) -> Result<(), ImportError> {
     if draft.guardrails.iter().any(|known| known.id == id) {
-        return;
+        return Ok(());
+    }
+    if let Some(row) = rows.iter().find(|row| row.text(&["id"]) == Some(id)) {
+        return guardrail_as(id, row, draft);
+    }
+    if id.trim().is_empty() {
+        return Err(ImportError::at(path, "a guardrail's id is expected"));
     }
     draft.note(
         path,
@@ -169,4 +199,5 @@ pub(super) fn missing_guardrail(id: &str, path: &str, draft: &mut Draft) {
         json: json!({"deny": true, "checks": [{"id": "import.missing", "parameters": {"failOnError": true}}]}),
         comment: "Refuses everything until its checks are filled in.".to_owned(),
     });
+    Ok(())
 }

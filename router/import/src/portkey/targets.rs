@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::input::Row;
-use super::named::{self, is_option, is_secret, snake};
+use super::named::{self, Found, is_option, is_secret, snake};
 use crate::draft::{Draft, Provider};
 use crate::place::joined;
 use crate::variables::{masked, upper};
@@ -18,24 +18,20 @@ pub(super) struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// Returns the row of a slug and the vendor that it, or its integration, names.
-    pub(super) fn find(&self, slug: &str) -> (Option<&Row>, Option<&str>) {
+    /// Returns the row of a slug, its integration's, and the vendor that either names.
+    pub(super) fn find(&self, slug: &str) -> Found<'_> {
         let named =
             |row: &&Row, name: &str| row.text(&["slug"]) == Some(name) || row.text(&["id"]) == Some(name);
-        let row = self.credentials.iter().find(|row| named(row, slug));
-        let row = row.or_else(|| self.integrations.iter().find(|row| named(row, slug)));
-        let own =
-            row.and_then(|row| row.text(&["provider", "ai_provider_name", "ai_provider_id", "ai_provider"]));
-        let through = row.and_then(|row| row.text(&["integration_id"])).and_then(|id| {
-            let integration = self.integrations.iter().find(|row| named(row, id))?;
-            integration.text(&["ai_provider_id", "ai_provider_name", "provider"])
-        });
-        (row, own.or(through))
+        let integration = |id: &str| self.integrations.iter().find(|row| named(row, id));
+        let row = self.credentials.iter().find(|row| named(row, slug)).or_else(|| integration(slug));
+        let integration = row.and_then(|row| integration(row.text(&["integration_id"])?));
+        let names = ["provider", "ai_provider_name", "ai_provider_id"];
+        let vendor = row.and_then(|row| row.text(&names)).or_else(|| integration?.text(&names));
+        Found { row, integration, vendor }
     }
 
     fn provide(&self, slug: &str, path: &str, draft: &mut Draft) {
-        let (row, vendor) = self.find(slug);
-        named::provide(slug, row, vendor, path, draft);
+        named::provide(slug, &self.find(slug), path, draft);
     }
 }
 
@@ -91,7 +87,8 @@ fn leaf(
                 ),
             );
         }
-        named::provide(&provider, None, Some(&provider), &joined(path, "provider"), draft);
+        let found = Found { vendor: Some(&provider), ..known.find(&provider) };
+        named::provide(&provider, &found, &joined(path, "provider"), draft);
         return;
     }
     inline(members, &provider, path, host, draft);
@@ -110,7 +107,7 @@ fn inline(members: &mut Map<String, Value>, vendor: &str, path: &str, host: Opti
     }
     let mut provider = Provider { vendor: vendor.to_owned(), ..Provider::default() };
     named::read_options(members, path, &mut provider, draft);
-    if let Some(host) = host {
+    if let Some(host) = host.filter(|_| provider.base_url.is_none()) {
         named::set_base(&mut provider, host, &joined(path, "custom_host"), draft);
     }
     provider.api_key = Some(match text(members, "api_key") {
@@ -149,7 +146,11 @@ pub(super) fn redact(value: &mut Value, path: &str, draft: &mut Draft) {
             for (name, value) in members.iter_mut() {
                 let at = joined(path, name);
                 match value {
-                    Value::String(text) if is_secret(name) && !text.is_empty() && text != FILL_IN => {
+                    Value::String(text)
+                        if (is_secret(name) || has_credentials(text))
+                            && !text.is_empty()
+                            && text != FILL_IN =>
+                    {
                         draft.note(
                             at,
                             format!(
@@ -170,6 +171,12 @@ pub(super) fn redact(value: &mut Value, path: &str, draft: &mut Draft) {
         }
         _ => {}
     }
+}
+
+/// Whether a text is a URL with a name or password in it.
+fn has_credentials(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    scheme.len() < 16 && rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
 }
 
 /// Returns a member of a snake-case name or its camel-case spelling.
