@@ -2,6 +2,8 @@
 //!
 //! `TIDEGATE_BLESS=1 cargo test -p tidegate-import` writes what comes out now; read the difference before committing it.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -265,6 +267,7 @@ fn clients_of_litellm_reach_the_deployments_of_their_names() {
 fn patterns_take_what_no_name_takes() {
     let plan = plan(&named("litellm-wildcards.yaml"));
     assert_eq!(asked(&plan, "llama-guard"), ["@vllm as asked", "@vllm llama-3.3-70b"]);
+    assert_eq!(asked(&plan, "openai/gpt-5"), ["- as asked"], "not to the vendor of a shorter pattern");
     assert_eq!(asked(&plan, "anthropic/claude"), ["@openrouter as asked", "@vllm llama-3.3-70b"]);
     let fallback = [
         "@openai gpt-4o",

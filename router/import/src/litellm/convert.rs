@@ -15,6 +15,16 @@ use crate::yaml::{self, Data, Node};
 pub(super) const CONFIG: &str = "litellm";
 /// How LiteLLM names environment variables.
 const REFERENCE: &str = "os.environ/";
+
+/// Returns the variable that a text names: LiteLLM's way, or `${NAME}`, which people replace before it reads the file.
+fn variable(text: &str) -> Option<&str> {
+    if let Some(name) = text.strip_prefix(REFERENCE) {
+        return Some(name);
+    }
+    let name = text.strip_prefix("${")?.strip_suffix('}')?;
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    is_name.then_some(name)
+}
 /// Sections that are read.
 const SECTIONS: [&str; 7] = [
     "model_list",
@@ -147,7 +157,7 @@ fn allowed(draft: &Draft) -> Vec<String> {
 fn reserve(node: &Node, draft: &mut Draft) {
     match &node.data {
         Data::Text(text) => {
-            if let Some(name) = text.strip_prefix(REFERENCE) {
+            if let Some(name) = variable(text) {
                 draft.variables.reserve(name);
             }
         }
@@ -189,7 +199,7 @@ impl<'a> Reader<'a> {
     /// Returns the reference that takes a secret's place.
     pub(super) fn secret(&mut self, place: &Place<'_>, wanted: &str) -> Result<String, ImportError> {
         let text = place.text()?;
-        Ok(match text.strip_prefix(REFERENCE) {
+        Ok(match variable(&text) {
             Some(name) => self.draft.variables.named(name, &place.path),
             None => self.draft.variables.of_secret(&text, wanted, &place.path),
         })
@@ -199,7 +209,7 @@ impl<'a> Reader<'a> {
     /// name where it is not there.
     pub(super) fn plain(&self, place: &Place<'_>) -> Result<Result<String, String>, ImportError> {
         let text = place.text()?;
-        Ok(match text.strip_prefix(REFERENCE) {
+        Ok(match variable(&text) {
             Some(name) => self.environment.get(name).cloned().ok_or_else(|| name.to_owned()),
             None => Ok(text),
         })

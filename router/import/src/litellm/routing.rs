@@ -16,7 +16,7 @@ const AS_ASKED: &str = "as asked";
 /// Makes the config.
 pub(super) fn config(groups: &[Group], routing: &Routing, draft: &mut Draft) -> Value {
     let maker = Maker { groups, routing };
-    let (mut conditions, mut targets, mut default) = (Vec::new(), Vec::new(), None);
+    let (mut conditions, mut targets): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
     for group in maker.exact(draft) {
         let mut names = vec![group.name.clone()];
         names.extend(maker.aliases_of(&group.name));
@@ -35,29 +35,36 @@ pub(super) fn config(groups: &[Group], routing: &Routing, draft: &mut Draft) -> 
     let mut patterns: Vec<&Group> = groups.iter().filter(|group| group.name.contains('*')).collect();
     // The longest is the most particular.
     patterns.sort_by_key(|group| std::cmp::Reverse(group.name.len()));
-    let mut compiled = 0;
-    for group in patterns {
-        let Some(group) = passing(group, draft) else { continue };
-        if group.name == "*" {
-            default = Some(group.name.clone());
-        } else if compiled == MOST_PATTERNS {
-            draft.note(group.path.clone(), "is left out: a config holds at most 32 patterns");
-            continue;
-        } else {
-            compiled += 1;
-            let query = json!({"params.model": {"$regex": regex(&group.name)}});
-            conditions.push(json!({"query": query, "then": group.name}));
-        }
-        targets.push(named(&group.name, maker.with_fallbacks(&group, draft)));
+    let mut as_asked = AS_ASKED.to_owned();
+    while groups.iter().any(|group| group.name == as_asked) {
+        as_asked.push('.');
     }
-    let default = default.unwrap_or_else(|| {
-        let mut name = AS_ASKED.to_owned();
-        while groups.iter().any(|group| group.name == name) {
-            name.push('.');
+    for (number, group) in patterns.into_iter().filter(|group| group.name != "*").enumerate() {
+        if number == MOST_PATTERNS {
+            draft.note(
+                group.path.clone(),
+                "this and shorter patterns are left out: a config holds at most 32",
+            );
+            break;
         }
-        targets.push(json!({"name": name, "retry": {"attempts": routing.retries()}}));
-        name
-    });
+        let query = json!({"params.model": {"$regex": regex(&group.name)}});
+        match passing(group, draft) {
+            Some(group) => {
+                conditions.push(json!({"query": query, "then": group.name}));
+                targets.push(named(&group.name, maker.with_fallbacks(&group, draft)));
+            }
+            // It must not go where a shorter pattern would send it.
+            None => conditions.push(json!({"query": query, "then": as_asked})),
+        }
+    }
+    let all = groups.iter().find(|group| group.name == "*").and_then(|group| passing(group, draft));
+    let default = all.as_ref().map_or(&as_asked, |group| &group.name).clone();
+    if let Some(group) = &all {
+        targets.push(named(&group.name, maker.with_fallbacks(group, draft)));
+    }
+    if all.is_none() || conditions.iter().any(|condition| condition["then"] == as_asked.as_str()) {
+        targets.push(json!({"name": as_asked, "retry": {"attempts": routing.retries()}}));
+    }
     for (alias, target) in &routing.aliases {
         if maker.find(target).is_none() {
             draft.note("router_settings.model_group_alias", format!("{alias}: there is no model {target}"));
