@@ -42,9 +42,9 @@ pub(crate) fn base_url(url: &str) -> Result<String, &'static str> {
     if !has_port_or_none(url) {
         return Err("has no port behind the colon");
     }
-    if url.contains(|letter: char| {
-        letter.is_whitespace() || letter.is_control() || !letter.is_ascii() || "\\\"<>^`{|}".contains(letter)
-    }) {
+    let odd = |letter: char| !letter.is_ascii_graphic() || "\\\"<>^`{|}".contains(letter);
+    let in_host = |letter: char| letter.is_ascii_alphanumeric() || "-_.:".contains(letter);
+    if url.contains(odd) || !host_of(url).is_some_and(|host| host.chars().all(in_host)) {
         return Err("is not a URL");
     }
     Ok(url.to_owned())

@@ -143,7 +143,14 @@ fn known(place: &str) -> &'static [&'static str] {
 }
 
 fn check_names(place: &str, table: &Table) {
+    let reference = include_str!("../../SETTINGS.md");
     for name in table.keys() {
+        let is_documented =
+            [format!("`{name}`"), format!(".{name}`"), format!("`[{name}]`"), format!("{name} = ")]
+                .iter()
+                .any(|spelling| reference.contains(spelling))
+                || reference.contains(&format!("`[[{name}]]`"));
+        assert!(is_documented, "{place}.{name} is not in the settings' reference");
         assert!(known(place).contains(&name.as_str()), "{place}.{name} is no setting");
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn read(list: &Place<'_>, draft: &mut Draft) -> Result<Vec<Value>, Im
         draft.guardrails.push(Document {
             id: name.clone(),
             json: json!({"checks": [{"id": check}], "deny": false}),
-            comment: format!("{kind} before"),
+            comment: format!("In place of {kind}."),
         });
         for (member, place) in params.members()? {
             if !matches!(member, "guardrail" | "mode" | "default_on") {

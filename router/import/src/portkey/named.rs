@@ -127,13 +127,13 @@ pub(super) fn provide(slug: &str, found: &Found<'_>, path: &str, draft: &mut Dra
             }
         },
     };
-    let Some(dialect) = tidegate_providers::registry::find(&vendor) else {
+    if tidegate_providers::registry::find(&vendor).is_none() {
         draft.note(
             known,
             format!("NOT CONVERTED: vendor \"{vendor}\" is not among the gateway's, so requests to @{slug} are refused"),
         );
         return;
-    };
+    }
     let mut provider = Provider { slug: slug.to_owned(), vendor: vendor.clone(), ..Provider::default() };
     if let Some(row) = row {
         super::rows::limits_of(row, draft, &mut provider.limits, &mut provider.budget);
@@ -153,11 +153,18 @@ pub(super) fn provide(slug: &str, found: &Found<'_>, path: &str, draft: &mut Dra
             None => draft.variables.fresh(&wanted, &format!("{known}, the key of @{slug}")),
         });
     }
-    if dialect.default_base().is_none() && provider.base_url.is_none() && provider.options.is_empty() {
-        draft.note(known, format!("@{slug}: put its address in place of {FILL_IN}"));
+    complete(&mut provider, &known, draft);
+    draft.providers.push(provider);
+}
+
+/// Marks what is missing of an address.
+pub(super) fn complete(provider: &mut Provider, path: &str, draft: &mut Draft) {
+    let vendor = tidegate_providers::registry::find(&provider.vendor);
+    let has_own = vendor.is_some_and(|vendor| vendor.default_base().is_some());
+    if !has_own && provider.base_url.is_none() && provider.options.is_empty() {
+        draft.note(path, format!("@{}: put its address in place of {FILL_IN}", provider.slug));
         provider.base_url = Some(FILL_IN.to_owned());
     }
-    draft.providers.push(provider);
 }
 
 /// Takes address and options; secrets among them are left out, because options hold no references.

@@ -125,6 +125,7 @@ fn inline(members: &mut Map<String, Value>, vendor: &str, path: &str, host: Opti
             provider.slug = draft.free_slug(&format!("{vendor}-inline"));
             let slug = provider.slug.clone();
             draft.note(path, format!("its own credential became the provider @{slug}"));
+            named::complete(&mut provider, path, draft);
             draft.providers.push(provider);
             slug
         }
