@@ -136,7 +136,7 @@ pub fn open_data(settings: &Settings) -> Result<(SqliteStore, MasterKey), StartE
 ///
 /// # Errors
 /// [`StartError::Taken`] when another gateway runs on it.
-fn lock(data: &Path) -> Result<File, StartError> {
+pub fn lock(data: &Path) -> Result<File, StartError> {
     let failed = |error| StartError::Data { path: data.display().to_string(), error };
     std::fs::create_dir_all(data).map_err(failed)?;
     let file = File::options().create(true).append(true).open(data.join("lock")).map_err(failed)?;

@@ -17,8 +17,10 @@ use crate::settings::Secret;
 
 /// What API keys begin with, so that people and scanners recognise them.
 const PREFIX: &str = "tg-";
+/// Name of a master key that is not in force yet.
+const NEXT: &str = "master.key.new";
 /// What sealed values begin with: format version 1.
-const SEALED: &str = "sealed:1:";
+pub const SEALED: &str = "sealed:1:";
 
 /// Why a secret can't be made or opened.
 #[derive(Debug, Error)]
@@ -92,7 +94,33 @@ impl MasterKey {
             Some(text) => hash_key(text).0,
             None => Self::from_file(&data.join("master.key"))?,
         };
-        let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes)
+        Self::from_bytes(&bytes)
+    }
+
+    /// Makes a new key aside, as `master.key.new`; [`Self::put_in_place`] makes it the key.
+    ///
+    /// # Errors
+    /// [`SecretError`]
+    pub fn prepare(data: &Path) -> Result<Self, SecretError> {
+        let path = data.join(NEXT);
+        // One that was left behind sealed nothing: what it should have sealed was written together or not at all.
+        let _gone = fs::remove_file(&path);
+        Self::from_bytes(&Self::from_file(&path)?)
+    }
+
+    /// Puts the key in place that was made aside; the one before is kept as `master.key.old`.
+    ///
+    /// # Errors
+    /// [`SecretError::MasterKey`]
+    pub fn put_in_place(data: &Path) -> Result<(), SecretError> {
+        let place = data.join("master.key");
+        let moved = fs::rename(&place, data.join("master.key.old"));
+        let moved = moved.and_then(|()| fs::rename(data.join(NEXT), &place));
+        moved.map_err(|error| SecretError::MasterKey(error.to_string()))
+    }
+
+    fn from_bytes(bytes: &[u8; 32]) -> Result<Self, SecretError> {
+        let key = UnboundKey::new(&CHACHA20_POLY1305, bytes)
             .map_err(|_| SecretError::MasterKey("has the wrong length".into()))?;
         Ok(Self { key: LessSafeKey::new(key) })
     }

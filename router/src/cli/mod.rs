@@ -1,5 +1,6 @@
 //! The command line. Commands work on the store that a running gateway follows, or on the settings file.
 
+mod admin;
 mod budget;
 mod check;
 mod config;
@@ -12,6 +13,7 @@ mod provider;
 mod running;
 mod serve;
 mod show;
+mod transfer;
 
 use std::path::PathBuf;
 
@@ -58,8 +60,24 @@ enum Command {
     Plugin(plugin::Plugin),
     /// Save, list, roll back and remove configs of a running gateway.
     Config(config::Config),
+    /// Do anything that the Admin API of a running gateway offers, by the names of its objects.
+    Admin(admin::Admin),
     /// Show the request log, newest first.
     Logs(logs::Logs),
+    /// Check or print the audit log.
+    #[command(subcommand)]
+    Audit(transfer::Audit),
+    /// Turn a configuration of Portkey or LiteLLM into a settings file.
+    Import(transfer::Import),
+    /// Print what a running gateway knows: workspaces, keys, integrations, configs, policies; no secrets.
+    Export(transfer::Export),
+    /// Copy the embedded store, also while the gateway runs.
+    Backup(transfer::Backup),
+    /// Put a backup in place of the embedded store. The gateway must be stopped.
+    Restore(transfer::Restore),
+    /// Change the key that seals secrets in the store.
+    #[command(subcommand)]
+    Secrets(transfer::Secrets),
     /// Print the version.
     Version,
 }
@@ -104,6 +122,13 @@ pub fn run() -> i32 {
         Command::Config(command) => config::run(&context, command),
         Command::Plugin(command) => plugin::run(&context, command),
         Command::Logs(command) => logs::run(&context, command),
+        Command::Admin(command) => admin::run(&context, &command),
+        Command::Audit(command) => transfer::audit(&context, &command),
+        Command::Import(command) => transfer::import(&context, &command),
+        Command::Export(command) => transfer::export(&context, &command),
+        Command::Backup(command) => transfer::backup(&context, &command),
+        Command::Restore(command) => transfer::restore(&context, &command),
+        Command::Secrets(command) => transfer::secrets(&context, &command),
         Command::Version => {
             show::line(&format!("tidegate {}", env!("CARGO_PKG_VERSION")));
             Ok(())

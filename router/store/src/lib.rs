@@ -11,6 +11,7 @@ pub mod decision;
 pub mod object;
 mod period;
 pub mod record;
+mod secrets;
 mod sqlite;
 mod store;
 #[cfg(test)]

@@ -292,6 +292,17 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn check_audit(&self) -> Result<AuditCheck, StoreError>;
 
+    /// Rewrites every secret, which are texts that begin with `prefix`, wherever they stand in records, in one
+    /// transaction. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when `reseal` fails; then nothing is changed.
+    fn reseal(
+        &mut self,
+        prefix: &str,
+        reseal: &mut dyn FnMut(&str) -> Result<String, String>,
+    ) -> Result<usize, StoreError>;
+
     /// Notes that something was told; false when it was before and its time is not over. Forgets what is past.
     ///
     /// # Errors

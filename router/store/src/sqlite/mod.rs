@@ -5,6 +5,7 @@ mod control;
 mod governance;
 mod ledger;
 mod migrate;
+mod reseal;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,6 +57,21 @@ impl SqliteStore {
     pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
         self.connection.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
         Ok(())
+    }
+}
+
+impl SqliteStore {
+    /// Checks the file's integrity.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] with what is wrong.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let found: String = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        if found == "ok" {
+            Ok(())
+        } else {
+            Err(StoreError::Database(format!("the file is damaged: {found}")))
+        }
     }
 }
 
@@ -189,6 +205,14 @@ impl Store for SqliteStore {
 
     fn check_audit(&self) -> Result<AuditCheck, StoreError> {
         governance::check_audit(&self.connection)
+    }
+
+    fn reseal(
+        &mut self,
+        prefix: &str,
+        reseal: &mut dyn FnMut(&str) -> Result<String, String>,
+    ) -> Result<usize, StoreError> {
+        reseal::all(&mut self.connection, prefix, reseal)
     }
 
     fn tell_once(&mut self, dedup_key: &str, until_ms: i64, now_ms: i64) -> Result<bool, StoreError> {
