@@ -5,6 +5,10 @@ mod control;
 mod governance;
 mod ledger;
 mod migrate;
+#[cfg(test)]
+pub(crate) mod subject;
+#[cfg(test)]
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,0 +1,19 @@
+//! PostgreSQL, for several nodes: one connection for each store.
+//!
+//! Poolers must keep sessions (not transactions): statements are prepared.
+
+mod configs;
+mod connection;
+mod control;
+mod governance;
+mod ledger;
+mod migrate;
+mod session;
+mod store;
+mod tls;
+mod url;
+
+#[cfg(test)]
+pub(crate) mod server;
+
+pub use store::PostgresStore;
