@@ -28,13 +28,6 @@ const FEED: i64 = 7_445_901;
 
 type Job = Box<dyn FnOnce(&mut Worker) + Send>;
 
-/// Why a writing call failed, and whether it may have been written all the same.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) error: StoreError,
-    pub(super) unknown: bool,
-}
-
 /// What is counted. Batches have a count of their own: one may be written again after other transactions.
 #[derive(Clone, Copy)]
 pub(super) enum Count {
@@ -115,7 +108,7 @@ impl Link {
     }
 
     /// Runs a transaction; `None` when it was written by an earlier call with the same number.
-    pub(super) fn write<T, W>(&self, writing: Writing, work: W) -> Result<Option<T>, Failure>
+    pub(super) fn write<T, W>(&self, writing: Writing, work: W) -> Result<Option<T>, StoreError>
     where
         T: Send + 'static,
         W: AsyncFn(&Session) -> Result<T, Fault> + Send + 'static,
@@ -124,23 +117,20 @@ impl Link {
         let answer = self.ask(within, move |worker, until| {
             let mut sent = None;
             let done = worker.run(until, async |state| state.write(writing, &work, &mut sent).await);
-            let unknown = sent.is_some();
-            done.unwrap_or_else(|| Err(silent(within))).map_err(|error| Failure::new(error, unknown))
+            let done = done.unwrap_or_else(|| Err(silent(within)));
+            if sent.is_some() { done.map_err(unknown) } else { done }
         });
         // Without an answer of the thread it may be on its way still.
-        answer.unwrap_or_else(|error| Err(Failure::new(error, true)))
+        answer.map_err(unknown)?
     }
 }
 
-impl Failure {
-    fn new(error: StoreError, unknown: bool) -> Self {
-        match (error, unknown) {
-            (StoreError::Database(reason), true) => Self {
-                error: StoreError::Database(format!("{reason}; whether it was written is not known")),
-                unknown,
-            },
-            (error, unknown) => Self { error, unknown },
+fn unknown(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Database(reason) => {
+            StoreError::Database(format!("{reason}; whether it was written is not known"))
         }
+        error => error,
     }
 }
 

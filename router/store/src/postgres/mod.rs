@@ -14,6 +14,14 @@ mod tls;
 mod url;
 
 #[cfg(test)]
+mod concurrency;
+#[cfg(test)]
+mod losses;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
 pub(crate) mod server;
 
 pub use store::PostgresStore;

@@ -69,13 +69,6 @@ impl Server {
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
-
-    /// Sends a signal to the server's first process.
-    pub(crate) fn signal(&self, signal: &str) {
-        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
-        let status = Command::new("kill").args([signal, file.lines().next().unwrap()]).status().unwrap();
-        assert!(status.success());
-    }
 }
 
 impl Drop for Server {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connection::{Count, Failure, Link, Writing};
+use super::connection::{Count, Link, Writing};
 use super::session::{Fault, Session};
 use super::url::Target;
 use super::{configs, control, governance, ledger, migrate};
@@ -34,8 +34,8 @@ pub struct PostgresStore {
     number: Cell<i64>,
     /// Number of its newest batch of the ledger.
     batch: i64,
-    /// The batch of which nobody knows whether it was written, and its number.
-    uncertain: Option<(i64, Arc<[LedgerEntry]>)>,
+    /// The batch that failed last, which may be written all the same, and its number.
+    failed: Option<(i64, Arc<[LedgerEntry]>)>,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -70,7 +70,7 @@ impl PostgresStore {
     ) -> Result<Self, StoreError> {
         let link = Link::start(Target::parse(url)?, node.to_owned(), within)?;
         link.read(LONG, async move |session| migrate::run(session, migrations).await)?;
-        Ok(Self { link, node: node.into(), within, number: Cell::new(0), batch: 0, uncertain: None })
+        Ok(Self { link, node: node.into(), within, number: Cell::new(0), batch: 0, failed: None })
     }
 
     fn read<T, W>(&self, work: W) -> Result<T, StoreError>
@@ -97,10 +97,7 @@ impl PostgresStore {
     {
         let number = self.number.get() + 1;
         self.number.set(number);
-        let done = self
-            .link
-            .write(Writing { count: Count::Others, number, feed, within }, work)
-            .map_err(|failure| failure.error)?;
+        let done = self.link.write(Writing { count: Count::Others, number, feed, within }, work)?;
         done.ok_or_else(|| StoreError::Database("PostgreSQL: a transaction's number was used before".into()))
     }
 }
@@ -278,7 +275,7 @@ impl Store for PostgresStore {
 
     fn commit(&mut self, batch: &[LedgerEntry]) -> Result<(), StoreError> {
         // The same batch again is the same transaction: it changes nothing if it was written after all.
-        let (number, batch) = match self.uncertain.take() {
+        let (number, batch) = match self.failed.take() {
             Some((number, known)) if *known == *batch => (number, known),
             _ => (self.batch + 1, Arc::from(batch)),
         };
@@ -287,12 +284,10 @@ impl Store for PostgresStore {
         let writing = Writing { count: Count::Batches, number, feed: false, within: self.within };
         let done =
             self.link.write(writing, async move |session| ledger::commit(session, &entries, &node).await);
-        done.map(|_| ()).map_err(|Failure { error, unknown }| {
-            if unknown {
-                self.uncertain = Some((number, batch));
-            }
-            error
-        })
+        if done.is_err() {
+            self.failed = Some((number, batch));
+        }
+        done.map(|_| ())
     }
 
     fn recover(&mut self, living: &[String]) -> Result<usize, StoreError> {
