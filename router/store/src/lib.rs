@@ -39,5 +39,5 @@ pub use record::{
     KeyRecord, KeyStatus, LedgerEntry, LimitRecord, LogFilter, LogRow, OldSecret, Origin, Payment,
     ProviderRecord, RotationRecord, SettleRecord, SpendRecord, Unit, Unmeasured, Window,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{BackupCheck, SqliteStore, backup_check};
 pub use store::{KeyFilter, Store, StoreError, Write};
