@@ -1,6 +1,7 @@
 //! What several nodes do at the same time.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -92,7 +93,12 @@ fn a_change_waits_for_one_that_has_a_smaller_number() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let until = |sql: &str| while server.psql(&database, sql) != "t" {};
+    let until = |sql: &str| {
+        let began = Instant::now();
+        while server.psql(&database, sql) != "t" {
+            assert!(began.elapsed() < Duration::from_secs(20), "this never came: {sql}");
+        }
+    };
     until(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')",
     );

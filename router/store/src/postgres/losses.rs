@@ -6,7 +6,7 @@ use super::PostgresStore;
 use super::proxy::{Proxy, Trouble};
 use super::server::{PASSWORD, Server};
 use crate::audit::{AuditFilter, AuditRecord};
-use crate::record::{LedgerEntry, SettleRecord};
+use crate::record::{LedgerEntry, LogFilter, SettleRecord};
 use crate::store::{Store, StoreError};
 use crate::suite::{pays, row};
 
@@ -196,6 +196,33 @@ fn a_lock_that_nobody_lets_go_is_an_error_in_time() {
     holder.wait().unwrap();
     once_back(|| store.commit(&batch("2")));
     assert_eq!(spent(&store), 10);
+}
+
+#[test]
+fn a_server_that_crashes_loses_no_batch_and_writes_none_twice() {
+    const BATCHES: i64 = 400;
+    let server = Server::start();
+    let mut store = PostgresStore::open_within(&server.url("postgres"), "a", DEADLINE).unwrap();
+    let (told, written) = std::sync::mpsc::channel();
+    let ledger = std::thread::spawn(move || {
+        let mut failed = 0;
+        for n in 0..BATCHES {
+            while store.commit(&batch(&format!("{n:04}"))).is_err() {
+                failed += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            told.send(n).unwrap();
+        }
+        (store, failed)
+    });
+    for crash_at in [100, 250] {
+        assert!(written.iter().any(|n| n == crash_at));
+        server.crash();
+    }
+    let (store, failed) = ledger.join().unwrap();
+    assert!(failed > 0, "nobody noticed");
+    assert_eq!(spent(&store), 5 * BATCHES);
+    assert_eq!(store.logs(&LogFilter::default()).unwrap().len() as i64, BATCHES);
 }
 
 #[test]

@@ -71,6 +71,19 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Kills the server and starts it again.
+    pub(crate) fn crash(&self) {
+        let status =
+            script().arg("crash").arg(&self.folder).arg(self.port.to_string()).status().expect("the script");
+        assert!(status.success(), "see above");
+    }
+}
+
+fn script() -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres"))
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
@@ -79,7 +92,7 @@ impl Drop for Server {
 }
 
 fn run(folder: &Path, port: u16) -> Child {
-    let mut child = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres"))
+    let mut child = script()
         .arg("run")
         .arg(folder)
         .arg(port.to_string())

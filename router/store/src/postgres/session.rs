@@ -74,8 +74,12 @@ impl From<tokio_postgres::Error> for Fault {
         if code == &SqlState::UNIQUE_VIOLATION {
             return Self::Taken { constraint: said.constraint().unwrap_or_default().to_owned(), message };
         }
-        // Class 08: the connection; 57P: the server stops or starts.
-        if code.code().starts_with("08") || code.code().starts_with("57P") {
+        // Class 08: the connection; 57P: the server stops or starts; 25P03: the session stood still for too long;
+        // 25006: it became a standby, and a new connection may find the one that writes.
+        if code.code().starts_with("08")
+            || code.code().starts_with("57P")
+            || matches!(code.code(), "25P03" | "25006")
+        {
             return Self::Lost(message);
         }
         Self::Refused(StoreError::Database(format!("PostgreSQL: {message}")))
