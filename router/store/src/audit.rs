@@ -128,6 +128,13 @@ impl Chain {
         self.head = hash.try_into().unwrap_or_default();
     }
 
+    /// Notes that the row just looked at is wrong in another way.
+    pub(crate) fn fault(&mut self, seq: i64, reason: &str) {
+        if self.broken.is_none() {
+            self.broken = Some((seq, reason.to_owned()));
+        }
+    }
+
     pub(crate) fn end(self) -> AuditCheck {
         let head = if self.rows == 0 { String::new() } else { hex(&self.head) };
         AuditCheck { rows: self.rows, broken: self.broken, head }

@@ -8,8 +8,10 @@
 pub mod audit;
 pub mod config;
 pub mod decision;
+mod json;
 pub mod object;
 mod period;
+mod postgres;
 pub mod record;
 mod secrets;
 mod sqlite;
@@ -17,17 +19,26 @@ mod store;
 #[cfg(test)]
 mod suite;
 #[cfg(test)]
+mod suite_audit;
+#[cfg(test)]
 mod suite_configs;
+#[cfg(test)]
+mod suite_governance;
+#[cfg(test)]
+mod suite_ledger;
+#[cfg(test)]
+mod suites;
 
 pub use audit::{AuditCheck, AuditFilter, AuditRecord, AuditRow};
 pub use config::{ConfigRecord, ConfigVersion};
 pub use decision::{ChoiceRow, DecisionRow, GuardRow};
 pub use object::{ObjectKind, ObjectRecord};
 pub use period::Period;
+pub use postgres::PostgresStore;
 pub use record::{
     AttemptRow, BreakerRecord, BudgetRecord, Change, ChangeKind, HoldRecord, KeyExtra, KeyHash, KeyKind,
     KeyRecord, KeyStatus, LedgerEntry, LimitRecord, LogFilter, LogRow, OldSecret, Origin, Payment,
     ProviderRecord, RotationRecord, SettleRecord, SpendRecord, Unit, Unmeasured, Window,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{BackupCheck, SqliteStore, backup_check};
 pub use store::{KeyFilter, Store, StoreError, Write};

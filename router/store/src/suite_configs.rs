@@ -2,7 +2,7 @@
 
 use crate::config::{ConfigRecord, ConfigVersion};
 use crate::record::ChangeKind;
-use crate::store::Store;
+use crate::suite::Subject;
 
 fn config(slug: &str, active: u32) -> ConfigRecord {
     ConfigRecord {
@@ -29,7 +29,8 @@ fn version(number: u32) -> ConfigVersion {
     }
 }
 
-pub(crate) fn a_config_has_every_version_it_ever_had(store: &mut dyn Store) {
+pub(crate) fn a_config_has_every_version_it_ever_had(subject: &mut dyn Subject) {
+    let store = subject.store();
     for number in 1..=3 {
         store.put_config(&config("pc-a", number), Some(&version(number))).unwrap();
     }
@@ -49,7 +50,10 @@ pub(crate) fn a_config_has_every_version_it_ever_had(store: &mut dyn Store) {
     assert_eq!(store.configs().unwrap().len(), 1);
 }
 
-pub(crate) fn a_version_is_never_written_over_and_one_that_is_missing_never_in_force(store: &mut dyn Store) {
+pub(crate) fn a_version_is_never_written_over_and_one_that_is_missing_never_in_force(
+    subject: &mut dyn Subject,
+) {
+    let store = subject.store();
     store.put_config(&config("pc-a", 1), Some(&version(1))).unwrap();
     let other = ConfigVersion { json: "{}".into(), ..version(1) };
     assert!(store.put_config(&config("pc-a", 1), Some(&other)).is_err());

@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::control::{note_change, read, write};
+use super::control::note_change;
 use crate::config::{ConfigRecord, ConfigVersion};
+use crate::json::{read, write};
 use crate::record::ChangeKind;
 use crate::store::StoreError;
 

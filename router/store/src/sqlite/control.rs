@@ -1,21 +1,10 @@
 //! Keys, budgets, providers and the change feed.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use crate::json::{read, write};
 use crate::record::{BudgetRecord, Change, ChangeKind, KeyHash, KeyRecord, ProviderRecord};
 use crate::store::StoreError;
-
-pub(super) fn read<T: DeserializeOwned>(id: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text)
-        .map_err(|error| StoreError::Record { id: id.to_owned(), reason: error.to_string() })
-}
-
-pub(super) fn write<T: Serialize>(id: &str, record: &T) -> Result<String, StoreError> {
-    serde_json::to_string(record)
-        .map_err(|error| StoreError::Record { id: id.to_owned(), reason: error.to_string() })
-}
 
 pub(super) fn key_by_hash(connection: &Connection, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreError> {
     let mut find = connection.prepare_cached("SELECT record FROM api_key WHERE hash = ?1")?;

@@ -4,8 +4,9 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::configs;
-use super::control::{self, note_change, read, write as json};
+use super::control::{self, note_change};
 use crate::audit::{AuditCheck, AuditFilter, AuditRecord, AuditRow, Chain, chain};
+use crate::json::{read, write as json};
 use crate::object::{ObjectKind, ObjectRecord};
 use crate::record::{ChangeKind, KeyRecord};
 use crate::store::{KeyFilter, StoreError, Write};

@@ -4,15 +4,15 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::store::StoreError;
 
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_start.sql"),
     include_str!("../../migrations/0002_configs.sql"),
     include_str!("../../migrations/0003_governance.sql"),
 ];
 
-/// Brings the schema up to date. Several processes may open a new file at once: the first to lock it migrates.
-pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+/// Brings the schema up to date, whole or not at all. Several processes may open a new file at once: the first to lock it migrates.
+pub(super) fn run(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     let found = version(connection)?;
     if found == known {
         return Ok(());
@@ -22,14 +22,18 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version(&transaction)?;
-    for (at, sql) in MIGRATIONS.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
-        transaction.execute_batch(sql)?;
+    for (at, sql) in migrations.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(sql).map_err(|error| {
+            let number = at + 1;
+            let reason = format!("migration {number} failed, the store stays at schema {found}: {error}");
+            StoreError::Database(reason)
+        })?;
         transaction.pragma_update(None, "user_version", i64::try_from(at + 1).unwrap_or(i64::MAX))?;
     }
     transaction.commit()?;
     Ok(())
 }
 
-fn version(connection: &Connection) -> Result<i64, StoreError> {
+pub(super) fn version(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }

@@ -1,17 +1,26 @@
 //! SQLite, the embedded default: one file in WAL mode.
 
+mod backup;
 mod configs;
 mod control;
 mod governance;
 mod ledger;
 mod migrate;
 mod reseal;
+#[cfg(test)]
+mod robustness;
+#[cfg(test)]
+pub(crate) mod subject;
+#[cfg(test)]
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+pub use backup::{BackupCheck, backup_check};
 
 use crate::audit::{AuditCheck, AuditFilter, AuditRecord, AuditRow};
 use crate::config::{ConfigRecord, ConfigVersion};
@@ -28,9 +37,21 @@ pub struct SqliteStore {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        StoreError::Database(error.to_string())
+        let meaning = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => "the disk is full",
+            Some(ErrorCode::ReadOnly) => "the file or its folder is read-only",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process has it locked",
+            Some(ErrorCode::CannotOpen) => "the file cannot be opened",
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "the file is damaged or no store",
+            Some(ErrorCode::SystemIoFailure) => "the disk fails",
+            _ => return StoreError::Database(error.to_string()),
+        };
+        StoreError::Database(format!("{meaning} ({error})"))
     }
 }
+
+/// Other processes (the CLI) write too; a call waits for them so long.
+const BUSY: Duration = Duration::from_secs(10);
 
 impl SqliteStore {
     /// Opens or makes the file and brings its schema up to date.
@@ -38,15 +59,31 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] when the file can't be opened or was written by a newer version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open(path)
-            .map_err(|error| StoreError::Database(format!("cannot open {}: {error}", path.display())))?;
-        // Other processes (the CLI) write too; wait for them rather than fail.
-        connection.busy_timeout(Duration::from_secs(10))?;
+        Self::open_within(path, BUSY)
+    }
+
+    /// As [`SqliteStore::open`], with the longest wait for other processes that write.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file can't be opened or was written by a newer version.
+    pub fn open_within(path: &Path, busy: Duration) -> Result<Self, StoreError> {
+        let named = |error: StoreError| match error {
+            StoreError::Database(reason) => {
+                StoreError::Database(format!("cannot open {}: {reason}", path.display()))
+            }
+            error => error,
+        };
+        Self::connect(path, busy).map_err(named)
+    }
+
+    fn connect(path: &Path, busy: Duration) -> Result<Self, StoreError> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(busy)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         // FULL: a commit that returned survives power loss, which `durability = "each"` promises.
         connection.pragma_update(None, "synchronous", "full")?;
         let mut store = Self { connection };
-        migrate::run(&mut store.connection)?;
+        migrate::run(&mut store.connection, migrate::MIGRATIONS)?;
         Ok(store)
     }
 
