@@ -34,20 +34,10 @@ fn put_key((hash, key): &(KeyHash, KeyRecord), old: Option<u8>) -> Write {
 
 fn provider(slug: &str) -> ProviderRecord {
     ProviderRecord {
-        slug: slug.into(),
-        workspace: None,
-        integration: None,
-        vendor: "openai".into(),
         origin: Origin::Store,
-        base_url: None,
-        trusted: false,
         api_key: Some("sealed".into()),
-        options: Default::default(),
-        models: Vec::new(),
         prices: json!({"b": {"input": 0.25}, "a": {"input": 1}}),
-        limits: Vec::new(),
-        budget: None,
-        breaker: None,
+        ..ProviderRecord::named(slug, "openai")
     }
 }
 
