@@ -10,7 +10,9 @@ use crate::record::{LedgerEntry, LogFilter, SettleRecord};
 use crate::store::{Store, StoreError};
 use crate::suite::{pays, row};
 
-const DEADLINE: Duration = Duration::from_secs(1);
+/// Short, for what fails; and what is to work on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(2);
+const LONG: Duration = Duration::from_secs(10);
 
 /// A store of an empty database behind a proxy, and the database's name.
 fn behind_a_proxy(within: Duration) -> (Proxy, PostgresStore, String) {
@@ -47,7 +49,7 @@ fn once_back<T>(mut ask: impl FnMut() -> Result<T, StoreError>) -> T {
 
 #[test]
 fn a_commit_whose_answer_is_lost_is_written_once() {
-    let (proxy, mut store, _) = behind_a_proxy(Duration::from_secs(10));
+    let (proxy, mut store, _) = behind_a_proxy(LONG);
     store.commit(&batch("0")).unwrap();
     for (n, trouble) in [Trouble::AnswerLost, Trouble::CommitLost].into_iter().enumerate() {
         proxy.have(trouble);
@@ -59,7 +61,7 @@ fn a_commit_whose_answer_is_lost_is_written_once() {
 
 #[test]
 fn an_action_whose_answer_is_lost_is_written_once() {
-    let (proxy, mut store, _) = behind_a_proxy(Duration::from_secs(10));
+    let (proxy, mut store, _) = behind_a_proxy(LONG);
     for (n, trouble) in [Trouble::AnswerLost, Trouble::CommitLost].into_iter().enumerate() {
         proxy.have(trouble);
         store.write(&[], Some(&AuditRecord::default())).unwrap();
@@ -86,8 +88,8 @@ fn a_batch_tried_again_later_is_written_once() {
         proxy.have(Trouble::None);
         // Other transactions come between.
         once_back(|| store.set_meta("a", "1"));
-        store.set_meta("a", "2").unwrap();
-        store.commit(&batch("1")).unwrap();
+        once_back(|| store.set_meta("a", "2"));
+        once_back(|| store.commit(&batch("1")));
         assert_eq!(spent(&store), 10, "{trouble:?}");
         // The same words again are another batch.
         store.commit(&batch("1")).unwrap();
@@ -107,7 +109,7 @@ fn another_batch_after_one_of_unknown_fate_is_written() {
 
 #[test]
 fn a_deleted_row_of_writers_is_made_again() {
-    let (_proxy, mut store, database) = behind_a_proxy(DEADLINE);
+    let (_proxy, mut store, database) = behind_a_proxy(LONG);
     store.commit(&batch("1")).unwrap();
     Server::shared().psql(&database, "DELETE FROM writer");
     store.commit(&batch("2")).unwrap();
@@ -117,7 +119,7 @@ fn a_deleted_row_of_writers_is_made_again() {
 
 #[test]
 fn a_connection_that_was_cut_is_made_again_by_the_same_call() {
-    let (_proxy, mut store, database) = behind_a_proxy(DEADLINE);
+    let (_proxy, mut store, database) = behind_a_proxy(LONG);
     let cut = format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'
          AND pid <> pg_backend_pid()"
@@ -143,7 +145,7 @@ fn a_server_that_is_away_is_an_error_until_it_is_back() {
         let error = store.commit(&batch("1")).unwrap_err().to_string();
         assert!(!error.contains("not known"), "it was certainly not written: {error}");
     }
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     proxy.have(Trouble::None);
     once_back(|| store.commit(&batch("1")));
     assert_eq!(spent(&store), 5);
@@ -156,9 +158,9 @@ fn a_server_that_hangs_is_an_error_in_time() {
     proxy.have(Trouble::Frozen);
     let began = Instant::now();
     let error = store.meta("a").unwrap_err().to_string();
-    assert_eq!(error, "database: PostgreSQL did not answer within 1 s");
+    assert_eq!(error, "database: PostgreSQL did not answer within 2 s");
     store.commit(&batch("2")).unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     proxy.have(Trouble::None);
     once_back(|| store.commit(&batch("2")));
     assert_eq!(spent(&store), 10);
@@ -189,7 +191,7 @@ fn a_lock_that_nobody_lets_go_is_an_error_in_time() {
     });
     let began = Instant::now();
     store.commit(&batch("2")).unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'
          AND datname = current_database() AND pid <> pg_backend_pid()";
     server.psql(&database, end);
@@ -227,7 +229,7 @@ fn a_server_that_crashes_loses_no_batch_and_writes_none_twice() {
 
 #[test]
 fn it_works_inside_and_outside_of_a_runtime() {
-    let (_proxy, mut store, _) = behind_a_proxy(DEADLINE);
+    let (_proxy, mut store, _) = behind_a_proxy(LONG);
     store.set_meta("a", "0").unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let seen = runtime.block_on(async {

@@ -24,11 +24,17 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("tidegate-pg-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = run(&folder, port);
-        Self { folder, port, child }
+        for _ in 0..5 {
+            let name =
+                format!("tidegate-pg-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+            let folder = std::env::temp_dir().join(name);
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            // Somebody else may take the port between.
+            if let Some(child) = run(&folder, port) {
+                return Self { folder, port, child };
+            }
+        }
+        panic!("PostgreSQL did not start; see above");
     }
 
     /// The one server of this process.
@@ -91,7 +97,7 @@ impl Drop for Server {
     }
 }
 
-fn run(folder: &Path, port: u16) -> Child {
+fn run(folder: &Path, port: u16) -> Option<Child> {
     let mut child = script()
         .arg("run")
         .arg(folder)
@@ -104,8 +110,11 @@ fn run(folder: &Path, port: u16) -> Child {
         .expect("the script that starts PostgreSQL");
     let mut said = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    assert_eq!(said.trim(), "ready", "PostgreSQL did not start; see above");
-    child
+    if said.trim() == "ready" {
+        return Some(child);
+    }
+    child.wait().unwrap();
+    None
 }
 
 pub(crate) struct PostgresSubject {
