@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One life of a gateway process: random, and new again when the process finds itself declared dead.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -28,6 +29,17 @@ pub struct Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.node, self.tenure)
+    }
+}
+
+/// Numbers for the tenures of one process: one counter for all pools, so that no number comes twice.
+#[derive(Clone, Debug, Default)]
+pub struct Tenures(Arc<AtomicU64>);
+
+impl Tenures {
+    /// Returns the next number.
+    pub fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 

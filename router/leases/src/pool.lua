@@ -248,18 +248,20 @@ if op == 'init' then
 end
 
 if op == 'credit' then
-  local holder, seq, spent, keep, foreign = ARGV[8], arg(9), cut(arg(10)), cut(arg(11)), ARGV[12] == '1'
+  local holder, seq, spent, keep, read = ARGV[8], arg(9), cut(arg(10)), cut(arg(11)), tonumber(ARGV[12])
   -- Whoever opens it has been told its members, and counts on them.
   if pool and not pool.limit then return opening() end
   local m = members[holder]
   if not m then return answer('closed') end
   local burnt = 0
-  if foreign then
+  if read then
     local since = dead_since(node_of(holder))
     if not since then return answer('alive?') end
     -- A node that lives on unheard has fenced itself by then.
     local left = since + grace - now
     if left > 0 then return answer('wait', math.min(left, grace)) end
+    -- What was read before may miss a hold of that node's last moment.
+    if read < since + grace or read > now then return answer('read', now) end
     m.spent = math.max(m.spent, spent)
   else
     if m.seq >= seq then return answer('credited', lease(m)) end

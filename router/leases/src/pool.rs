@@ -198,7 +198,7 @@ impl Scene<'_> {
         }
         let Some(pool) = self.pool.as_mut() else { return Err(Refusal::Closed) };
         let Some(known) = pool.members.get(&credit.holder) else { return Err(Refusal::Closed) };
-        if credit.foreign {
+        if let Some(read_ms) = credit.foreign {
             let Some(since) = self.lives.dead_since(credit.holder.node, self.now_ms) else {
                 return Err(Refusal::StillAlive);
             };
@@ -207,11 +207,15 @@ impl Scene<'_> {
             if wait > 0 {
                 return Err(Refusal::Wait(wait.min(self.grace_ms)));
             }
+            // What was read before may miss a hold of that node's last moment.
+            if read_ms < since + self.grace_ms || read_ms > self.now_ms {
+                return Err(Refusal::Read(self.now_ms));
+            }
         } else if known.seq >= credit.seq {
             return Ok(Done::Credited { burnt: known.lease() });
         }
         let (mut member, mut burnt) = (*known, 0);
-        if credit.foreign {
+        if credit.foreign.is_some() {
             member.spent = cut(credit.spent).max(member.spent);
         } else {
             member.spent = member.spent.max(cut(credit.spent));

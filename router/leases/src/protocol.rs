@@ -95,8 +95,9 @@ pub struct Credit {
     pub spent: i64,
     /// Still held by requests. Without any, the tenure is closed.
     pub keep: i64,
-    /// Another node says so, from the durable store: spent and held together, nothing kept.
-    pub foreign: bool,
+    /// Another node says so, from the durable store: spent and held together, nothing kept. This is the time of
+    /// the [`Refusal::Read`] that was answered before the store was asked; 0 without one.
+    pub foreign: Option<i64>,
 }
 
 /// Looks after one pool: burns what the dead had, and throws the pool away when nobody uses it.
@@ -210,6 +211,9 @@ pub enum Refusal {
     /// Credited in full already, or never there.
     #[error("this tenure is closed")]
     Closed,
+    /// The holder's node has been dead for long enough: ask the durable store now, and say this time.
+    #[error("the durable store must be asked first")]
+    Read(i64),
     /// Others credit only the dead.
     #[error("the holder's node is alive")]
     StillAlive,

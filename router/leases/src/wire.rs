@@ -77,7 +77,7 @@ pub fn arguments(pool: &PoolId, asked: &Asked, around: &Surroundings, given: boo
             credit.seq.to_string(),
             credit.spent.to_string(),
             credit.keep.to_string(),
-            flag(credit.foreign),
+            credit.foreign.map_or_else(String::new, |read_ms| read_ms.to_string()),
         ]),
         Op::Reap(reap) => list.push(reap.idle_ms.to_string()),
     }
@@ -125,6 +125,7 @@ fn read(parts: &[String]) -> Option<Answer> {
         "forgotten" => Err(Refusal::Forgotten),
         "stale" => Err(Refusal::Stale),
         "closed" => Err(Refusal::Closed),
+        "read" => Err(Refusal::Read(number(0)?)),
         "alive?" => Err(Refusal::StillAlive),
         _ => return None,
     };
