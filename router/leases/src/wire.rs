@@ -3,9 +3,13 @@
 use crate::ids::{Epoch, PoolId};
 use crate::model::Surroundings;
 use crate::protocol::{Answer, Asked, Done, Granted, Op, Opening, Refusal};
+use crate::rate::{RateLimit, RateOp, RateRefusal, Taken};
 
 /// The script that does what [`crate::model`] says.
 pub const POOL_SCRIPT: &str = include_str!("pool.lua");
+
+/// The script that does what [`crate::rate`] says.
+pub const RATE_SCRIPT: &str = include_str!("rate.lua");
 
 /// An answer that the script does not give.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -130,4 +134,32 @@ fn read(parts: &[String]) -> Option<Answer> {
         _ => return None,
     };
     Some(Answer { epoch, result })
+}
+
+/// Returns the arguments for a bucket. Without a time, Redis takes its own.
+pub fn rate_arguments(limit: &RateLimit, op: &RateOp, now_us: Option<i64>) -> Vec<String> {
+    let (word, first, second) = match *op {
+        RateOp::Take { want, need } => ("take", want, need),
+        RateOp::GiveBack { count, at_us } => ("back", count, at_us),
+    };
+    vec![
+        word.to_owned(),
+        now_us.map_or_else(String::new, |now_us| now_us.to_string()),
+        limit.token_ns().to_string(),
+        limit.burst().to_string(),
+        first.to_string(),
+        second.to_string(),
+    ]
+}
+
+/// Reads an answer about a bucket.
+pub fn rate_answer(parts: Vec<String>) -> Result<Result<Taken, RateRefusal>, WireError> {
+    let number = |at: usize| parts.get(at).and_then(|text| text.parse::<i64>().ok());
+    let known = match parts.first().map(String::as_str) {
+        Some("taken") => number(1).zip(number(2)).map(|(count, at_us)| Ok(Taken { count, at_us })),
+        Some("wait") => number(1).map(|ms| Err(RateRefusal::Wait(ms))),
+        Some("never") => Some(Err(RateRefusal::Never)),
+        _ => None,
+    };
+    known.ok_or(WireError(parts))
 }
