@@ -1,5 +1,7 @@
 //! The client with a real Redis, that is killed, emptied, and comes back.
 
+#![cfg(test)]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! The script does what the model does: same operations, same answers, same state.
 
+#![cfg(test)]
+
 mod support;
 
 use std::collections::{BTreeMap, HashMap};
@@ -293,7 +295,7 @@ fn the_script_answers_and_remembers_like_the_model() {
         Ok(())
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
-    println!("{seen:#?}");
+    eprintln!("{seen:#?}");
     for kind in [
         "Ok Alive",
         "Ok Synced",

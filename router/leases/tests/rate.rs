@@ -1,5 +1,7 @@
 //! Shared rate limits: the script like the model, and the model never above an exact oracle.
 
+#![cfg(test)]
+
 mod support;
 
 use proptest::prelude::*;

@@ -42,9 +42,6 @@ pub(crate) enum Step {
     Pass {
         ms: i64,
     },
-    Turn {
-        node: usize,
-    },
     Pause {
         node: usize,
         ms: i64,
@@ -266,7 +263,6 @@ impl World {
             | Step::Write { node, .. }
             | Step::Send { node, .. }
             | Step::Settle { node, .. }
-            | Step::Turn { node }
             | Step::Reap { node, .. }
             | Step::CreditTheDead { node }
             | Step::Forget { node } => {
@@ -311,7 +307,6 @@ impl World {
                 }
             }
             Step::Settle { at, percent, .. } => self.finish(node, at, percent),
-            Step::Turn { .. } => self.turn(node),
             Step::Reap { pool, .. } => {
                 let epoch = self.nodes[node].node.standing().epoch;
                 self.post(node, pool, Asked { epoch, op: Op::Reap(Reap { idle_ms: 0 }) });
