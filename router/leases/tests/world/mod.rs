@@ -1,0 +1,372 @@
+//! A simulated cluster: its faults, and what must hold whatever happens.
+
+mod check;
+mod net;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate_leases::protocol::{Asked, Credit, Limit, Op, Reap};
+use tidegate_leases::{
+    Epoch, Held, Holder, Model, Node, NodeId, PoolId, Rules, Share, Surroundings, Tenures, Timing,
+};
+
+use net::Message;
+
+/// Clocks run up to a third fast or a quarter slow: the grace time covers it.
+pub(crate) const TIMING: Timing = Timing { ttl_ms: 100, beat_ms: 25, grace_ms: 200 };
+const RULES: Rules = Rules { slice: 50, idle_ms: 40, report_ms: 20 };
+const FIRST_LIMIT: i64 = 1_000;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Faults {
+    pub(crate) kills: bool,
+    pub(crate) forgets: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Hold {
+        node: usize,
+        pool: usize,
+        amount: i64,
+    },
+    Write {
+        node: usize,
+        at: usize,
+    },
+    Send {
+        node: usize,
+        at: usize,
+    },
+    Settle {
+        node: usize,
+        at: usize,
+        percent: i64,
+    },
+    Pass {
+        ms: i64,
+    },
+    Pause {
+        node: usize,
+        ms: i64,
+    },
+    Limit {
+        pool: usize,
+        amount: i64,
+    },
+    Reap {
+        node: usize,
+        pool: usize,
+    },
+    CreditTheDead {
+        node: usize,
+    },
+    /// The owner of a share dies without its process; its requests go on.
+    Forget {
+        node: usize,
+    },
+    Kill {
+        node: usize,
+    },
+    RedisForgets,
+    RedisSaves,
+    RedisGoesBack,
+}
+
+/// What happened, to see that the test tests something.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) sent: u64,
+    pub(crate) refused_late: u64,
+    pub(crate) exhausted: u64,
+    pub(crate) opened: u64,
+    pub(crate) declared: u64,
+    pub(crate) credited: u64,
+    pub(crate) foreign: u64,
+    pub(crate) fenced: u64,
+    pub(crate) epochs: u64,
+    pub(crate) delivered: u64,
+}
+
+impl Told {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.refused_late += other.refused_late;
+        self.exhausted += other.exhausted;
+        self.opened += other.opened;
+        self.declared += other.declared;
+        self.credited += other.credited;
+        self.foreign += other.foreign;
+        self.fenced += other.fenced;
+        self.epochs += other.epochs;
+        self.delivered += other.delivered;
+    }
+}
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    Held,
+    Written,
+    Sent,
+}
+
+#[derive(Debug)]
+struct Request {
+    pool: usize,
+    holder: Holder,
+    held: Held,
+    stage: Stage,
+}
+
+struct Sim {
+    /// Another process has another one.
+    life: u64,
+    node: Node,
+    tenures: Tenures,
+    shares: Vec<Share>,
+    needs: Vec<i64>,
+    /// When the share's operation was sent, on the node's clock.
+    sent_ms: Vec<i64>,
+    /// Not before.
+    wait_ms: Vec<i64>,
+    requests: Vec<Request>,
+    /// The durable store is to be asked about this one, at that time of Redis.
+    credits: Vec<(usize, Holder, i64)>,
+    clock: (i64, i64),
+    paused_until: i64,
+}
+
+pub(crate) struct World {
+    model: Model,
+    saved: Model,
+    around: Surroundings,
+    nodes: Vec<Sim>,
+    pools: Vec<PoolId>,
+    limits: Vec<Limit>,
+    /// The largest limit that was ever in force.
+    largest: Vec<i64>,
+    /// With the time they arrive at.
+    messages: Vec<(i64, Message)>,
+    random: u64,
+    faults: Faults,
+    /// Nothing is lost, late or doubled any more.
+    calm: bool,
+    /// Per pool and holder: spent and held, as the durable store has it.
+    durable: BTreeMap<(usize, Holder), (i64, i64)>,
+    /// Per pool: spent, or held by requests that went upstream, be their node dead.
+    used: Vec<i64>,
+    dead: BTreeSet<NodeId>,
+    lives: u64,
+    pub(crate) told: Told,
+}
+
+impl World {
+    pub(crate) fn new(clocks: &[(i64, i64)], seed: u64, faults: Faults) -> Self {
+        let pools = vec![PoolId::new("a", 1), PoolId::new("a", 2)];
+        let around =
+            Surroundings { now_ms: 1_000_000, run: 1, proposal: Epoch(1), grace_ms: TIMING.grace_ms };
+        let limits = vec![Limit { amount: FIRST_LIMIT, revision: 1 }; pools.len()];
+        let mut world = Self {
+            model: Model::default(),
+            saved: Model::default(),
+            around,
+            nodes: Vec::new(),
+            largest: vec![FIRST_LIMIT; pools.len()],
+            used: vec![0; pools.len()],
+            limits,
+            pools,
+            messages: Vec::new(),
+            random: seed | 1,
+            calm: false,
+            faults,
+            durable: BTreeMap::new(),
+            dead: BTreeSet::new(),
+            lives: 0,
+            told: Told::default(),
+        };
+        for clock in clocks {
+            let sim = world.born(*clock);
+            world.nodes.push(sim);
+        }
+        // The first epoch's grace time.
+        world.step(&Step::Pass { ms: 300 });
+        world
+    }
+
+    fn born(&mut self, clock: (i64, i64)) -> Sim {
+        self.lives += 1;
+        let node = Node::new(NodeId(u128::from(self.lives)), TIMING);
+        let tenures = Tenures::default();
+        let share = |(pool, limit): (&PoolId, &Limit)| {
+            Share::new(pool.clone(), &node.standing(), &tenures, RULES, *limit)
+        };
+        let shares: Vec<Share> = self.pools.iter().zip(&self.limits).map(share).collect();
+        let (needs, sent_ms, wait_ms) =
+            (vec![0; shares.len()], vec![0; shares.len()], vec![i64::MIN; shares.len()]);
+        let (requests, credits, life) = (Vec::new(), Vec::new(), self.lives);
+        Sim {
+            life,
+            node,
+            tenures,
+            shares,
+            needs,
+            sent_ms,
+            wait_ms,
+            requests,
+            credits,
+            clock,
+            paused_until: 0,
+        }
+    }
+
+    /// Time on a node's own clock.
+    fn local(&self, node: usize) -> i64 {
+        let (offset, rate) = self.nodes[node].clock;
+        offset + self.around.now_ms * rate / 100
+    }
+
+    fn runs(&self, node: usize) -> bool {
+        self.nodes[node].paused_until <= self.around.now_ms
+    }
+
+    pub(crate) fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Pass { ms } => {
+                for _ in 0..ms {
+                    self.tick();
+                }
+            }
+            Step::Limit { pool, amount } => {
+                let limit = Limit { amount, revision: self.limits[pool].revision + 1 };
+                self.limits[pool] = limit;
+                self.largest[pool] = self.largest[pool].max(amount);
+                self.nodes.iter_mut().for_each(|sim| sim.shares[pool].set_limit(limit));
+            }
+            Step::RedisForgets => {
+                self.model.flush();
+                self.around.run += 1;
+            }
+            Step::RedisSaves => self.saved = self.model.clone(),
+            Step::RedisGoesBack => {
+                self.model = self.saved.clone();
+                self.around.run += 1;
+            }
+            Step::Pause { node, ms } => self.nodes[node].paused_until = self.around.now_ms + ms,
+            Step::Kill { node } => {
+                self.dead.insert(self.nodes[node].node.standing().node);
+                self.nodes[node] = self.born(self.nodes[node].clock);
+            }
+            Step::Hold { node, .. }
+            | Step::Write { node, .. }
+            | Step::Send { node, .. }
+            | Step::Settle { node, .. }
+            | Step::Reap { node, .. }
+            | Step::CreditTheDead { node }
+            | Step::Forget { node } => {
+                if self.runs(node) {
+                    self.act(node, step);
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, node: usize, step: &Step) {
+        let now_ms = self.local(node);
+        match *step {
+            Step::Hold { pool, amount, .. } => {
+                let sim = &mut self.nodes[node];
+                let standing = sim.node.standing();
+                let holder = sim.shares[pool].holder();
+                match sim.shares[pool].hold(now_ms, &standing, amount) {
+                    Ok(held) => sim.requests.push(Request { pool, holder, held, stage: Stage::Held }),
+                    Err(_) => sim.needs[pool] = amount,
+                }
+                self.turn(node);
+            }
+            Step::Write { at, .. } => {
+                if let Some(request) = pick(&mut self.nodes[node].requests, at, Stage::Held) {
+                    request.stage = Stage::Written;
+                    self.durable.entry((request.pool, request.holder)).or_default().1 +=
+                        request.held.amount();
+                }
+            }
+            Step::Send { at, .. } => {
+                let sim = &mut self.nodes[node];
+                let standing = sim.node.standing();
+                let Some(request) = pick(&mut sim.requests, at, Stage::Written) else { return };
+                if sim.shares[request.pool].may_send(now_ms, &standing, &request.held) {
+                    request.stage = Stage::Sent;
+                    self.used[request.pool] += request.held.amount();
+                    self.told.sent += 1;
+                } else {
+                    // Left as it is: settled later with nothing spent.
+                    self.told.refused_late += 1;
+                }
+            }
+            Step::Settle { at, percent, .. } => self.finish(node, at, percent),
+            Step::Reap { pool, .. } => {
+                let epoch = self.nodes[node].node.standing().epoch;
+                self.post(node, pool, Asked { epoch, op: Op::Reap(Reap { idle_ms: 0 }) });
+            }
+            Step::CreditTheDead { .. } => self.credit_the_dead(node),
+            Step::Forget { .. } => {
+                let sim = &mut self.nodes[node];
+                let standing = sim.node.standing();
+                let (id, limit) = (self.pools[0].clone(), self.limits[0]);
+                // Requests of the old owner go on; the durable store hears of them, the new owner does not.
+                sim.shares[0] = Share::new(id, &standing, &sim.tenures, RULES, limit);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, node: usize, at: usize, percent: i64) {
+        let sim = &mut self.nodes[node];
+        if sim.requests.is_empty() {
+            return;
+        }
+        let request = sim.requests.swap_remove(at % sim.requests.len());
+        let amount = request.held.amount();
+        let spent = if request.stage == Stage::Sent { amount * percent / 100 } else { 0 };
+        sim.shares[request.pool].settle(request.held, spent);
+        if request.stage != Stage::Held {
+            let entry = self.durable.entry((request.pool, request.holder)).or_default();
+            entry.0 += spent;
+            entry.1 -= amount;
+        }
+        if request.stage == Stage::Sent {
+            self.used[request.pool] -= amount - spent;
+        }
+    }
+
+    fn credit_the_dead(&mut self, node: usize) {
+        let epoch = self.nodes[node].node.standing().epoch;
+        let about = std::mem::take(&mut self.nodes[node].credits);
+        let credit = |holder, spent, read_ms| {
+            Op::Credit(Credit { holder, seq: 0, spent, keep: 0, foreign: Some(read_ms) })
+        };
+        for (pool, holder, read_ms) in about {
+            let (spent, open) = self.durable.get(&(pool, holder)).copied().unwrap_or_default();
+            self.post(node, pool, Asked { epoch, op: credit(holder, spent + open, read_ms) });
+        }
+        let holders: Vec<(usize, Holder)> = self.durable.keys().copied().collect();
+        for (pool, holder) in holders {
+            // A fenced life of a process that still runs may be credited too, but for what it holds then.
+            let gone = self.nodes.iter().all(|sim| sim.node.standing().node != holder.node);
+            if self.dead.contains(&holder.node) || (gone && self.faults.forgets) {
+                self.post(node, pool, Asked { epoch, op: credit(holder, 0, 0) });
+            }
+        }
+    }
+}
+
+fn pick(requests: &mut [Request], at: usize, stage: Stage) -> Option<&mut Request> {
+    let mut fitting: Vec<&mut Request> =
+        requests.iter_mut().filter(|request| request.stage == stage).collect();
+    if fitting.is_empty() {
+        return None;
+    }
+    let at = at % fitting.len();
+    Some(fitting.swap_remove(at))
+}
