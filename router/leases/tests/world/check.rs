@@ -15,8 +15,7 @@ impl World {
             }
             if let Some(pool) = self.model.pool(id).filter(|pool| pool.limit.is_some()) {
                 let (spent, leased) = pool.sums();
-                // A stale limit that the opener still had is one that was in force.
-                if spent + leased > largest && pool.base <= largest {
+                if spent + leased > largest + self.doubt[at] {
                     return Err(format!("{spent} spent and {leased} leased of {largest} in {id}: {pool:?}"));
                 }
             }
@@ -70,8 +69,10 @@ impl World {
             if !self.faults.forgets && spent != real + burnt {
                 return Err(format!("{spent} spent, but really {real} and {burnt} burnt in {id}: {pool:?}"));
             }
-            if spent < real {
-                return Err(format!("{spent} spent, but really {real} in {id}: {pool:?}"));
+            // What a killed node wrote and could not send any more stays in the durable store, but is no use.
+            let used = self.used[at];
+            if spent < used {
+                return Err(format!("{spent} spent, but {used} used in {id}: {pool:?}"));
             }
         }
         Ok(())

@@ -146,6 +146,8 @@ pub(crate) struct World {
     limits: Vec<Limit>,
     /// The largest limit that was ever in force.
     largest: Vec<i64>,
+    /// What bases counted too much: holds that were written, and may not be sent any more.
+    doubt: Vec<i64>,
     /// With the time they arrive at.
     messages: Vec<(i64, Message)>,
     random: u64,
@@ -173,6 +175,7 @@ impl World {
             around,
             nodes: Vec::new(),
             largest: vec![FIRST_LIMIT; pools.len()],
+            doubt: vec![0; pools.len()],
             used: vec![0; pools.len()],
             limits,
             pools,
@@ -307,7 +310,9 @@ impl World {
             Step::Settle { at, percent, .. } => self.finish(node, at, percent),
             Step::Reap { pool, .. } => {
                 let epoch = self.nodes[node].node.standing().epoch;
-                self.post(node, pool, Asked { epoch, op: Op::Reap(Reap { idle_ms: 0 }) });
+                // A pool that goes and comes again counts holds in full, of tenures that were to be credited.
+                let idle_ms = if self.faults.forgets { 0 } else { i64::MAX / 2 };
+                self.post(node, pool, Asked { epoch, op: Op::Reap(Reap { idle_ms }) });
             }
             Step::CreditTheDead { .. } => self.credit_the_dead(node),
             Step::Forget { .. } => {

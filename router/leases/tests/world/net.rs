@@ -1,5 +1,6 @@
 //! How nodes talk: through a network that loses, doubles, delays and reorders.
 
+use tidegate_leases::pool::Pool;
 use tidegate_leases::protocol::{Answer, Asked, Credit, Done, Op, Refusal};
 use tidegate_leases::{Epoch, Holder, NodeId, Outcome};
 
@@ -95,7 +96,12 @@ impl World {
                 let answer = self.model.handle(&self.around, &self.pools[share], &asked);
                 self.told.epochs += u64::from(answer.epoch == self.around.proposal);
                 match &answer.result {
-                    Ok(Done::Opened) => self.told.opened += 1,
+                    Ok(Done::Opened) => {
+                        self.told.opened += 1;
+                        let sums = self.model.pool(&self.pools[share]).map_or((0, 0), Pool::sums);
+                        let doubt = sums.0 + sums.1 - self.largest[share];
+                        self.doubt[share] = self.doubt[share].max(doubt);
+                    }
                     Ok(Done::Declared) => self.told.declared += 1,
                     Ok(Done::Credited { .. })
                         if matches!(asked.op, Op::Credit(Credit { foreign: None, .. })) =>
