@@ -47,7 +47,11 @@ impl PriceDesk {
             return known.clone();
         }
         let custom = serde_json::from_value::<CustomPrices>(record.prices.clone()).unwrap_or_default();
-        let listed = self.book.load().lookup_with(&custom, &record.vendor, model);
+        let book = self.book.load();
+        let base = || record.by_model.get(model)?.base.as_deref();
+        let listed = book
+            .lookup_with(&custom, &record.vendor, model)
+            .or_else(|| book.lookup_with(&custom, &record.vendor, base()?));
         let price = match record.price_per_mille {
             Some(per_mille) => listed.map(|price| Arc::new(price.scaled(per_mille))),
             None => listed,

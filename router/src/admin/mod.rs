@@ -10,12 +10,16 @@ mod catalogue;
 mod change;
 mod ctx;
 mod field;
+mod integrations;
+mod limits;
 mod openapi;
 mod organisation;
 mod policies;
+mod providers;
 pub(crate) mod reply;
 mod route;
 mod schemas;
+mod slugs;
 mod who;
 
 pub use openapi::document;
@@ -25,10 +29,19 @@ use actix_web::web::ServiceConfig;
 use route::Route;
 
 /// Every table of routes.
-const TABLES: [&[Route]; 3] = [organisation::ROUTES, policies::ROUTES, audit_logs::ROUTES];
+const TABLES: &[&[Route]] = &[
+    organisation::ROUTES,
+    policies::ROUTES,
+    audit_logs::ROUTES,
+    integrations::TABLES[0],
+    integrations::TABLES[1],
+    integrations::TABLES[2],
+    providers::TABLES[0],
+    providers::TABLES[1],
+];
 
 /// Adds the routes of the Admin API, below `/v1` and `/v2`: Portkey's documents use both.
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    route::register(config, &TABLES);
+    route::register(config, TABLES);
     openapi::register(config);
 }
