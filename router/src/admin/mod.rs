@@ -9,7 +9,9 @@ mod audit_logs;
 mod catalogue;
 mod change;
 mod ctx;
+mod exclusions;
 mod field;
+mod guardrails;
 mod integrations;
 mod limits;
 mod openapi;
@@ -19,6 +21,7 @@ mod providers;
 pub(crate) mod reply;
 mod route;
 mod schemas;
+mod secret_references;
 mod slugs;
 mod who;
 
@@ -38,6 +41,9 @@ const TABLES: &[&[Route]] = &[
     integrations::TABLES[2],
     providers::TABLES[0],
     providers::TABLES[1],
+    secret_references::ROUTES,
+    guardrails::ROUTES,
+    exclusions::ROUTES,
 ];
 
 /// Adds the routes of the Admin API, below `/v1` and `/v2`: Portkey's documents use both.

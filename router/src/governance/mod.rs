@@ -17,5 +17,7 @@ mod wells;
 pub use bad::Bad;
 pub use objects::{Objects, ObjectsError};
 pub use references::References;
-pub use rules::{IntegrationRules, Limits, ModelRules, Rules, WorkspaceRules, rate_policy, usage_policy};
+pub use rules::{
+    Defaults, IntegrationRules, Limits, ModelRules, Rules, WorkspaceRules, rate_policy, usage_policy,
+};
 pub use wells::{Unread, Well, Wells};

@@ -66,7 +66,7 @@ pub use proxy::{BadPath, Proxy};
 pub use request::{About, Answer, AnswerBody, Body, Caller, Dialect, Request};
 pub use resolve::split_model;
 pub use stream::{AnswerStream, Cut};
-pub use vet::vet;
+pub use vet::{vet, vet_hook};
 
 use admit::admit;
 use attempt_row::Attempt;
