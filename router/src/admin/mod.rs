@@ -8,6 +8,7 @@
 mod audit_logs;
 mod catalogue;
 mod change;
+mod configs;
 mod ctx;
 mod exclusions;
 mod field;
@@ -44,6 +45,7 @@ const TABLES: &[&[Route]] = &[
     secret_references::ROUTES,
     guardrails::ROUTES,
     exclusions::ROUTES,
+    configs::ROUTES,
 ];
 
 /// Adds the routes of the Admin API, below `/v1` and `/v2`: Portkey's documents use both.

@@ -3,7 +3,6 @@
 mod admin;
 mod body;
 mod cache;
-mod configs;
 pub(crate) mod cors;
 pub mod explain;
 mod head;
@@ -74,7 +73,6 @@ pub fn routes(config: &mut ServiceConfig) {
         )
         .service(at("/v1/plugins/{id}/activate").route(web::post().to(plugins::activate)))
         .service(at("/v1/plugins/{id}/rollback").route(web::post().to(plugins::roll_back)))
-        .configure(configs::routes)
         .configure(crate::admin::routes)
         .default_service(web::to(passthrough::serve));
 }
