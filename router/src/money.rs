@@ -38,6 +38,12 @@ impl PriceDesk {
         self.cache.clear();
     }
 
+    /// Returns the price that the book lists for a vendor's model, whoever sells it.
+    #[must_use]
+    pub fn listed(&self, vendor: &str, model: &str) -> Option<Arc<Price>> {
+        self.book.load().lookup(vendor, model)
+    }
+
     /// Returns the price of a model at a provider; `None` when nobody knows it.
     #[must_use]
     pub fn price(&self, provider: &ProviderHandle, model: &str) -> Option<Arc<Price>> {

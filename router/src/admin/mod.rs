@@ -27,6 +27,7 @@ mod slugs;
 mod who;
 
 pub use openapi::document;
+pub(crate) use who::allow;
 
 use actix_web::web::ServiceConfig;
 
