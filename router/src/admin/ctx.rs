@@ -65,7 +65,9 @@ impl Ctx {
         let bytes = read_body(request, payload, LARGEST, within).await?;
         let body = match bytes.as_ref() {
             [] => Map::new(),
-            bytes => serde_json::from_slice(bytes)
+            // Some clients send `null` where they have nothing to say.
+            bytes => serde_json::from_slice::<Option<Map<String, Value>>>(bytes)
+                .map(Option::unwrap_or_default)
                 .map_err(|error| invalid("body", &format!("a JSON object is expected: {error}")))?,
         };
         field::check(route.body, &body)?;

@@ -61,7 +61,10 @@ async fn vetted(
     json: &str,
     workspace: Option<&str>,
 ) -> Result<Arc<tidegate_config::Plan>, GatewayError> {
-    vet(ctx.gateway(), json, workspace.unwrap_or_default()).await.map_err(|error| refused(&error))
+    let gateway = ctx.gateway();
+    // What is everyone's is looked at as the default workspace sees it; others are told when they ask.
+    let own = workspace.map_or_else(|| gateway.objects.rules().default_workspace().to_owned(), str::to_owned);
+    vet(gateway, json, &own).await.map_err(|error| refused(&error))
 }
 
 /// Tells what is wrong with a config, and where: paths begin at the order's own member.
