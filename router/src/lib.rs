@@ -10,6 +10,7 @@ pub mod api;
 pub mod cache;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod configs;
 pub mod error;
 pub mod gateway;

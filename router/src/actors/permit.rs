@@ -12,6 +12,7 @@ use super::Unavailable;
 use super::budget::{BudgetHandle, SettleHold};
 use super::key::{KeyHandle, SettleKey};
 use super::limiter::{LimiterHandle, SettleLimiter};
+use super::pool::Part;
 use super::provider::{Began, Outcome, ProviderHandle, SettleProvider};
 use crate::limits::{Exhausted, Grant, Pass, RateView};
 
@@ -135,12 +136,35 @@ impl Drop for ProviderPermit {
 pub struct Hold {
     handle: Arc<BudgetHandle>,
     amount: i64,
+    /// What of leases it is, in a cluster.
+    parts: Vec<Part>,
+    /// What the budget has left beside it.
+    left: i64,
     settled: bool,
 }
 
 impl Hold {
-    pub(super) fn new(handle: Arc<BudgetHandle>, amount: i64) -> Self {
-        Self { handle, amount, settled: false }
+    pub(super) fn new(handle: Arc<BudgetHandle>, amount: i64, part: Option<Part>, left: i64) -> Self {
+        Self { handle, amount, parts: part.into_iter().collect(), left, settled: false }
+    }
+
+    /// Returns what the budget had left beside it when it was made.
+    #[must_use]
+    pub fn left(&self) -> i64 {
+        self.left
+    }
+
+    /// Returns whose spend it is in the durable store; empty is this node's.
+    #[must_use]
+    pub fn by(&self) -> &str {
+        self.parts.first().map_or("", |part| part.by())
+    }
+
+    /// Returns whether a hold that is durable now may still be acted on: a node that slept meanwhile may have been
+    /// taken for dead.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        self.parts.is_empty() || self.handle.may_send()
     }
 
     /// Returns how much is held.
@@ -170,6 +194,7 @@ impl Hold {
         // The addition comes as a hold of its own, so that nothing leaks if this future is dropped meanwhile.
         Ok(answer.map(|mut more| {
             more.settled = true;
+            self.parts.append(&mut more.parts);
             self.amount += more.amount;
             more.amount
         }))
@@ -184,7 +209,8 @@ impl Hold {
     fn send(&mut self, actual: i64) {
         if !self.settled {
             self.settled = true;
-            let settle = SettleHold::new(self.amount, actual, self.handle.gauge());
+            let settle =
+                SettleHold::new(self.amount, actual, std::mem::take(&mut self.parts), self.handle.gauge());
             self.handle.owner().address().do_send(settle);
         }
     }

@@ -61,6 +61,9 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
         for task in tasks.into_iter().chain(file) {
             task.abort();
         }
+        if let Some(cluster) = gateway.shards.cluster() {
+            cluster.leave().await;
+        }
         gateway.notices.stop(TELL_WITHIN).await;
         if tokio::time::timeout(FLUSH_WITHIN, gateway.ledger.flush()).await.is_err() {
             let waiting = gateway.ledger.view().waiting;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Map, Value, json};
-use tidegate_store::{AuditFilter, SqliteStore, Store};
+use tidegate_store::{AuditFilter, SqliteStore};
 
 use super::running::Running;
 use super::{Context, Failure, show};

@@ -472,7 +472,7 @@ pub struct SpendRecord {
 
 /// What one budget holds or pays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(String, i64, i64)", into = "(String, i64, i64)")]
+#[serde(from = "Vec<serde_json::Value>", into = "Vec<serde_json::Value>")]
 pub struct Payment {
     /// The budget's id.
     pub budget: String,
@@ -480,17 +480,25 @@ pub struct Payment {
     pub period_start: i64,
     /// How much, in the budget's unit.
     pub amount: i64,
+    /// Whose spend it is, where several nodes share the budget: the holder of the lease. Empty is the node that writes.
+    pub by: String,
 }
 
-impl From<(String, i64, i64)> for Payment {
-    fn from((budget, period_start, amount): (String, i64, i64)) -> Self {
-        Self { budget, period_start, amount }
+impl From<Vec<serde_json::Value>> for Payment {
+    fn from(parts: Vec<serde_json::Value>) -> Self {
+        let text = |at: usize| parts.get(at).and_then(|part| part.as_str()).unwrap_or_default().to_owned();
+        let number = |at: usize| parts.get(at).and_then(serde_json::Value::as_i64).unwrap_or(0);
+        Self { budget: text(0), period_start: number(1), amount: number(2), by: text(3) }
     }
 }
 
-impl From<Payment> for (String, i64, i64) {
+impl From<Payment> for Vec<serde_json::Value> {
     fn from(payment: Payment) -> Self {
-        (payment.budget, payment.period_start, payment.amount)
+        let mut parts = vec![payment.budget.into(), payment.period_start.into(), payment.amount.into()];
+        if !payment.by.is_empty() {
+            parts.push(payment.by.into());
+        }
+        parts
     }
 }
 

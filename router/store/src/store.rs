@@ -274,6 +274,23 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn spent_by(&self, budget: &str, period_start: i64) -> Result<Vec<(String, i64)>, StoreError>;
 
+    /// Returns the number of the last reset of a budget in the feed of changes; 0 without one, and where one process has
+    /// the store.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn last_reset(&self, _budget: &str) -> Result<i64, StoreError> {
+        Ok(0)
+    }
+
+    /// Returns what open holds keep of a budget in a period, by the holder; nothing where one process has the store.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn held_by(&self, _budget: &str, _period_start: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Returns what budgets whose ids begin with `prefix` have spent: id, period start, amount; by id.
     ///
     /// # Errors

@@ -87,6 +87,7 @@ CREATE TABLE change (
   kind TEXT NOT NULL,
   id TEXT NOT NULL
 );
+CREATE INDEX change_reset ON change (id, seq) WHERE kind = 'reset';
 
 -- What was told already, so that nobody is told twice, whichever node tells.
 CREATE TABLE told (dedup_key TEXT COLLATE "C" PRIMARY KEY, until_ms BIGINT NOT NULL);

@@ -123,6 +123,11 @@ fn has_dates(key: &KeyRecord) -> bool {
     key.expires_at.is_some() || key.extra.rotation.is_some() || key.extra.old_secret.is_some()
 }
 
+pub(super) async fn last_reset(session: &Session, budget: &str) -> Result<i64, Fault> {
+    let sql = "SELECT COALESCE(max(seq), 0) FROM change WHERE kind = $1 AND id = $2";
+    Ok(session.value(sql, &[&ChangeKind::Reset.name(), &budget]).await?.unwrap_or(0))
+}
+
 pub(super) async fn keys_with_dates(session: &Session) -> Result<Vec<KeyRecord>, Fault> {
     records("key", &session.rows("SELECT record FROM api_key WHERE dated AND active", &[]).await?)
 }
