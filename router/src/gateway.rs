@@ -139,8 +139,8 @@ pub fn open_data(settings: &Settings, node: &str) -> Result<(Box<dyn Store>, Mas
             .map_err(|error| StartError::Data { path: data.display().to_string(), error })?;
     }
     let store = open_store(settings, node, STORE_WITHIN)?;
-    let master = std::env::var("TIDEGATE_MASTER_KEY").ok().filter(|key| !key.is_empty());
-    Ok((store, MasterKey::load(data, master.as_deref())?))
+    let master = settings.master_key.as_ref().map(|key| key.reveal());
+    Ok((store, MasterKey::load(data, master)?))
 }
 
 /// Opens a connection to the store of the settings; `node` names this process in it.

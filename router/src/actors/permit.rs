@@ -14,24 +14,53 @@ use super::key::{KeyHandle, SettleKey};
 use super::limiter::{LimiterHandle, SettleLimiter};
 use super::pool::Part;
 use super::provider::{Began, Outcome, ProviderHandle, SettleProvider};
+use crate::cluster::SharedGate;
 use crate::limits::{Exhausted, Grant, Pass, RateView};
+
+/// What was taken from limits that nodes share, and for how many tokens. Dropped without a settlement, it goes back.
+#[derive(Default)]
+struct Taken(Option<(Arc<SharedGate>, u32)>);
+
+impl Taken {
+    fn settle(&mut self, used: u64) {
+        if let Some((gate, tokens)) = self.0.take() {
+            gate.settle(tokens, used);
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some((gate, tokens)) = self.0.take() {
+            gate.give_back(tokens);
+        }
+    }
+}
 
 /// A key let a request in.
 #[must_use = "dropping a permit gives it back"]
 pub struct KeyPermit {
     handle: Option<Arc<KeyHandle>>,
     grant: Grant,
+    shared: Taken,
     /// The key's tightest limits after admission.
     pub views: Vec<RateView>,
 }
 
 impl KeyPermit {
     pub(super) fn new(handle: Arc<KeyHandle>, grant: Grant, views: Vec<RateView>) -> Self {
-        Self { handle: Some(handle), grant, views }
+        Self { handle: Some(handle), grant, shared: Taken::default(), views }
+    }
+
+    /// Adds what was taken from limits that nodes share.
+    pub(super) fn with_shared(mut self, gate: Arc<SharedGate>, tokens: u32) -> Self {
+        self.shared = Taken(Some((gate, tokens)));
+        self
     }
 
     /// Ends the request: it counts, with the tokens it used in fact.
     pub fn settle(mut self, tokens: u64) {
+        self.shared.settle(tokens);
         self.send(Some(tokens));
     }
 
@@ -55,17 +84,25 @@ impl Drop for KeyPermit {
 pub struct LimiterPermit {
     handle: Option<Arc<LimiterHandle>>,
     grant: Grant,
+    shared: Taken,
     /// Its tightest limits after admission.
     pub views: Vec<RateView>,
 }
 
 impl LimiterPermit {
     pub(super) fn new(handle: Arc<LimiterHandle>, grant: Grant, views: Vec<RateView>) -> Self {
-        Self { handle: Some(handle), grant, views }
+        Self { handle: Some(handle), grant, shared: Taken::default(), views }
+    }
+
+    /// Adds what was taken from limits that nodes share.
+    pub(super) fn with_shared(mut self, gate: Arc<SharedGate>, tokens: u32) -> Self {
+        self.shared = Taken(Some((gate, tokens)));
+        self
     }
 
     /// Ends the request: it counts, with the tokens it used in fact.
     pub fn settle(mut self, tokens: u64) {
+        self.shared.settle(tokens);
         self.send(Some(tokens));
     }
 
@@ -90,11 +127,18 @@ pub struct ProviderPermit {
     handle: Option<Arc<ProviderHandle>>,
     grant: Grant,
     pass: Option<Pass>,
+    shared: Taken,
 }
 
 impl ProviderPermit {
     pub(super) fn new(handle: Arc<ProviderHandle>, grant: Grant, pass: Option<Pass>) -> Self {
-        Self { handle: Some(handle), grant, pass }
+        Self { handle: Some(handle), grant, pass, shared: Taken::default() }
+    }
+
+    /// Adds what was taken from limits that nodes share.
+    pub(super) fn with_shared(mut self, gate: Arc<SharedGate>, tokens: u32) -> Self {
+        self.shared = Taken(Some((gate, tokens)));
+        self
     }
 
     /// Notes that the vendor began to answer, where the provider's breaker waits for that.
@@ -113,6 +157,7 @@ impl ProviderPermit {
 
     /// Ends the attempt with what became of it.
     pub fn settle(mut self, outcome: Outcome) {
+        self.shared.settle(outcome.tokens);
         self.send(Some(outcome));
     }
 
