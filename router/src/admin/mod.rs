@@ -10,6 +10,7 @@ mod catalogue;
 mod change;
 mod ctx;
 mod field;
+mod keys;
 mod openapi;
 mod organisation;
 mod policies;
@@ -25,7 +26,7 @@ use actix_web::web::ServiceConfig;
 use route::Route;
 
 /// Every table of routes.
-const TABLES: [&[Route]; 3] = [organisation::ROUTES, policies::ROUTES, audit_logs::ROUTES];
+const TABLES: [&[Route]; 4] = [organisation::ROUTES, keys::ROUTES, policies::ROUTES, audit_logs::ROUTES];
 
 /// Adds the routes of the Admin API, below `/v1` and `/v2`: Portkey's documents use both.
 pub(crate) fn routes(config: &mut ServiceConfig) {

@@ -213,6 +213,8 @@ pub struct KeyExtra {
     pub rotation: Option<RotationRecord>,
     /// The secret before this one, while it still works.
     pub old_secret: Option<OldSecret>,
+    /// A secret that was made when nobody watched, sealed by the caller, until somebody fetches it.
+    pub waiting_secret: Option<String>,
 }
 
 /// When a key gets a new secret.
