@@ -13,11 +13,13 @@ mod field;
 mod keys;
 mod openapi;
 mod organisation;
+mod people;
 mod policies;
 pub(crate) mod reply;
 mod route;
 mod schemas;
 mod who;
+mod workspaces;
 
 pub use openapi::document;
 
@@ -26,7 +28,14 @@ use actix_web::web::ServiceConfig;
 use route::Route;
 
 /// Every table of routes.
-const TABLES: [&[Route]; 4] = [organisation::ROUTES, keys::ROUTES, policies::ROUTES, audit_logs::ROUTES];
+const TABLES: [&[Route]; 6] = [
+    organisation::ROUTES,
+    workspaces::ROUTES,
+    people::ROUTES,
+    keys::ROUTES,
+    policies::ROUTES,
+    audit_logs::ROUTES,
+];
 
 /// Adds the routes of the Admin API, below `/v1` and `/v2`: Portkey's documents use both.
 pub(crate) fn routes(config: &mut ServiceConfig) {

@@ -10,7 +10,7 @@ mod routes;
 mod serve;
 mod view;
 
-pub(super) use draft::own_budget;
+pub(super) use draft::{is_address, own_budget, read_metadata};
 pub(super) use grant::check_scopes;
 pub(super) use routes::ROUTES;
 pub(super) use serve::{doomed, made_for_user};
