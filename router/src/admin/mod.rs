@@ -21,6 +21,7 @@ mod schemas;
 mod who;
 mod workspaces;
 
+pub(crate) use keys::watch as rotate_keys;
 pub use openapi::document;
 
 use actix_web::web::ServiceConfig;

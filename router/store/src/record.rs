@@ -152,6 +152,12 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// Returns whether it may do everything everywhere.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.scopes.iter().any(|scope| scope == "admin")
+    }
+
     /// Makes an active key of the store that may do nothing yet.
     #[must_use]
     pub fn named(id: impl Into<String>, name: impl Into<String>) -> Self {
@@ -191,6 +197,18 @@ pub enum KeyKind {
     WorkspaceService,
     /// Acts on one workspace for one user.
     WorkspaceUser,
+}
+
+impl KeyKind {
+    /// Returns its stored name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OrganisationService => "organisation-service",
+            Self::WorkspaceService => "workspace-service",
+            Self::WorkspaceUser => "workspace-user",
+        }
+    }
 }
 
 /// What a key carries for the Admin API and notifications.

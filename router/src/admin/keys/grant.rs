@@ -34,7 +34,7 @@ pub(in crate::admin) fn check_scopes(
             scope => catalogue::may_have(kind, scope),
         };
         if !fits {
-            return wrong(format!("keys of type {} can't have the scope \"{scope}\"", kind_name(kind)));
+            return wrong(format!("keys of type {} can't have the scope \"{scope}\"", kind.name()));
         }
         if role.is_some_and(|role| !catalogue::role_allows(role, &canonical(scope))) {
             return wrong(format!("the user's role does not allow the scope \"{scope}\""));
@@ -58,22 +58,9 @@ fn is_for_requests(scope: &str) -> bool {
     matches!(scope, "models.list" | "feedbacks.read" | "feedbacks.write")
 }
 
-/// Returns Portkey's name of a kind.
-pub(super) fn kind_name(kind: KeyKind) -> &'static str {
-    match kind {
-        KeyKind::OrganisationService => "organisation-service",
-        KeyKind::WorkspaceService => "workspace-service",
-        KeyKind::WorkspaceUser => "workspace-user",
-    }
-}
-
 /// Returns whether a key acts on the whole organisation.
 pub(super) fn is_org(key: &KeyRecord) -> bool {
-    key.kind == KeyKind::OrganisationService || is_root(key)
-}
-
-fn is_root(key: &KeyRecord) -> bool {
-    key.scopes.iter().any(|scope| scope == ADMIN_SCOPE)
+    key.kind == KeyKind::OrganisationService || key.is_root()
 }
 
 /// Returns the kind whose scopes are about a key.
@@ -131,7 +118,7 @@ pub(super) async fn changeable(ctx: &Ctx, action: &str) -> Result<(KeyHash, KeyR
     if key.id == ADMIN_ID {
         return Err(conflict("the admin key is not changed here; set `admin_key` in the settings file"));
     }
-    if is_root(&key) && !ctx.who.root {
+    if key.is_root() && !ctx.who.root {
         let message = "only the admin key may change an API key that has the scope \"admin\"";
         return Err(GatewayError::new(ErrorKind::Scope, message));
     }

@@ -4,6 +4,7 @@
 //! changed here. A key of a workspace sees that workspace's keys only; others are as if they were not there.
 
 mod draft;
+mod due;
 mod grant;
 mod rotate;
 mod routes;
@@ -11,6 +12,7 @@ mod serve;
 mod view;
 
 pub(super) use draft::{is_address, own_budget, read_metadata};
+pub(crate) use due::watch;
 pub(super) use grant::check_scopes;
 pub(super) use routes::ROUTES;
 pub(super) use serve::{doomed, made_for_user};

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tidegate_store::{KeyHash, KeyRecord, OldSecret, Period, RotationRecord, Write};
 
-use super::super::ctx::{Ctx, conflict, invalid};
+use super::super::ctx::{Ctx, conflict, invalid, missing};
 use super::super::reply::moment;
 use super::draft::moment_of;
 use super::grant::changeable;
@@ -109,6 +109,7 @@ impl Rotated {
         let mut key = before.clone();
         key.extra.old_secret = Some(OldSecret { mask: key.mask.clone(), until });
         key.extra.waiting_secret = None;
+        key.extra.rotated_at_ms = Some(now * 1_000);
         key.mask = mask(secret.reveal());
         key.extra.updated_at_ms = clock::unix_ms().max(before.extra.updated_at_ms + 1);
         if let Some(policy) = &mut key.extra.rotation {
@@ -163,6 +164,24 @@ pub(super) async fn rotate(ctx: Ctx) -> Result<Value, GatewayError> {
         "object": "api-key",
         "key_transition_expires_at": moment(rotated.until * 1_000),
     }))
+}
+
+/// Gives out a secret that a policy made, once: nobody saw it yet.
+pub(super) async fn new_secret(ctx: Ctx) -> Result<Value, GatewayError> {
+    let _changing = ctx.gateway().objects.changing().await;
+    let (hash, before) = changeable(&ctx, "rotate").await?;
+    let Some(sealed) = &before.extra.waiting_secret else {
+        return Err(missing("new secret of API key", &before.name));
+    };
+    let opened = ctx.gateway().objects.master().open(sealed);
+    let secret = opened.map_err(|error| GatewayError::new(ErrorKind::Unavailable, error.to_string()))?;
+    let mut after = before.clone();
+    after.extra.waiting_secret = None;
+    let until = before.extra.old_secret.as_ref().map(|old| moment(old.until * 1_000));
+    let write = Write::PutKey { hash, key: Box::new(after), old: None };
+    let told = json!({"api_key_id": before.id, "key": before.mask});
+    serve::commit(&ctx, &before, "read_secret", Value::Null, told, vec![write]).await?;
+    Ok(json!({"id": before.id, "key": secret, "object": "api-key", "key_transition_expires_at": until}))
 }
 
 #[cfg(test)]

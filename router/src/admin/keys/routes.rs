@@ -2,7 +2,7 @@
 
 use super::super::field::{Field, Kind};
 use super::super::route::{Route, route};
-use super::rotate::rotate;
+use super::rotate::{new_secret, rotate};
 use super::serve::{change, create, create_organisation, create_workspace, list, one, own_details, remove};
 
 const DESCRIPTION: Field = Field::new("description", Kind::Text(1_024), "more words");
@@ -111,4 +111,6 @@ pub(in crate::admin) const ROUTES: &[Route] = &[
     route!(POST "/api-keys/{id}/rotate" ["organisation_service_api_keys.rotate", "workspace_service_api_keys.rotate", "workspace_user_api_keys.rotate",
             "organisation_service_api_keys.update", "workspace_service_api_keys.update", "workspace_user_api_keys.update"]
         "Give an API key a new secret; the old one works for a while", ROTATED, &[] => rotate),
+    route!(GET "/api-keys/{id}/secret" ["organisation_service_api_keys.rotate", "workspace_service_api_keys.rotate", "workspace_user_api_keys.rotate"]
+        "Fetch a secret that the rotation policy made; once", &[], &[] => new_secret),
 ];

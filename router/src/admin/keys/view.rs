@@ -7,7 +7,7 @@ use tidegate_store::{BudgetRecord, KeyRecord, KeyStatus, Origin, RotationRecord}
 
 use super::super::ctx::Ctx;
 use super::super::reply::moment;
-use super::grant::{is_org, kind_name, kind_of};
+use super::grant::{is_org, kind_of};
 use crate::clock;
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
@@ -90,7 +90,7 @@ pub(super) fn row(ctx: &Ctx, key: &KeyRecord, spent: Option<&Spent>) -> Value {
         "key": key.mask,
         "name": key.name,
         "description": key.extra.description,
-        "type": kind_name(kind_of(key)),
+        "type": kind_of(key).name(),
         "organisation_id": ctx.gateway().objects.organisation().map(|it| it.id.clone()),
         "workspace_id": workspace,
         "user_id": key.user,

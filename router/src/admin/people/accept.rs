@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use tidegate_store::{KeyRecord, ObjectKind, ObjectRecord, Write};
 
 use super::super::change::Change;
-use super::super::ctx::{Ctx, conflict, missing};
+use super::super::ctx::{Ctx, conflict};
 use super::super::keys::made_for_user;
 use super::super::reply::moment;
 use super::super::workspaces::membership;
 use super::invites::{hashed, row, status};
 use crate::clock;
-use crate::error::GatewayError;
+use crate::error::{ErrorKind, GatewayError};
 
 /// Finds the invitation of a link that still works.
 fn found(ctx: &Ctx) -> Result<Arc<ObjectRecord>, GatewayError> {
@@ -20,7 +20,8 @@ fn found(ctx: &Ctx) -> Result<Arc<ObjectRecord>, GatewayError> {
     let all = ctx.gateway().objects.all(ObjectKind::Invite);
     let found = all.into_iter().find(|it| it.body["token_hash"] == hash && status(it) == "pending");
     // The secret is not said back: answers are kept in more places than links.
-    found.ok_or_else(|| missing("invitation", "of this link; it was used, cancelled or is too old"))
+    let message = "this invitation was used or cancelled, or is too old";
+    found.ok_or_else(|| GatewayError::new(ErrorKind::NotFound, message))
 }
 
 pub(super) async fn look(ctx: Ctx) -> Result<Value, GatewayError> {

@@ -31,7 +31,7 @@ async fn within(ctx: &Ctx, id: &str, slug: &str) -> Result<Within, GatewayError>
     let mut counts = Vec::new();
     let mut count = |amount: usize, what: &str| {
         if amount > 0 {
-            counts.push(format!("{amount} {what}"));
+            counts.push(format!("{what} ({amount})"));
         }
     };
     count(keys, "API keys");
