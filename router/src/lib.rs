@@ -24,6 +24,7 @@ pub mod plugins;
 pub mod powers;
 pub mod provision;
 pub mod routing;
+pub mod scopes;
 pub mod secret;
 pub mod server;
 pub mod settings;

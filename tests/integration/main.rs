@@ -13,6 +13,7 @@ mod endpoints;
 mod explain;
 mod failures;
 mod fault_matrix;
+mod governance;
 mod guard_streams;
 mod guardrails;
 mod headers;

@@ -184,6 +184,12 @@ impl AddressBook {
         Ok(self.budgets.entry(id.to_owned()).or_insert_with(start).clone())
     }
 
+    /// Returns a budget if it is awake.
+    #[must_use]
+    pub fn awake_budget(&self, id: &str) -> Option<Arc<BudgetHandle>> {
+        self.budgets.get(id).map(|known| known.clone())
+    }
+
     /// Returns the limiter of this id, started on its first use.
     #[must_use]
     pub fn limiter(&self, id: &str, limits: &Arc<Vec<LimitRecord>>) -> Arc<LimiterHandle> {

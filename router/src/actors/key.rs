@@ -19,6 +19,7 @@ use super::shards::Shards;
 use crate::clock;
 use crate::cluster::{Cluster, SharedGate};
 use crate::limits::{Gate, Grant, RateView, Refusal, model_allowed};
+use crate::scopes;
 
 const MAILBOX: usize = 4_096;
 
@@ -228,7 +229,7 @@ impl KeyActor {
         if self.record.expires_at.is_some_and(|expiry| clock::unix() >= expiry) {
             return Err(KeyRefusal::Expired);
         }
-        if !self.record.scopes.iter().any(|scope| scope == wish.scope) {
+        if !scopes::grants(&self.record, wish.scope) {
             return Err(KeyRefusal::Scope(wish.scope));
         }
         if let Some((provider, model)) = &wish.model

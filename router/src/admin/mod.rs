@@ -10,14 +10,18 @@ mod catalogue;
 mod change;
 mod ctx;
 mod field;
+mod keys;
 mod openapi;
 mod organisation;
+mod people;
 mod policies;
 pub(crate) mod reply;
 mod route;
 mod schemas;
 mod who;
+mod workspaces;
 
+pub(crate) use keys::watch as rotate_keys;
 pub use openapi::document;
 
 use actix_web::web::ServiceConfig;
@@ -25,7 +29,14 @@ use actix_web::web::ServiceConfig;
 use route::Route;
 
 /// Every table of routes.
-const TABLES: [&[Route]; 3] = [organisation::ROUTES, policies::ROUTES, audit_logs::ROUTES];
+const TABLES: [&[Route]; 6] = [
+    organisation::ROUTES,
+    workspaces::ROUTES,
+    people::ROUTES,
+    keys::ROUTES,
+    policies::ROUTES,
+    audit_logs::ROUTES,
+];
 
 /// Adds the routes of the Admin API, below `/v1` and `/v2`: Portkey's documents use both.
 pub(crate) fn routes(config: &mut ServiceConfig) {

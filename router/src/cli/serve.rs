@@ -10,7 +10,7 @@ use super::{Context, Failure, show};
 use crate::gateway::Gateway;
 use crate::provision::Printed;
 use crate::server::{bind, drain_on_signal};
-use crate::{notices, plugins, telemetry, watch};
+use crate::{admin, notices, plugins, telemetry, watch};
 
 /// Longest wait at the end for the store, on a full disk say.
 /// How long notifications may take at the end.
@@ -47,6 +47,7 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
             actix_web::rt::spawn(watch::find_ollama(gateway.clone())),
             actix_web::rt::spawn(plugins::watch(gateway.clone())),
             actix_web::rt::spawn(notices::watch(gateway.clone())),
+            actix_web::rt::spawn(admin::rotate_keys(gateway.clone())),
             actix_web::rt::spawn(drain_on_signal(handle, bound.readiness)),
         ];
         let file = context

@@ -152,6 +152,12 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// Returns whether it may do everything everywhere.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.scopes.iter().any(|scope| scope == "admin")
+    }
+
     /// Makes an active key of the store that may do nothing yet.
     #[must_use]
     pub fn named(id: impl Into<String>, name: impl Into<String>) -> Self {
@@ -193,6 +199,18 @@ pub enum KeyKind {
     WorkspaceUser,
 }
 
+impl KeyKind {
+    /// Returns its stored name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OrganisationService => "organisation-service",
+            Self::WorkspaceService => "workspace-service",
+            Self::WorkspaceUser => "workspace-user",
+        }
+    }
+}
+
 /// What a key carries for the Admin API and notifications.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -213,6 +231,8 @@ pub struct KeyExtra {
     pub rotation: Option<RotationRecord>,
     /// The secret before this one, while it still works.
     pub old_secret: Option<OldSecret>,
+    /// A secret that was made when nobody watched, sealed by the caller, until somebody fetches it.
+    pub waiting_secret: Option<String>,
 }
 
 /// When a key gets a new secret.
