@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -22,7 +22,7 @@ use crate::cache::Cache;
 use crate::cluster::Cluster;
 use crate::configs::{Configs, Saved};
 use crate::error::GatewayError;
-use crate::governance::Objects;
+use crate::governance::{Objects, Wells};
 use crate::models::ModelLists;
 use crate::money::PriceDesk;
 use crate::notices::{self, Notices};
@@ -34,6 +34,7 @@ use crate::routing::plans::Plans;
 use crate::routing::retry_budget::RetryBudgets;
 use crate::secret::{MasterKey, SecretError};
 use crate::settings::Settings;
+use crate::upstream::Client;
 
 /// Why the gateway did not start.
 #[derive(Debug, Error)]
@@ -101,6 +102,8 @@ pub struct Gateway {
     /// Kept answers.
     pub cache: Cache,
     master: Arc<MasterKey>,
+    /// Asks where secrets lie; made at the first question.
+    asker: OnceLock<Client>,
     /// Held for life; the system gives it back when the process ends, however it ends.
     _lock: File,
 }
@@ -243,6 +246,7 @@ impl Gateway {
             breakers: Breakers::default(),
             models: ModelLists::default(),
             master,
+            asker: OnceLock::new(),
             _lock: lock,
         });
         if let Some(cluster) = gateway.shards.cluster() {
@@ -320,9 +324,18 @@ impl Gateway {
         self.objects.write(&self.book, writes, audit).await?;
         self.book.apply(&changes).await?;
         if has_providers {
+            self.read_references().await;
             self.reload_providers().await?;
         }
         Ok(())
+    }
+
+    /// Reads the secrets again that integrations refer to. Returns whether one changed; the caller puts it in force.
+    pub async fn read_references(&self) -> bool {
+        let settings = self.settings();
+        let connect = Duration::from_millis(settings.timeouts.connect_ms);
+        let client = self.asker.get_or_init(|| Client::new(connect));
+        self.objects.references().refresh(&self.objects, &Wells { settings: &settings, client }).await
     }
 
     /// Reads the store's providers again and puts them in force beside the declared ones.
@@ -387,8 +400,9 @@ impl Gateway {
     }
 
     fn set_providers(&self, from_store: Vec<ProviderRecord>) {
-        let mut all = self.settings().providers.clone();
-        all.extend(self.objects.providers());
+        let settings = self.settings();
+        let mut all = settings.providers.clone();
+        all.extend(self.objects.providers(&settings.trusted_hosts));
         for record in from_store.into_iter().chain(self.found.load().iter().cloned()) {
             // The settings file wins over the store: it is what the operator reads.
             if !all.iter().any(|declared| declared.place() == record.place()) {

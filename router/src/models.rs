@@ -93,7 +93,8 @@ async fn ask(client: &Client, provider: &ProviderHandle) -> Option<Vec<String>> 
 }
 
 /// Returns the models that the price table knows of a vendor.
-fn known_models(vendor: &str) -> Vec<String> {
+#[must_use]
+pub fn known_models(vendor: &str) -> Vec<String> {
     static TABLE: OnceLock<Option<Table>> = OnceLock::new();
     let table = TABLE.get_or_init(|| Table::embedded().ok());
     let found = table.as_ref().and_then(|table| table.vendors.get(vendor));

@@ -38,6 +38,12 @@ impl PriceDesk {
         self.cache.clear();
     }
 
+    /// Returns the price that the book lists for a vendor's model, whoever sells it.
+    #[must_use]
+    pub fn listed(&self, vendor: &str, model: &str) -> Option<Arc<Price>> {
+        self.book.load().lookup(vendor, model)
+    }
+
     /// Returns the price of a model at a provider; `None` when nobody knows it.
     #[must_use]
     pub fn price(&self, provider: &ProviderHandle, model: &str) -> Option<Arc<Price>> {
@@ -47,7 +53,11 @@ impl PriceDesk {
             return known.clone();
         }
         let custom = serde_json::from_value::<CustomPrices>(record.prices.clone()).unwrap_or_default();
-        let listed = self.book.load().lookup_with(&custom, &record.vendor, model);
+        let book = self.book.load();
+        let base = || record.by_model.get(model)?.base.as_deref();
+        let listed = book
+            .lookup_with(&custom, &record.vendor, model)
+            .or_else(|| book.lookup_with(&custom, &record.vendor, base()?));
         let price = match record.price_per_mille {
             Some(per_mille) => listed.map(|price| Arc::new(price.scaled(per_mille))),
             None => listed,

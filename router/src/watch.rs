@@ -16,6 +16,8 @@ use crate::settings::Settings;
 const FILE_EVERY: Duration = Duration::from_millis(400);
 const STORE_EVERY: Duration = Duration::from_millis(200);
 const REST_EVERY: Duration = Duration::from_secs(60);
+/// A secret that was replaced where it lies is in use here after this time.
+const SECRETS_EVERY: Duration = Duration::from_secs(300);
 /// Rows a minute: more than any node logs, few enough to hold the store for milliseconds only.
 const PRUNE_AT_MOST: usize = 20_000;
 const OLLAMA: &str = "127.0.0.1:11434";
@@ -105,11 +107,26 @@ pub async fn store(gateway: Arc<Gateway>) {
     }
 }
 
+/// Reads the secrets that integrations refer to again, now and then, until the process ends.
+pub async fn secrets(gateway: Arc<Gateway>) {
+    let mut ticks = interval(SECRETS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if gateway.read_references().await
+            && let Err(error) = gateway.reload_providers().await
+        {
+            tracing::warn!(%error, "providers with other secrets could not be put in force");
+        }
+    }
+}
+
 /// Reads objects again that other processes changed.
 async fn follow_objects(gateway: &Gateway, changed: &[&str]) {
     match gateway.objects.reload(&gateway.book, changed).await {
         Ok(false) => {}
         Ok(true) => {
+            gateway.read_references().await;
             if let Err(error) = gateway.reload_providers().await {
                 tracing::warn!(%error, "changed providers could not be read");
             }

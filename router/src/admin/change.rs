@@ -29,8 +29,13 @@ impl Ctx {
     /// # Errors
     /// 409 where a slug is taken, 503 when the store can't be written; then nothing is changed.
     pub(super) async fn commit(&self, change: Change<'_>, writes: Vec<Write>) -> Result<(), GatewayError> {
+        self.gateway().change(writes, Some(self.audited(change))).await
+    }
+
+    /// Makes the audit row of a change.
+    pub(super) fn audited(&self, change: Change<'_>) -> AuditRecord {
         let key = &self.who.key;
-        let audit = AuditRecord {
+        AuditRecord {
             at_ms: clock::unix_ms(),
             method: self.about.method.clone(),
             uri: self.about.uri.clone(),
@@ -46,7 +51,6 @@ impl Ctx {
             after: change.after,
             status: 200,
             client_ip: self.about.client_ip.clone(),
-        };
-        self.gateway().change(writes, Some(audit)).await
+        }
     }
 }

@@ -8,38 +8,56 @@
 mod audit_logs;
 mod catalogue;
 mod change;
+mod configs;
 mod ctx;
+mod exclusions;
 mod field;
+mod guardrails;
+mod integrations;
 mod keys;
+mod limits;
 mod openapi;
 mod organisation;
 mod people;
 mod policies;
+mod providers;
 pub(crate) mod reply;
 mod route;
 mod schemas;
+mod secret_references;
+mod slugs;
 mod who;
 mod workspaces;
 
 pub(crate) use keys::watch as rotate_keys;
 pub use openapi::document;
+pub(crate) use who::allow;
 
 use actix_web::web::ServiceConfig;
 
 use route::Route;
 
 /// Every table of routes.
-const TABLES: [&[Route]; 6] = [
+const TABLES: &[&[Route]] = &[
     organisation::ROUTES,
     workspaces::ROUTES,
     people::ROUTES,
     keys::ROUTES,
     policies::ROUTES,
     audit_logs::ROUTES,
+    integrations::TABLES[0],
+    integrations::TABLES[1],
+    integrations::TABLES[2],
+    providers::TABLES[0],
+    providers::TABLES[1],
+    secret_references::ROUTES,
+    guardrails::ROUTES,
+    exclusions::ROUTES,
+    configs::ROUTES,
 ];
 
 /// Adds the routes of the Admin API, below `/v1` and `/v2`: Portkey's documents use both.
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    route::register(config, &TABLES);
+    route::register(config, TABLES);
     openapi::register(config);
 }

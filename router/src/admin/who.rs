@@ -124,6 +124,18 @@ impl Who {
     }
 }
 
+/// Refuses who has neither one of these scopes nor the one for everything, on routes beside the table.
+///
+/// # Errors
+/// 401 without a key that works, 403 naming what is missing.
+pub(crate) async fn allow(gateway: &Gateway, key: Option<&str>, scope: &str) -> Result<(), GatewayError> {
+    if Who::of(gateway, key).await?.has(scope) {
+        return Ok(());
+    }
+    let message = format!("This API key lacks the scope {ADMIN_SCOPE} or {scope}");
+    Err(GatewayError::new(ErrorKind::Scope, message))
+}
+
 /// Returns a user's role in a workspace: owners and admins of the organisation are admins everywhere.
 pub(super) fn role_in(gateway: &Gateway, user: &str, workspace: &str) -> Option<Role> {
     let of_org = gateway.objects.by_id(ObjectKind::User, user)?;

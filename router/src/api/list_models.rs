@@ -1,5 +1,7 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`: what the key may use, as `@slug/model`.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
@@ -15,7 +17,10 @@ const CREATED: u64 = 1_700_000_000;
 
 pub(super) async fn all(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
     match listed(&request, &worker).await {
-        Ok(models) => render::document(&request, &worker, &render::list(models)),
+        Ok(models) => match page(&request, models) {
+            Ok(list) => render::document(&request, &worker, &list),
+            Err(error) => render::refusal(&request, &worker, dialect(&request), &error),
+        },
         Err(error) => render::refusal(&request, &worker, dialect(&request), &error),
     }
 }
@@ -41,6 +46,29 @@ pub(super) async fn one(
     }
 }
 
+/// Cuts a page out where one is asked for, of one vendor or provider where one is named: Portkey's parameters.
+fn page(request: &HttpRequest, mut models: Vec<Value>) -> Result<Value, GatewayError> {
+    let query = web::Query::<BTreeMap<String, String>>::from_query(request.query_string());
+    let query = query.map(web::Query::into_inner).unwrap_or_default();
+    for (name, member) in [("provider", "owned_by"), ("ai_service", "ai_service")] {
+        if let Some(wanted) = query.get(name).map(|it| it.trim_start_matches('@')).filter(|it| !it.is_empty())
+        {
+            models.retain(|model| model[member] == wanted);
+        }
+    }
+    let number = |name: &str| match query.get(name) {
+        None => Ok(None),
+        Some(text) => text.parse::<usize>().map(Some).map_err(|_| {
+            GatewayError::new(ErrorKind::Invalid, format!("{name}: a whole number is expected")).at(name)
+        }),
+    };
+    let (offset, limit) = (number("offset")?.unwrap_or(0), number("limit")?.unwrap_or(usize::MAX));
+    let total = models.len();
+    let mut list = render::list(models.into_iter().skip(offset).take(limit).collect());
+    list["total_count"] = total.into();
+    Ok(list)
+}
+
 fn dialect(request: &HttpRequest) -> Dialect {
     if request.headers().contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::OpenAi }
 }
@@ -49,7 +77,10 @@ async fn listed(request: &HttpRequest, worker: &Worker) -> Result<Vec<Value>, Ga
     let gateway = &worker.gateway;
     let key = authenticate(gateway, head::credentials(request).key).await?;
     // Lists are free, but not for expired keys or keys without the scope; the permit is given back at once.
-    let wish = Wish { scope: SCOPE, model: None, tokens: 0 };
+    let scopes = key.record().scopes.clone();
+    let listing = ["models.list", "virtual_keys.list"];
+    let scope = listing.into_iter().find(|scope| scopes.iter().any(|own| own == scope)).unwrap_or(SCOPE);
+    let wish = Wish { scope, model: None, tokens: 0 };
     if let Err(refusal) = key.admit(wish).await? {
         use crate::actors::key::KeyRefusal;
         match refusal {
@@ -65,16 +96,27 @@ async fn listed(request: &HttpRequest, worker: &Worker) -> Result<Vec<Value>, Ga
             KeyRefusal::Model | KeyRefusal::Limit { .. } => {}
         }
     }
-    let patterns = key.record().models.clone();
-    let lists = gateway.models.of(&worker.client, &gateway.providers_for(&key.record())).await;
+    let record = key.record();
+    let providers = gateway.providers_for(&record);
+    let lists = gateway.models.of(&worker.client, &providers).await;
+    let rules = gateway.objects.rules();
+    let workspace = rules.workspace_id(&record);
     let mut models = Vec::new();
-    for (slug, ids) in lists {
-        for id in ids.iter().filter(|id| model_allowed(&patterns, &slug, id)) {
+    // Answers come in the order of the questions.
+    for ((slug, ids), provider) in lists.into_iter().zip(&providers) {
+        let of = provider.record();
+        let integration = of.integration.as_deref().and_then(|id| rules.integration(id, workspace));
+        let offers = |id: &str| integration.as_ref().is_none_or(|it| it.enabled && it.models.allows(id));
+        for id in ids.iter().filter(|id| model_allowed(&record.models, &slug, id) && offers(id)) {
+            let base = of.by_model.get(id).and_then(|model| model.base.as_deref());
             models.push(json!({
                 "id": format!("@{slug}/{id}"),
+                "slug": id,
+                "canonical_slug": base.unwrap_or(id),
                 "object": "model",
                 "created": CREATED,
                 "owned_by": slug,
+                "ai_service": of.vendor,
             }));
         }
     }

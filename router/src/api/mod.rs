@@ -3,13 +3,13 @@
 mod admin;
 mod body;
 mod cache;
-mod configs;
 pub(crate) mod cors;
 pub mod explain;
 mod head;
 mod health;
 mod inference;
 mod list_models;
+mod model_configs;
 mod passthrough;
 mod plugins;
 pub(crate) mod render;
@@ -74,7 +74,7 @@ pub fn routes(config: &mut ServiceConfig) {
         )
         .service(at("/v1/plugins/{id}/activate").route(web::post().to(plugins::activate)))
         .service(at("/v1/plugins/{id}/rollback").route(web::post().to(plugins::roll_back)))
-        .configure(configs::routes)
+        .configure(model_configs::routes)
         .configure(crate::admin::routes)
         .default_service(web::to(passthrough::serve));
 }

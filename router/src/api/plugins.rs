@@ -1,4 +1,4 @@
-//! `/v1/plugins`: upload, list, activate, roll back and remove plugins. Needs the admin scope.
+//! `/v1/plugins`: upload, list, activate, roll back and remove plugins. Needs a scope of plugins.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{admin, body, head, render};
+use super::{body, credentials_of, head, render};
+use crate::admin::allow;
 use crate::error::{ErrorKind, GatewayError};
 use crate::pipeline::Dialect;
 use crate::plugins::{LARGEST, PluginError};
@@ -35,7 +36,7 @@ fn deleted(id: &str) -> Value {
 /// `GET /v1/plugins`
 pub(super) async fn list(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
     let listed = async {
-        admin::authorize(&request, &worker).await?;
+        allow(&worker.gateway, credentials_of(&request), "plugins.list").await?;
         let view = worker.gateway.plugins.observe().await?;
         Ok(json!({"object": "list", "data": to_json(&view.plugins)?, "refused": to_json(&view.refused)?}))
     };
@@ -49,7 +50,7 @@ pub(super) async fn one(
     id: web::Path<String>,
 ) -> HttpResponse {
     let found = async {
-        admin::authorize(&request, &worker).await?;
+        allow(&worker.gateway, credentials_of(&request), "plugins.list").await?;
         worker.gateway.plugins.ready(&[id.as_str()]).await;
         to_json(&worker.gateway.plugins.observe_one(&id).await?)
     };
@@ -74,7 +75,7 @@ pub(super) async fn upload(
     worker: web::Data<Worker>,
 ) -> HttpResponse {
     let uploaded = async {
-        admin::authorize(&request, &worker).await?;
+        allow(&worker.gateway, credentials_of(&request), "plugins.create").await?;
         let query = web::Query::<UploadQuery>::from_query(request.query_string()).map_err(|error| {
             GatewayError::new(ErrorKind::Invalid, format!("activate is true or false: {error}"))
                 .at("activate")
@@ -107,7 +108,7 @@ pub(super) async fn activate(
     id: web::Path<String>,
 ) -> HttpResponse {
     let activated = async {
-        admin::authorize(&request, &worker).await?;
+        allow(&worker.gateway, credentials_of(&request), "plugins.update").await?;
         let within = Duration::from_millis(worker.gateway.settings().timeouts.body_ms);
         let bytes = body::read(&request, payload, LARGEST_ORDER, within).await?;
         let order: Activate = serde_json::from_slice(&bytes).map_err(|error| {
@@ -126,7 +127,7 @@ pub(super) async fn roll_back(
     id: web::Path<String>,
 ) -> HttpResponse {
     let rolled_back = async {
-        admin::authorize(&request, &worker).await?;
+        allow(&worker.gateway, credentials_of(&request), "plugins.update").await?;
         to_json(&worker.gateway.plugins.roll_back(&id).await?)
     };
     answer(&request, &worker, rolled_back.await)
@@ -139,7 +140,7 @@ pub(super) async fn remove(
     id: web::Path<String>,
 ) -> HttpResponse {
     let removed = async {
-        admin::authorize(&request, &worker).await?;
+        allow(&worker.gateway, credentials_of(&request), "plugins.delete").await?;
         worker.gateway.plugins.remove(&id).await?;
         Ok(deleted(&id))
     };

@@ -35,6 +35,10 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
     telemetry::start(&settings.log);
     System::new().block_on(async {
         let (gateway, printed) = Gateway::start(settings).map_err(|error| error.to_string())?;
+        // Before the first request: its provider's secret may lie elsewhere.
+        if gateway.read_references().await {
+            gateway.reload_providers().await.map_err(|error| error.to_string())?;
+        }
         let bound = bind(gateway.clone()).map_err(|error| error.to_string())?;
         for address in &bound.addresses {
             show::line(&format!("listening on http://{address}"));
@@ -45,6 +49,7 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
         let tasks = [
             actix_web::rt::spawn(watch::store(gateway.clone())),
             actix_web::rt::spawn(watch::find_ollama(gateway.clone())),
+            actix_web::rt::spawn(watch::secrets(gateway.clone())),
             actix_web::rt::spawn(plugins::watch(gateway.clone())),
             actix_web::rt::spawn(notices::watch(gateway.clone())),
             actix_web::rt::spawn(admin::rotate_keys(gateway.clone())),

@@ -14,4 +14,4 @@ mod service;
 
 pub use error::ConfigsError;
 pub use saved::{Saved, which};
-pub use service::{Change, Configs, Draft};
+pub use service::{Author, Change, Configs, Draft};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use tidegate_config::{ConfigError, Plan};
-use tidegate_store::{ConfigRecord, ConfigVersion, Store, StoreError};
+use tidegate_store::{AuditRecord, ConfigRecord, ConfigVersion, Store, StoreError, Write};
 use uuid::Uuid;
 
 use super::error::ConfigsError;
@@ -41,6 +41,14 @@ pub struct Change {
     pub is_default: Option<bool>,
     /// Workspace, when it is made.
     pub workspace: Option<String>,
+}
+
+/// Who changes a config, and what the audit log says of it: a change and its row are written together or not at all.
+pub struct Author<'a> {
+    /// Id of the key.
+    pub id: &'a str,
+    /// Makes the row of the config as it is after; without a version it is gone.
+    pub audit: &'a dyn Fn(&ConfigRecord, Option<&ConfigVersion>) -> AuditRecord,
 }
 
 /// The saved configs.
@@ -92,7 +100,7 @@ impl Configs {
         book: &AddressBook,
         change: Change,
         draft: Draft,
-        author: &str,
+        author: &Author<'_>,
         is_taken: impl Fn(&str) -> bool,
     ) -> Result<Arc<Saved>, ConfigsError> {
         let _one_at_a_time = self.changing.lock().await;
@@ -113,12 +121,12 @@ impl Configs {
             active: 1,
             is_default: change.is_default.unwrap_or(false),
             workspace: change.workspace,
-            created_by: author.to_owned(),
+            created_by: author.id.to_owned(),
             created_at_ms: now,
-            updated_by: author.to_owned(),
+            updated_by: author.id.to_owned(),
             updated_at_ms: now,
         };
-        self.write(book, record, draft, 1).await
+        self.write(book, record, draft, 1, author).await
     }
 
     /// Changes a config; a text becomes a new version, which is in force at once.
@@ -130,11 +138,11 @@ impl Configs {
         book: &AddressBook,
         name: &str,
         change: Change,
-        author: &str,
+        author: &Author<'_>,
     ) -> Result<Arc<Saved>, ConfigsError> {
         let _one_at_a_time = self.changing.lock().await;
         let saved = self.known(name)?;
-        let mut record = changed(&saved, author);
+        let mut record = changed(&saved, author.id);
         if let Some(name) = change.name {
             record.name = name;
         }
@@ -142,13 +150,13 @@ impl Configs {
             record.is_default = is_default;
         }
         let Some(draft) = change.draft else {
-            return self.point(book, record, saved.version.clone(), saved.plan.clone()).await;
+            return self.point(book, record, saved.version.clone(), saved.plan.clone(), author).await;
         };
         let slug = record.slug.clone();
         let newest = book.read(move |store| store.config_versions(&slug)).await?;
         let number = newest.first().map_or(0, |version| version.number) + 1;
         record.active = number;
-        self.write(book, record, draft, number).await
+        self.write(book, record, draft, number, author).await
     }
 
     /// Puts a version in force that was written before.
@@ -161,12 +169,12 @@ impl Configs {
         name: &str,
         version: ConfigVersion,
         plan: Arc<Plan>,
-        author: &str,
+        author: &Author<'_>,
     ) -> Result<Arc<Saved>, ConfigsError> {
         let _one_at_a_time = self.changing.lock().await;
-        let mut record = changed(&*self.known(name)?, author);
+        let mut record = changed(&*self.known(name)?, author.id);
         record.active = version.number;
-        self.point(book, record, version, Ok(plan)).await
+        self.point(book, record, version, Ok(plan), author).await
     }
 
     /// Returns all versions of a config, newest first, their texts in clear.
@@ -186,16 +194,22 @@ impl Configs {
     ///
     /// # Errors
     /// [`ConfigsError`]
-    pub async fn remove(&self, book: &AddressBook, name: &str) -> Result<(), ConfigsError> {
+    pub async fn remove(
+        &self,
+        book: &AddressBook,
+        name: &str,
+        author: &Author<'_>,
+    ) -> Result<(), ConfigsError> {
         let _one_at_a_time = self.changing.lock().await;
         let saved = self.known(name)?;
         let (slug, id) = (saved.record.slug.clone(), saved.record.id.clone());
+        let audit = (author.audit)(&saved.record, None);
         let keys = book
             .read(move |store| {
                 let mut keys = store.keys_with_config(&slug, MOST_KEYS)?;
                 keys.extend(store.keys_with_config(&id, MOST_KEYS)?);
                 if keys.is_empty() {
-                    store.delete_config(&slug)?;
+                    store.write(&[Write::DeleteConfig(slug)], Some(&audit))?;
                 }
                 Ok(keys)
             })
@@ -243,6 +257,7 @@ impl Configs {
         record: ConfigRecord,
         draft: Draft,
         number: u32,
+        author: &Author<'_>,
     ) -> Result<Arc<Saved>, ConfigsError> {
         let version = ConfigVersion {
             number,
@@ -252,8 +267,9 @@ impl Configs {
             created_at_ms: record.updated_at_ms,
         };
         let sealed = ConfigVersion { json: self.master.seal(&version.json)?, ..version.clone() };
-        let written = record.clone();
-        book.read(move |store| store.put_config(&written, Some(&sealed))).await?;
+        let audit = (author.audit)(&record, Some(&version));
+        let write = Write::PutConfig { config: Box::new(record.clone()), version: Some(Box::new(sealed)) };
+        book.read(move |store| store.write(&[write], Some(&audit))).await?;
         Ok(self.publish(Saved { record, version, plan: Ok(draft.plan) }))
     }
 
@@ -264,9 +280,11 @@ impl Configs {
         record: ConfigRecord,
         version: ConfigVersion,
         plan: Result<Arc<Plan>, ConfigError>,
+        author: &Author<'_>,
     ) -> Result<Arc<Saved>, ConfigsError> {
-        let written = record.clone();
-        book.read(move |store| store.put_config(&written, None)).await?;
+        let audit = (author.audit)(&record, Some(&version));
+        let write = Write::PutConfig { config: Box::new(record.clone()), version: None };
+        book.read(move |store| store.write(&[write], Some(&audit))).await?;
         Ok(self.publish(Saved { record, version, plan }))
     }
 

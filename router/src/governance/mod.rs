@@ -8,10 +8,16 @@
 mod bad;
 mod objects;
 pub mod policy;
-mod providers;
+pub mod providers;
+pub mod references;
 mod rules;
 pub mod terms;
+mod wells;
 
 pub use bad::Bad;
 pub use objects::{Objects, ObjectsError};
-pub use rules::{IntegrationRules, Limits, ModelRules, Rules, WorkspaceRules, rate_policy, usage_policy};
+pub use references::References;
+pub use rules::{
+    Defaults, IntegrationRules, Limits, ModelRules, Rules, WorkspaceRules, rate_policy, usage_policy,
+};
+pub use wells::{Unread, Well, Wells};

@@ -7,6 +7,7 @@ use dashmap::DashMap;
 use thiserror::Error;
 use tidegate_store::{AuditRecord, ObjectKind, ObjectRecord, ProviderRecord, Store, StoreError, Write};
 
+use super::references::References;
 use super::rules::Rules;
 use crate::actors::address_book::AddressBook;
 use crate::secret::{MasterKey, SecretError};
@@ -33,6 +34,7 @@ pub struct Objects {
     /// Changes happen one after the other: what was looked at before a change is still so when it is written.
     changing: tokio::sync::Mutex<()>,
     master: Arc<MasterKey>,
+    references: References,
 }
 
 impl Objects {
@@ -47,6 +49,7 @@ impl Objects {
             rules: ArcSwap::default(),
             changing: tokio::sync::Mutex::new(()),
             master,
+            references: References::default(),
         };
         for kind in ObjectKind::ALL {
             for record in store.objects(kind)? {
@@ -67,6 +70,12 @@ impl Objects {
     #[must_use]
     pub fn master(&self) -> &Arc<MasterKey> {
         &self.master
+    }
+
+    /// Returns what secret references came to.
+    #[must_use]
+    pub fn references(&self) -> &References {
+        &self.references
     }
 
     /// Returns an object by id.
@@ -178,10 +187,10 @@ impl Objects {
         Ok(any)
     }
 
-    /// Returns the providers that integrations come to.
+    /// Returns the providers that integrations come to. Hosts that the operator trusts may be private.
     #[must_use]
-    pub fn providers(&self) -> Vec<ProviderRecord> {
-        super::providers::of(self)
+    pub fn providers(&self, trusted_hosts: &[String]) -> Vec<ProviderRecord> {
+        super::providers::of(self, trusted_hosts)
     }
 
     fn publish(&self, record: ObjectRecord) {

@@ -32,6 +32,52 @@ pub struct WorkspaceRules {
     pub required_metadata: Vec<String>,
     /// Config of users' keys that have none of their own.
     pub user_config: Option<String>,
+    /// Guardrails of every request of it: the organisation's, then its own.
+    pub guardrails: Defaults,
+}
+
+/// Ids of guardrails that judge every request and every answer, whatever its config says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// Of requests.
+    pub input: Vec<String>,
+    /// Of answers.
+    pub output: Vec<String>,
+}
+
+impl Defaults {
+    fn of(body: &Value) -> Self {
+        let side = |name: &str| {
+            let ids = body["defaults"][name].as_array().into_iter().flatten();
+            ids.filter_map(|id| id.as_str().map(str::to_owned)).collect()
+        };
+        Self { input: side("input_guardrails"), output: side("output_guardrails") }
+    }
+
+    /// Puts the organisation's in front, where the workspace is not exempt.
+    fn behind(&mut self, organisation: &Value, workspace: &str) {
+        let everyone = Self::of(organisation);
+        let exempt = |side: &str| {
+            let excluded = organisation["exclusions"][side].as_array().into_iter().flatten();
+            excluded.into_iter().any(|id| id == workspace)
+        };
+        for (own, mut ids, side) in [
+            (&mut self.input, everyone.input, "input_guardrails"),
+            (&mut self.output, everyone.output, "output_guardrails"),
+        ] {
+            if !exempt(side) {
+                own.retain(|id| !ids.contains(id));
+                ids.append(own);
+                *own = ids;
+            }
+        }
+    }
+
+    /// Returns whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.input.is_empty() && self.output.is_empty()
+    }
 }
 
 /// Which models of an integration may be used.
@@ -95,6 +141,8 @@ pub struct Rules {
     integrations: HashMap<String, Integration>,
     usage: Vec<UsagePolicy>,
     rates: Vec<RatePolicy>,
+    /// Whether any workspace has guardrails of every request.
+    has_guardrails: bool,
     /// Saved guardrails by id and slug, as JSON text.
     guardrails: HashMap<String, (Option<String>, Arc<str>)>,
 }
@@ -105,7 +153,8 @@ impl Rules {
     pub fn reads(kind: ObjectKind) -> bool {
         matches!(
             kind,
-            ObjectKind::Workspace
+            ObjectKind::Organisation
+                | ObjectKind::Workspace
                 | ObjectKind::Integration
                 | ObjectKind::UsagePolicy
                 | ObjectKind::RatePolicy
@@ -117,11 +166,14 @@ impl Rules {
     /// written.
     pub(super) fn build(objects: &Objects) -> Self {
         let mut rules = Self::default();
+        let organisation = objects.organisation().map(|it| it.body.clone()).unwrap_or_default();
         for object in objects.all(ObjectKind::Workspace) {
             if object.body["is_default"] == Value::Bool(true) {
                 rules.default_workspace.clone_from(&object.id);
             }
-            if let Some(read) = kept(&object, workspace(&object)) {
+            if let Some(mut read) = kept(&object, workspace(&object)) {
+                read.guardrails.behind(&organisation, &object.id);
+                rules.has_guardrails |= !read.guardrails.is_empty();
                 rules.workspaces.insert(object.id.clone(), Arc::new(read));
             }
         }
@@ -168,6 +220,16 @@ impl Rules {
     pub fn guardrail(&self, name: &str, workspace: &str) -> Option<&Arc<str>> {
         let (of, text) = self.guardrails.get(name)?;
         of.as_deref().is_none_or(|of| of == workspace).then_some(text)
+    }
+
+    /// Returns the guardrails of every request of a key's workspace, where there are some.
+    #[must_use]
+    pub fn defaults(&self, key: &tidegate_store::KeyRecord) -> Option<&Defaults> {
+        if !self.has_guardrails {
+            return None;
+        }
+        let defaults = &self.workspaces.get(self.workspace_id(key))?.guardrails;
+        (!defaults.is_empty()).then_some(defaults)
     }
 
     /// Returns what a workspace may do with an integration; `None` when there is no such integration.
@@ -252,6 +314,7 @@ fn workspace(object: &ObjectRecord) -> Result<WorkspaceRules, Bad> {
         required_metadata: required.filter_map(|key| key.as_str().map(str::to_owned)).collect(),
         user_config: defaults["user_api_key_config"].as_str().map(str::to_owned),
         archived: !is_active(object),
+        guardrails: Defaults::of(body),
         id,
         name,
     })

@@ -84,7 +84,7 @@ fn place(url: &str) -> Option<(String, String, u16, String)> {
 
 /// Returns whether the operator trusts a host by name. Any other host may be called by guests, but never at a private
 /// address: what its name resolves to is checked at connect time.
-pub(super) fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
+pub fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
     let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
     host.is_some_and(|host| trusted_hosts.contains(&host))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_config::{ConfigError, Plan, Target, Timeouts};
 use tidegate_providers::Credential;
-use tidegate_store::{KeyRecord, ProviderRecord};
+use tidegate_store::{KeyRecord, ModelRecord, ProviderRecord};
 
 use super::aim::model_of;
 use super::origin::{check_guardrails, in_portkeys_words};
@@ -47,23 +47,37 @@ impl Route {
     /// Returns the provider's credential, with the custom host in it.
     #[must_use]
     pub(super) fn credential(&self) -> Cow<'_, Credential> {
-        let stored = self.provider.credential();
-        match &self.host {
-            Some(host) => {
-                let host = Some(host.trim_end_matches('/').to_owned());
-                Cow::Owned(Credential { base_url: host, ..Credential::clone(stored) })
-            }
-            None => Cow::Borrowed(stored),
+        let (stored, own) = (self.provider.credential(), self.of_model());
+        if self.host.is_none() && own.is_none() {
+            return Cow::Borrowed(stored);
         }
+        let mut credential = Credential::clone(stored);
+        if let Some(own) = own {
+            credential.options.extend(own.options.clone());
+        }
+        let host = self.host.as_ref().or_else(|| own?.base_url.as_ref());
+        if let Some(host) = host {
+            credential.base_url = Some(host.trim_end_matches('/').to_owned());
+        }
+        Cow::Owned(credential)
+    }
+
+    /// Returns what holds for the model alone.
+    fn of_model(&self) -> Option<&ModelRecord> {
+        self.provider.record().by_model.get(&self.model)
     }
 
     /// Returns whether private addresses may be called.
     #[must_use]
     pub(super) fn is_trusted(&self) -> bool {
-        self.provider.record().trusted || self.host.is_some()
+        match self.of_model().filter(|own| own.base_url.is_some() && self.host.is_none()) {
+            Some(own) => own.trusted,
+            None => self.provider.record().trusted || self.host.is_some(),
+        }
     }
 
-    /// Puts headers of the client and of the vendor into a request, the vendor's last: no client replaces a credential.
+    /// Puts headers of the client, of the vendor and of the operator into a request. No client replaces a credential;
+    /// the operator, whose it is, may.
     pub(super) fn put_headers(&self, headers: &mut HeaderMap, own: Vec<(HeaderName, HeaderValue)>) {
         headers.extend(self.forwarded.clone());
         for (name, _) in &own {
@@ -71,6 +85,13 @@ impl Route {
         }
         for (name, value) in own {
             headers.append(name, value);
+        }
+        let record = self.provider.record();
+        let of_model = self.of_model().map(|own| &own.headers);
+        for (name, value) in [Some(&record.headers), of_model].into_iter().flatten().flatten() {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+                headers.insert(name, value);
+            }
         }
     }
 }

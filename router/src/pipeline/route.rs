@@ -17,7 +17,7 @@ use super::cache::{Looked, Seen};
 use super::docket::Docket;
 use super::encode::Payload;
 use super::form::Form;
-use super::guard::{Early, Guards, HookResults, Scene};
+use super::guard::{Early, Guards, HookResults, Scene, judged};
 use super::outlook::View;
 use super::prefix::Prefix;
 use super::proxy::RawBody;
@@ -295,7 +295,7 @@ impl Trip<'_> {
             }
             Asked::Json(_) | Asked::Raw(_) => shape.model.as_deref(),
         };
-        proxy::may_pass_guards(self.request, target)?;
+        proxy::may_pass_guards(self.gateway, &self.caller.key.record(), self.request, target)?;
         let beside = if model.is_none() { self.model_beside(target) } else { None };
         let model = model.or(beside.as_deref());
         resolve(self.gateway, &self.caller.key.record(), self.request, target, model)
@@ -317,12 +317,13 @@ impl Trip<'_> {
     ) -> Result<(Option<Guards>, HookResults, Option<Changed>), GatewayError> {
         // A guard's own calls of models are not judged by guards: that would never end. A key that admission is sure to
         // refuse makes no guard work.
-        let unguarded = target.hooks.is_empty() || self.request.proxy.is_some();
+        let key = self.caller.key.record();
+        let unguarded = self.request.proxy.is_some() || !judged(self.gateway, &key, &target.hooks);
         if unguarded || self.is_refused() || self.request.headers.contains_key(PLUGIN_CALL) {
             return Ok((None, HookResults::default(), None));
         }
         let scene = self.scene(shape, route.model.clone(), Some(route.provider.record().slug.clone()));
-        let guards = Guards::bind(self.gateway, &self.caller.key.record(), &target.hooks, scene).await?;
+        let guards = Guards::bind(self.gateway, &key, &target.hooks, scene).await?;
         let (results, changed) = match payload {
             // They judge while the vendor is asked.
             Payload::Json(_) if guards.speculates() => (HookResults::default(), None),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tidegate_config::{ConfigError, Node, Plan, Strategy, Target};
+use tidegate_config::{ConfigError, Hooks, Node, Plan, Strategy, Target};
 
 use super::aim::model_of;
 use super::hosts::is_trusted;
@@ -157,44 +157,22 @@ async fn plugins(gateway: &Gateway, plan: &Plan) -> Result<(), ConfigError> {
         }
     }
     wanted.conditions(plan.root());
-    let ids: BTreeSet<&str> = wanted.all.iter().map(|want| want.plugin.as_str()).collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<&str> = ids.into_iter().collect();
-    let set = gateway.plugins.ready(&ids).await;
-    for want in wanted.all {
-        let known = set.get(&want.plugin).is_some_and(|plugin| {
-            if want.is_condition {
-                plugin.condition_info(&want.name).is_some()
-            } else {
-                plugin.check_info(&want.name).is_some()
-            }
-        });
-        if known {
-            continue;
+    wanted.look(gateway).await
+}
+
+/// Reads a guardrail and checks that plugins have its checks.
+///
+/// # Errors
+/// [`ConfigError`] with the JSON path, which begins with `[0]`, and what is accepted.
+pub async fn vet_hook(gateway: &Gateway, json: &str) -> Result<(), ConfigError> {
+    let hooks = Hooks::parse(json)?;
+    let mut wanted = Wanted::default();
+    for hook in &hooks.before {
+        for (at, check) in hook.checks.iter().enumerate() {
+            wanted.add(&check.id, false, &format!("{}.checks[{at}].id", hook.path));
         }
-        let what = if want.is_condition { "condition" } else { "check" };
-        let message = match set.get(&want.plugin) {
-            None => format!(
-                "no plugin has the {what} {}.{}; plugins in force: {}",
-                want.plugin,
-                want.name,
-                listed(set.iter().map(|(id, _)| id))
-            ),
-            Some(plugin) => {
-                let manifest = plugin.manifest();
-                let names = if want.is_condition {
-                    listed(manifest.conditions.iter().map(|info| info.name.as_str()))
-                } else {
-                    listed(manifest.checks.iter().map(|info| info.name.as_str()))
-                };
-                format!("plugin {} has no {what} {}; it has: {names}", want.plugin, want.name)
-            }
-        };
-        return Err(refused(&want.path, message));
     }
-    Ok(())
+    wanted.look(gateway).await
 }
 
 /// Something that a plugin must have.
@@ -211,6 +189,48 @@ struct Wanted {
 }
 
 impl Wanted {
+    /// Looks at the plugins in force.
+    async fn look(self, gateway: &Gateway) -> Result<(), ConfigError> {
+        let ids: BTreeSet<&str> = self.all.iter().map(|want| want.plugin.as_str()).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<&str> = ids.into_iter().collect();
+        let set = gateway.plugins.ready(&ids).await;
+        for want in self.all {
+            let known = set.get(&want.plugin).is_some_and(|plugin| {
+                if want.is_condition {
+                    plugin.condition_info(&want.name).is_some()
+                } else {
+                    plugin.check_info(&want.name).is_some()
+                }
+            });
+            if known {
+                continue;
+            }
+            let what = if want.is_condition { "condition" } else { "check" };
+            let message = match set.get(&want.plugin) {
+                None => format!(
+                    "no plugin has the {what} {}.{}; plugins in force: {}",
+                    want.plugin,
+                    want.name,
+                    listed(set.iter().map(|(id, _)| id))
+                ),
+                Some(plugin) => {
+                    let manifest = plugin.manifest();
+                    let names = if want.is_condition {
+                        listed(manifest.conditions.iter().map(|info| info.name.as_str()))
+                    } else {
+                        listed(manifest.checks.iter().map(|info| info.name.as_str()))
+                    };
+                    format!("plugin {} has no {what} {}; it has: {names}", want.plugin, want.name)
+                }
+            };
+            return Err(refused(&want.path, message));
+        }
+        Ok(())
+    }
+
     fn add(&mut self, id: &str, is_condition: bool, path: &str) {
         let (plugin, name) = id.split_once('.').unwrap_or(("default", id));
         let (plugin, name) = (plugin.to_owned(), name.to_owned());

@@ -1,6 +1,7 @@
 //! The settings file as written (TOML 1.0). Field docs are the user's reference.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use tidegate_notify::ChannelSettings;
@@ -161,6 +162,10 @@ pub enum LogFormat {
 pub struct SecuritySettings {
     /// Custom hosts that are allowed although their address is private.
     pub trusted_hosts: Vec<String>,
+    /// Secret references of the Admin API may read environment variables whose names begin so; none without it.
+    pub secret_env_prefix: Option<String>,
+    /// Secret references of the Admin API may read files below this folder; none without it.
+    pub secret_dir: Option<PathBuf>,
 }
 
 /// `[[provider]]`

@@ -82,6 +82,10 @@ pub struct Settings {
     pub notify: Vec<tidegate_notify::ChannelSettings>,
     /// Private hosts that are allowed.
     pub trusted_hosts: Vec<String>,
+    /// What variables that secret references may read begin with.
+    pub secret_env_prefix: Option<String>,
+    /// Where files that secret references may read lie.
+    pub secret_dir: Option<PathBuf>,
     /// Declared providers, and those of the environment.
     pub providers: Vec<ProviderRecord>,
     /// Declared keys.
@@ -275,6 +279,8 @@ impl Settings {
             node: file.node,
             notify,
             trusted_hosts: file.security.trusted_hosts,
+            secret_env_prefix: file.security.secret_env_prefix,
+            secret_dir: file.security.secret_dir,
             providers,
             keys,
             budgets,

@@ -371,6 +371,12 @@ pub struct ProviderRecord {
     /// Vendor-specific credential fields.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
+    /// Headers that the operator sends to the vendor with every request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// What holds for single models in place of the rest.
+    #[serde(default)]
+    pub by_model: BTreeMap<String, ModelRecord>,
     /// Models to list; empty asks the vendor.
     #[serde(default)]
     pub models: Vec<String>,
@@ -395,6 +401,22 @@ pub struct ProviderRecord {
     /// Its circuit breaker.
     #[serde(default)]
     pub breaker: Option<BreakerRecord>,
+}
+
+/// What holds for one model of a provider in place of the rest.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModelRecord {
+    /// Model of the vendor whose prices hold for it where it has none of its own.
+    pub base: Option<String>,
+    /// In place of the provider's address.
+    pub base_url: Option<String>,
+    /// Whether that may be a private address.
+    pub trusted: bool,
+    /// Headers beside and in place of the provider's.
+    pub headers: BTreeMap<String, String>,
+    /// Options beside and in place of the provider's.
+    pub options: BTreeMap<String, String>,
 }
 
 /// When a provider is not asked for a while. Counts are of a rolling window.
@@ -435,6 +457,8 @@ impl ProviderRecord {
             trusted: false,
             api_key: None,
             options: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            by_model: BTreeMap::new(),
             models: Vec::new(),
             prices: serde_json::Value::Null,
             price_per_mille: None,
@@ -455,6 +479,13 @@ impl fmt::Debug for ProviderRecord {
             .field("base_url", &self.base_url)
             .field("api_key", &self.api_key.as_ref().map(|_| "***"))
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ModelRecord {
+    /// Headers and options may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelRecord").field("base", &self.base).finish_non_exhaustive()
     }
 }
 

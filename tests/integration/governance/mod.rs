@@ -1,7 +1,12 @@
 //! The Admin API over HTTP, and what its decisions do to requests.
 
+mod bench;
+mod guardrails;
+mod integrations;
 mod keys;
 mod orders;
+mod providers;
 mod rotation;
+mod secrets;
 mod users;
 mod workspaces;

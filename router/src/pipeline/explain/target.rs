@@ -16,7 +16,7 @@ use crate::pipeline::admit::{Admission, admit};
 use crate::pipeline::demand::Demand;
 use crate::pipeline::docket::Docket;
 use crate::pipeline::encode::{Payload, encode, unsupported};
-use crate::pipeline::guard::Guards;
+use crate::pipeline::guard::{Guards, judged};
 use crate::pipeline::params;
 use crate::pipeline::refusals::limit_refusal;
 use crate::pipeline::resolve::Route;
@@ -86,9 +86,9 @@ async fn attempt(trip: &Trip<'_>, target: &Target, view: &mut TargetView) -> Res
     view.provider = Some(record.slug.clone());
     view.vendor = Some(vendor.slug().to_owned());
     view.model = Some(route.model.clone()).filter(|model| !model.is_empty());
-    if !target.hooks.is_empty() {
+    let key = trip.caller.key.record();
+    if judged(trip.gateway, &key, &target.hooks) {
         let scene = trip.scene(&shape, route.model.clone(), Some(record.slug.clone()));
-        let key = trip.caller.key.record();
         let guards = Guards::bind(trip.gateway, &key, &target.hooks, scene).await.map_err(whole)?;
         view.guards = guards.shown();
     }

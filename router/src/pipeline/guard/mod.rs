@@ -72,8 +72,9 @@ impl Guards {
         scene: Scene,
     ) -> Result<Self, GatewayError> {
         let settings = gateway.settings();
-        let before = saved(gateway, key, &hooks.saved.0, &hooks.before, true)?;
-        let after = saved(gateway, key, &hooks.saved.1, &hooks.after, false)?;
+        let defaults = gateway.objects.rules().defaults(key).cloned().unwrap_or_default();
+        let before = saved(gateway, key, &with(defaults.input, &hooks.saved.0), &hooks.before, true)?;
+        let after = saved(gateway, key, &with(defaults.output, &hooks.saved.1), &hooks.after, false)?;
         let wanted: Vec<&str> = before
             .iter()
             .chain(&after)
@@ -120,6 +121,21 @@ pub(super) fn tenant(gateway: &Gateway, key: &KeyRecord) -> Arc<str> {
         "" => "default".into(),
         workspace => workspace.into(),
     }
+}
+
+/// Returns whether a request is judged: by its target's hooks, or by its workspace's.
+pub(super) fn judged(gateway: &Gateway, key: &KeyRecord, hooks: &Hooks) -> bool {
+    !hooks.is_empty() || gateway.objects.rules().defaults(key).is_some()
+}
+
+/// Puts guardrails of every request before those that a config names; none judges twice.
+fn with(mut defaults: Vec<String>, named: &[String]) -> Vec<String> {
+    for id in named {
+        if !defaults.contains(id) {
+            defaults.push(id.clone());
+        }
+    }
+    defaults
 }
 
 /// Puts saved guardrails before a side's own hooks.

@@ -4,6 +4,7 @@ use tidegate_config::Target;
 use tidegate_store::{KeyRecord, Unmeasured};
 
 use crate::error::{ErrorKind, GatewayError};
+use crate::gateway::Gateway;
 use crate::limits::model_allowed;
 use crate::pipeline::request::Request;
 
@@ -41,12 +42,25 @@ pub(in crate::pipeline) fn may_use(
     ))
 }
 
-/// Refuses to go silently past a config's guardrails.
+/// Refuses to go silently past guardrails. A config may say that its own may be passed by, not those of its workspace.
 ///
 /// # Errors
 /// 400 with what the config can say.
-pub(in crate::pipeline) fn may_pass_guards(request: &Request, target: &Target) -> Result<(), GatewayError> {
-    if request.proxy.is_none() || target.hooks.is_empty() || target.unguarded_passthrough {
+pub(in crate::pipeline) fn may_pass_guards(
+    gateway: &Gateway,
+    key: &KeyRecord,
+    request: &Request,
+    target: &Target,
+) -> Result<(), GatewayError> {
+    if request.proxy.is_none() {
+        return Ok(());
+    }
+    if gateway.objects.rules().defaults(key).is_some() {
+        let message = "the workspace has guardrails for every request, and they can't read a path that the gateway \
+                       does not model";
+        return Err(GatewayError::new(ErrorKind::Invalid, message));
+    }
+    if target.hooks.is_empty() || target.unguarded_passthrough {
         return Ok(());
     }
     let message = "the config has guardrails, and they can't read a path that the gateway does not model; \
