@@ -2,22 +2,24 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
 use tidegate_prices::{PriceBook, Table};
 use tidegate_store::{
-    AuditRecord, Change, ChangeKind, KeyRecord, ObjectKind, ProviderRecord, SqliteStore, Store, StoreError,
-    Write,
+    AuditRecord, Change, ChangeKind, KeyRecord, ObjectKind, PostgresStore, ProviderRecord, SqliteStore,
+    Store, StoreError, Write,
 };
+use uuid::Uuid;
 
 use crate::actors::address_book::AddressBook;
 use crate::actors::ledger::LedgerHandle;
 use crate::actors::provider::ProviderHandle;
 use crate::actors::shards::Shards;
 use crate::cache::Cache;
+use crate::cluster::Cluster;
 use crate::configs::{Configs, Saved};
 use crate::error::GatewayError;
 use crate::governance::{Objects, Wells};
@@ -54,6 +56,9 @@ pub enum StartError {
     /// The store can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The shared Redis can't be used.
+    #[error("shared: {0}")]
+    Shared(String),
     /// Secrets can't be made or opened.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -61,6 +66,10 @@ pub enum StartError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
+
+/// How long the store may take to answer, and to take a batch of the ledger.
+const STORE_WITHIN: Duration = Duration::from_secs(10);
+const LEDGER_WITHIN: Duration = Duration::from_secs(4);
 
 /// Everything that requests share.
 pub struct Gateway {
@@ -115,7 +124,7 @@ pub fn prices_path(data: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`StartError`]
-pub fn open_data(settings: &Settings) -> Result<(SqliteStore, MasterKey), StartError> {
+pub fn open_data(settings: &Settings, node: &str) -> Result<(Box<dyn Store>, MasterKey), StartError> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     let data = &settings.data;
     std::fs::DirBuilder::new()
@@ -123,16 +132,47 @@ pub fn open_data(settings: &Settings) -> Result<(SqliteStore, MasterKey), StartE
         .mode(0o700)
         .create(data)
         .map_err(|error| StartError::Data { path: data.display().to_string(), error })?;
-    // SQLite gives its side files the mode of the first.
-    File::options()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(store_path(data))
-        .map_err(|error| StartError::Data { path: data.display().to_string(), error })?;
-    let store = SqliteStore::open(&store_path(data))?;
-    let master = std::env::var("TIDEGATE_MASTER_KEY").ok().filter(|key| !key.is_empty());
-    Ok((store, MasterKey::load(data, master.as_deref())?))
+    if settings.store.is_none() {
+        // SQLite gives its side files the mode of the first.
+        File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(store_path(data))
+            .map_err(|error| StartError::Data { path: data.display().to_string(), error })?;
+    }
+    let store = open_store(settings, node, STORE_WITHIN)?;
+    let master = settings.master_key.as_ref().map(|key| key.reveal());
+    Ok((store, MasterKey::load(data, master)?))
+}
+
+/// Opens a connection to the store of the settings; `node` names this process in it.
+///
+/// # Errors
+/// [`StoreError`]
+pub fn open_store(settings: &Settings, node: &str, within: Duration) -> Result<Box<dyn Store>, StoreError> {
+    Ok(match &settings.store {
+        Some(url) => Box::new(PostgresStore::open_within(url.reveal(), node, within)?),
+        None => Box::new(SqliteStore::open(&store_path(&settings.data))?),
+    })
+}
+
+/// Refuses a master key that is not the one that sealed what is in the store: nodes of a cluster must have the same.
+fn check_master(store: &mut dyn Store, master: &MasterKey) -> Result<(), StartError> {
+    const NAME: &str = "master_key_check";
+    match store.meta(NAME)? {
+        Some(sealed) => {
+            master.open(&sealed).map_err(|_| {
+                SecretError::MasterKey(
+                    "it is not the one that sealed the secrets of this store; nodes that share a store need the same \
+                     TIDEGATE_MASTER_KEY"
+                        .to_owned(),
+                )
+            })?;
+        }
+        None => store.set_meta(NAME, &master.seal("tidegate")?)?,
+    }
+    Ok(())
 }
 
 /// Takes the data folder for this process: two gateways on one folder would each believe to own every budget.
@@ -158,21 +198,28 @@ impl Gateway {
     /// [`StartError`]
     pub fn start(settings: Settings) -> Result<(Arc<Self>, Printed), StartError> {
         let lock = lock(&settings.data)?;
-        let (mut store, master) = open_data(&settings)?;
-        let recovered = store.recover(&[])?;
+        let cluster = match (&settings.store, &settings.shared) {
+            (Some(_), Some(shared)) => {
+                Some(Cluster::new(shared.reveal()).map_err(|error| StartError::Shared(error.to_string()))?)
+            }
+            _ => None,
+        };
+        let node =
+            cluster.as_ref().map_or_else(|| Uuid::new_v4().simple().to_string(), |cluster| cluster.name());
+        let (mut store, master) = open_data(&settings, &node)?;
+        // Of several nodes, those that live settle for those that died, once they are sure of it.
+        let recovered = if cluster.is_some() { 0 } else { store.recover(&[])? };
         if recovered > 0 {
             tracing::warn!(recovered, "requests that a crash cut off were settled at their held amount");
         }
-        let printed = provision::declared(&mut store, &settings)?;
+        check_master(store.as_mut(), &master)?;
+        let printed = provision::declared(store.as_mut(), &settings)?;
         let master = Arc::new(master);
-        let configs = Configs::start(&store, master.clone())?;
-        let objects = Objects::start(&store, master.clone())?;
+        let configs = Configs::start(store.as_ref(), master.clone())?;
+        let objects = Objects::start(store.as_ref(), master.clone())?;
         let from_store = opened_providers(store.providers()?, &master);
-        let shards = Shards::start(settings.control_threads);
-        let ledger = LedgerHandle::start(
-            Box::new(SqliteStore::open(&store_path(&settings.data))?),
-            &shards.of("ledger"),
-        )?;
+        let shards = Shards::start_in(settings.control_threads, cluster);
+        let ledger = LedgerHandle::start(open_store(&settings, &node, LEDGER_WITHIN)?, &shards.of("ledger"))?;
         let prices = PriceDesk::new(load_prices(&settings.data));
         let lender = Lender::new(Duration::from_millis(settings.timeouts.connect_ms));
         let options = plugins::Options {
@@ -185,7 +232,7 @@ impl Gateway {
         let gateway = Arc::new(Self {
             plugins,
             cache: Cache::start(&settings.cache, settings.shared.as_ref()),
-            book: AddressBook::new(Box::new(store), shards.clone()),
+            book: AddressBook::new(store, open_store(&settings, &node, STORE_WITHIN)?, shards.clone()),
             settings: ArcSwap::from_pointee(settings),
             found: ArcSwap::default(),
             ledger,
@@ -202,6 +249,9 @@ impl Gateway {
             asker: OnceLock::new(),
             _lock: lock,
         });
+        if let Some(cluster) = gateway.shards.cluster() {
+            join(&gateway, cluster);
+        }
         gateway.notices.apply(&gateway.settings(), gateway.book.store());
         notices::listen(&gateway);
         lender.serve(&gateway);
@@ -362,6 +412,49 @@ impl Gateway {
         self.book.set_providers(all);
         self.prices.forget();
         self.models.forget();
+    }
+}
+
+/// Joins a cluster: leases are renewed, dead nodes' holds settled, and pools opened from what the store knows.
+fn join(gateway: &Arc<Gateway>, cluster: &Arc<Cluster>) {
+    let weak = Arc::downgrade(gateway);
+    cluster.set_base(Box::new(move |budget, period_start, members| {
+        let weak = weak.clone();
+        Box::pin(async move {
+            let gateway = weak.upgrade().ok_or("the gateway stops")?;
+            // Our own settlements first: what we spent without a member's name must be in what is read.
+            gateway.ledger.flush().await;
+            let read = gateway.book.read(move |store| {
+                let spent = store.spent_by(&budget, period_start)?;
+                let held = store.held_by(&budget, period_start)?;
+                Ok(spent.into_iter().chain(held).collect::<Vec<_>>())
+            });
+            let all = read.await.map_err(|error| error.to_string())?;
+            let members: Vec<String> = members.iter().map(ToString::to_string).collect();
+            Ok(all.iter().filter(|(by, _)| !members.contains(by)).map(|(_, amount)| amount).sum())
+        })
+    }));
+    actix_web::rt::spawn(cluster.clone().run());
+    actix_web::rt::spawn(settle_for_the_dead(Arc::downgrade(gateway), cluster.clone()));
+}
+
+/// Settles what dead nodes left open, at its held amount.
+async fn settle_for_the_dead(gateway: Weak<Gateway>, cluster: Arc<Cluster>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        let Some(gateway) = gateway.upgrade() else { return };
+        let living = match cluster.living().await {
+            Ok(Some(living)) => living,
+            Ok(None) | Err(_) => continue,
+        };
+        match gateway.book.write(move |store| store.recover(&living)).await {
+            Ok(0) => {}
+            Ok(recovered) => {
+                tracing::warn!(recovered, "requests of a dead node were settled at their held amount")
+            }
+            Err(error) => tracing::warn!(%error, "what dead nodes left open could not be settled"),
+        }
     }
 }
 

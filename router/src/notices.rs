@@ -230,8 +230,10 @@ async fn spent(
 }
 
 async fn key_of(gateway: &Gateway, budget: &BudgetRecord) -> Option<KeyRecord> {
-    // A declared key's budget has the key's own id, others have it behind `key:`.
-    let ids = [budget.id.clone(), budget.id.trim_start_matches("key:").to_owned()];
+    // A declared key's budget has the key's own id, others have it behind `key:` and before their unit.
+    let own = budget.id.trim_start_matches("key:");
+    let own = own.trim_end_matches(":tokens").trim_end_matches(":requests");
+    let ids = [budget.id.clone(), own.to_owned()];
     let found = gateway.book.read(move |store| {
         for id in &ids {
             if let Some((_, key)) = store.key_by_id(id)? {

@@ -18,7 +18,8 @@ use crate::settings::{Secret, Settings};
 pub const ADMIN_SCOPE: &str = "admin";
 /// Ids of declared keys begin so; those of others begin with `key_`.
 const DECLARED: &str = "key:";
-const ADMIN_ID: &str = "admin";
+/// Id of the key that is made at first start.
+pub(crate) const ADMIN_ID: &str = "admin";
 const FIRST_ID: &str = "key_default";
 
 /// Secrets that are shown once.

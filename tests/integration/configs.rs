@@ -48,8 +48,7 @@ async fn is_unknown(client: &Client, config: &str) {
 #[tokio::test]
 async fn a_saved_config_is_used_by_its_slug_or_id_at_once_and_until_it_goes() {
     let World { gateway, client, mock: _mock } = world().await;
-    let order =
-        json!({"name": "Support Bot", "config": to("openai-prod"), "isDefault": 1, "workspace_id": "ws-default"});
+    let order = json!({"name": "Support Bot", "config": to("openai-prod"), "isDefault": 1, "workspace_id": "ws-default"});
     let (status, saved) = ask(&gateway, "POST", "/v1/configs", &order).await;
     assert_eq!(status, 200, "{saved}");
     let slug = saved["slug"].as_str().expect("a slug");

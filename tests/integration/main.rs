@@ -6,6 +6,7 @@ mod balance;
 mod breaker;
 mod budgets;
 mod cache;
+mod cluster;
 mod configs;
 mod disconnect;
 mod endpoints;

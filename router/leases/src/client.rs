@@ -126,6 +126,25 @@ impl Client {
         Ok(next)
     }
 
+    /// Says that a process lives for so long, and returns all that live, by Redis' clock.
+    ///
+    /// Beside the lives of nodes: a process that is declared dead goes on as another node, and what it writes to the
+    /// durable store is still its own.
+    pub async fn processes(&self, name: &str, ttl_ms: i64) -> Result<Vec<String>, ClientError> {
+        let key = format!("{{{}}}:processes", self.prefix);
+        let (seconds, micros): (i64, i64) = self.command(&cmd("TIME")).await?;
+        let now_ms = seconds * 1_000 + micros / 1_000;
+        let mut add = cmd("ZADD");
+        add.arg(&key).arg(now_ms + ttl_ms).arg(name);
+        let _added: i64 = self.command(&add).await?;
+        let mut gone = cmd("ZREMRANGEBYSCORE");
+        gone.arg(&key).arg("-inf").arg(now_ms);
+        let _removed: i64 = self.command(&gone).await?;
+        let mut all = cmd("ZRANGE");
+        all.arg(&key).arg(0).arg(-1);
+        self.command(&all).await
+    }
+
     /// Returns whether Redis may throw leases away when it is full: then it is the wrong one for this.
     pub async fn may_evict(&self) -> Result<bool, ClientError> {
         let memory: String = self.command(cmd("INFO").arg("memory")).await?;

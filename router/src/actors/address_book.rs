@@ -49,13 +49,28 @@ pub struct AddressBook {
     /// Whether any of them belongs to a workspace.
     owned: AtomicBool,
     reader: Arc<Mutex<Box<dyn Store>>>,
+    /// A connection of its own, so that a long write keeps no key waiting that is used for the first time.
+    writer: Arc<Mutex<Box<dyn Store>>>,
     shards: Shards,
 }
 
+/// Reads a budget with its spend and the number of its last reset.
+fn known(store: &dyn Store, id: &str) -> Result<Option<(BudgetRecord, (i64, i64))>, StoreError> {
+    let Some((record, spent)) = store.budget(id, clock::unix())? else { return Ok(None) };
+    let reset = store.last_reset(id)?;
+    Ok(Some((record, (spent, reset))))
+}
+
+/// Reads what a budget has spent in a period, and the number of its last reset.
+fn spent_of(store: &dyn Store, id: &str, period_start: i64) -> Result<(i64, i64), StoreError> {
+    let spent = store.spent_by(id, period_start)?.iter().map(|(_, amount)| amount).sum();
+    Ok((spent, store.last_reset(id)?))
+}
+
 impl AddressBook {
-    /// Makes an empty book over a store connection of its own.
+    /// Makes an empty book over store connections of its own.
     #[must_use]
-    pub fn new(reader: Box<dyn Store>, shards: Shards) -> Self {
+    pub fn new(reader: Box<dyn Store>, writer: Box<dyn Store>, shards: Shards) -> Self {
         Self {
             keys: DashMap::new(),
             unknown: DashMap::new(),
@@ -66,6 +81,7 @@ impl AddressBook {
             breakers: AtomicBool::new(false),
             owned: AtomicBool::new(false),
             reader: Arc::new(Mutex::new(reader)),
+            writer: Arc::new(Mutex::new(writer)),
             shards,
         }
     }
@@ -97,7 +113,7 @@ impl AddressBook {
                     None => None,
                 };
                 let budget = match &key.budget {
-                    Some(id) => store.budget(id, clock::unix())?,
+                    Some(id) => known(store, id)?,
                     None => None,
                 };
                 Ok(Some((key, old_until, budget)))
@@ -138,7 +154,7 @@ impl AddressBook {
             return Ok(Some(known.clone()));
         }
         let wanted = id.to_owned();
-        let found = self.read(move |store| store.budget(&wanted, clock::unix())).await?;
+        let found = self.read(move |store| known(store, &wanted)).await?;
         Ok(found.map(|(record, spent)| {
             let start = || BudgetHandle::start(record, spent, &self.shards);
             self.budgets.entry(id.to_owned()).or_insert_with(start).clone()
@@ -160,13 +176,18 @@ impl AddressBook {
             return Ok(known);
         }
         let (wanted, period_start) = (id.to_owned(), terms.period_start(clock::unix()));
-        let spent = self.read(move |store| store.spent_by(&wanted, period_start)).await?;
-        let spent = spent.iter().map(|(_, amount)| amount).sum();
+        let spent = self.read(move |store| spent_of(store, &wanted, period_start)).await?;
         let start = || {
             let record = BudgetRecord { id: id.to_owned(), ..(**terms).clone() };
             BudgetHandle::start(record, spent, &self.shards)
         };
         Ok(self.budgets.entry(id.to_owned()).or_insert_with(start).clone())
+    }
+
+    /// Returns a budget if it is awake.
+    #[must_use]
+    pub fn awake_budget(&self, id: &str) -> Option<Arc<BudgetHandle>> {
+        self.budgets.get(id).map(|known| known.clone())
     }
 
     /// Returns the limiter of this id, started on its first use.
@@ -284,8 +305,9 @@ impl AddressBook {
                     if let Some(known) = self.budgets.get(&change.id).map(|known| known.clone()) {
                         let (id, period_start) =
                             (change.id.clone(), known.record().period_start(clock::unix()));
-                        let spent = self.read(move |store| store.spent_by(&id, period_start)).await?;
-                        let _ask = known.reset(spent.iter().map(|(_, amount)| amount).sum()).await;
+                        let (spent, number) =
+                            self.read(move |store| spent_of(store, &id, period_start)).await?;
+                        let _ask = known.reset(spent, number).await;
                     }
                 }
                 ChangeKind::Provider | ChangeKind::Prices | ChangeKind::Config | ChangeKind::Object => {}
@@ -345,10 +367,10 @@ impl AddressBook {
         self.unknown.retain(|_, since| since.elapsed() < UNKNOWN_FOR);
     }
 
-    /// Returns the connection that reads are run on; it may be waited for only where a thread may block.
+    /// Returns the connection that writes are run on; it may be waited for only where a thread may block.
     #[must_use]
     pub fn store(&self) -> Arc<Mutex<Box<dyn Store>>> {
-        self.reader.clone()
+        self.writer.clone()
     }
 
     /// Runs a read on a thread that may block.
@@ -359,11 +381,28 @@ impl AddressBook {
         &self,
         question: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let reader = self.reader.clone();
-        let answer = tokio::task::spawn_blocking(move || {
-            let mut store = reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            question(store.as_mut())
-        });
-        answer.await.map_err(|_| StoreError::Database("a read was broken off".into()))?
+        run(self.reader.clone(), question).await
     }
+
+    /// Runs a write on a thread that may block.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn write<T: Send + 'static>(
+        &self,
+        order: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        run(self.writer.clone(), order).await
+    }
+}
+
+async fn run<T: Send + 'static>(
+    store: Arc<Mutex<Box<dyn Store>>>,
+    question: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut store = store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        question(store.as_mut())
+    });
+    answer.await.map_err(|_| StoreError::Database("a question to the store was broken off".into()))?
 }

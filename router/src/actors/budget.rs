@@ -8,23 +8,35 @@
 //! and held; settlements that die in a dead actor's mailbox put themselves there too.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message};
 use arc_swap::{ArcSwap, ArcSwapOption};
+use futures_util::future::BoxFuture;
 use serde::Serialize;
+use tidegate_leases::PoolId;
+use tidegate_leases::protocol::{Answer, Asked, Opening};
 use tidegate_store::{BudgetRecord, Unit};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Unavailable;
 use super::news::{News, Story};
 use super::owner::Owner;
 use super::permit::Hold;
+use super::pool::{Heard, Next, Part, Pool};
 use super::shards::Shards;
 use crate::clock;
+use crate::cluster::{Cluster, Polled};
 use crate::limits::{Exhausted, Spend};
 
 /// Asks in flight beyond this wait at the sender; an actor answers some hundred thousand a second.
 const MAILBOX: usize = 4_096;
+/// Longest wait for a shared limit; then the request is refused with 503.
+const SHARED_WITHIN: Duration = Duration::from_secs(2);
+/// Longest pause between two questions about a shared limit.
+const PAUSE_MS: i64 = 200;
 /// Shares of a limit at which somebody is told, beside the amounts that the budget names.
 const ALERT_PERCENT: [i64; 3] = [50, 80, 100];
 
@@ -36,6 +48,8 @@ pub struct BudgetGauge {
     period_start: AtomicI64,
     lost_spent: AtomicI64,
     lost_held: AtomicI64,
+    /// Whether something is leased, or to be reported, in a cluster.
+    leasing: AtomicBool,
 }
 
 /// Where a budget is reached. Outlives its actor.
@@ -48,6 +62,14 @@ pub struct BudgetHandle {
     record: ArcSwap<BudgetRecord>,
     gauge: Arc<BudgetGauge>,
     owner: Owner<BudgetActor>,
+    shared: Option<Shared>,
+}
+
+/// What a handle needs to ask Redis for its actor.
+struct Shared {
+    cluster: Arc<Cluster>,
+    /// Told whenever an answer came.
+    answered: Notify,
 }
 
 /// What a budget shows of itself, in nano-dollars.
@@ -70,9 +92,10 @@ pub struct BudgetView {
 }
 
 impl BudgetHandle {
-    /// Starts the actor of a budget that has spent `spent` nano-dollars in its current period.
+    /// Starts the actor of a budget that has spent so much in its current period, which was the given number's reset in
+    /// the feed of changes.
     #[must_use]
-    pub fn start(record: BudgetRecord, spent: i64, shards: &Shards) -> Arc<Self> {
+    pub fn start(record: BudgetRecord, (spent, reset): (i64, i64), shards: &Shards) -> Arc<Self> {
         let gauge = Arc::new(BudgetGauge::default());
         gauge.spent.store(spent, Ordering::Relaxed);
         gauge.period_start.store(record.period_start(clock::unix()), Ordering::Relaxed);
@@ -81,11 +104,14 @@ impl BudgetHandle {
             let id = record.id.clone();
             let first = record.clone();
             let (this, state, news) = (this.clone(), gauge.clone(), shards.news().clone());
+            let cluster = shards.cluster().cloned();
+            let shared = cluster.clone().map(|cluster| Shared { cluster, answered: Notify::new() });
             let spawn = move || {
                 // While the handle is being made there is nothing to upgrade; then the record is the first one.
                 let record = this.upgrade().map_or_else(|| first.clone(), |it| (*it.record()).clone());
                 let (gauge, news) = (state.clone(), news.clone());
-                BudgetActor::start_in_arbiter(&shard, move |_| BudgetActor::new(record, gauge, news))
+                let pool = cluster.clone().map(|cluster| Pool::new(cluster, &record, reset));
+                BudgetActor::start_in_arbiter(&shard, move |_| BudgetActor::new(record, gauge, news, pool))
             };
             let unit = record.unit;
             Self {
@@ -96,6 +122,7 @@ impl BudgetHandle {
                 record: ArcSwap::from_pointee(record),
                 gauge,
                 owner: Owner::new(spawn),
+                shared,
             }
         })
     }
@@ -142,6 +169,7 @@ impl BudgetHandle {
         idle >= idle_secs
             && self.gauge.held.load(Ordering::Relaxed) == 0
             && self.gauge.lost_held.load(Ordering::Relaxed) == 0
+            && !self.gauge.leasing.load(Ordering::Relaxed)
     }
 
     /// Reserves at least `need`, at best `want`, in its unit.
@@ -154,7 +182,99 @@ impl BudgetHandle {
         want: i64,
     ) -> Result<Result<Hold, Exhausted>, Unavailable> {
         self.last_used.store(clock::uptime().as_secs(), Ordering::Relaxed);
-        self.owner.ask(Reserve { need, want, handle: self.clone() }).await
+        let order = Reserve { need, want, handle: self.clone() };
+        let Some(shared) = &self.shared else {
+            return match self.owner.ask(order).await? {
+                Ok(hold) => Ok(Ok(hold)),
+                Err(Refused::Exhausted(exhausted)) => Ok(Err(exhausted)),
+                Err(Refused::Shared(_)) => Err(Unavailable),
+            };
+        };
+        let deadline = Instant::now() + SHARED_WITHIN;
+        loop {
+            let answered = shared.answered.notified();
+            let next = match self.owner.ask(order.clone()).await? {
+                Ok(hold) => {
+                    let polled: std::sync::Weak<dyn Polled> =
+                        Arc::downgrade(&(self.clone() as Arc<dyn Polled>));
+                    shared.cluster.watch(&self.id, polled);
+                    return Ok(Ok(hold));
+                }
+                Err(Refused::Exhausted(exhausted)) => return Ok(Err(exhausted)),
+                Err(Refused::Shared(next)) => next,
+            };
+            if Instant::now() >= deadline {
+                return Err(Unavailable);
+            }
+            match next {
+                Next::Ask(pool, asked) => {
+                    // A task of its own: the answer must come to the actor also if the asker leaves.
+                    let talking = tokio::spawn(self.clone().talk(pool, asked));
+                    match talking.await.map_err(|_| Unavailable)? {
+                        Heard::Exhausted(exhausted) => {
+                            let resets_at = self.record().period_end(clock::unix());
+                            return Ok(Err(Exhausted { resets_at, ..exhausted }));
+                        }
+                        Heard::Wait(ms) => {
+                            let ms = u64::try_from(ms.clamp(1, PAUSE_MS)).unwrap_or(1);
+                            tokio::time::sleep(Duration::from_millis(ms)).await;
+                        }
+                        Heard::Hurry => {
+                            shared.cluster.hurry();
+                            tokio::time::sleep(Duration::from_millis(5)).await;
+                        }
+                        Heard::Again | Heard::Open(..) => {}
+                    }
+                }
+                Next::Busy => {
+                    let _told = tokio::time::timeout(Duration::from_millis(50), answered).await;
+                }
+                Next::Suspended => {
+                    shared.cluster.hurry();
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+    }
+
+    /// Asks Redis for the actor and tells it the answer. Opens the pool where Redis does not know it.
+    async fn talk(self: Arc<Self>, pool: PoolId, asked: Asked) -> Heard {
+        let Some(shared) = &self.shared else { return Heard::Again };
+        let answer = shared.cluster.ask(&pool, &asked).await;
+        if let Err(error) = &answer {
+            tracing::debug!(budget = self.id, %error, "no answer about a shared budget");
+        }
+        let told = self.owner.ask(Hear { pool, asked, answer: answer.ok() }).await;
+        let heard = match told {
+            Ok(Heard::Open(pool, opening)) => self.open(shared, pool, opening).await,
+            Ok(heard) => heard,
+            Err(Unavailable) => Heard::Wait(PAUSE_MS),
+        };
+        shared.answered.notify_waiters();
+        heard
+    }
+
+    async fn open(&self, shared: &Shared, pool: PoolId, opening: Opening) -> Heard {
+        let period_start = self.record().period_start(clock::unix());
+        let base = shared.cluster.base(self.id.clone(), period_start, opening.members.clone()).await;
+        let base = match base {
+            Ok(base) => base,
+            Err(error) => {
+                tracing::warn!(budget = self.id, error, "a shared budget can't be opened");
+                return Heard::Wait(PAUSE_MS);
+            }
+        };
+        if let Ok(Some(asked)) = self.owner.ask(Open { pool: pool.clone(), opening, base }).await {
+            // Whoever opened it: the next question finds it open, or is told what is missing.
+            let _opened = shared.cluster.ask(&pool, &asked).await;
+        }
+        Heard::Again
+    }
+
+    /// Returns whether leases may be used at this moment.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        self.shared.as_ref().is_none_or(|shared| Cluster::now_ms() < shared.cluster.standing().until_ms)
     }
 
     /// Puts a changed record in force.
@@ -166,12 +286,12 @@ impl BudgetHandle {
         self.owner.ask(Reload(record)).await
     }
 
-    /// Sets spend to what the store knows after a reset, in nano-dollars.
+    /// Sets spend to what the store knows after a reset of this number in the feed of changes.
     ///
     /// # Errors
     /// [`Unavailable`]
-    pub async fn reset(&self, spent: i64) -> Result<(), Unavailable> {
-        self.owner.ask(Reset { spent }).await
+    pub async fn reset(&self, spent: i64, number: i64) -> Result<(), Unavailable> {
+        self.owner.ask(Reset { spent, number }).await
     }
 
     /// Returns the budget's state.
@@ -191,9 +311,28 @@ impl BudgetHandle {
     }
 }
 
+impl Polled for BudgetHandle {
+    fn poll(self: Arc<Self>, leaving: bool) -> BoxFuture<'static, bool> {
+        Box::pin(async move {
+            let Ok((due, at_rest)) = self.owner.ask(Due { leaving }).await else { return true };
+            let is_quiet = due.is_empty();
+            for (pool, asked) in due {
+                if let Heard::Hurry = self.clone().talk(pool, asked).await
+                    && let Some(shared) = &self.shared
+                {
+                    shared.cluster.hurry();
+                }
+            }
+            !(is_quiet && at_rest)
+        })
+    }
+}
+
 /// The actor.
 pub(super) struct BudgetActor {
     spend: Spend,
+    /// The shared side, in a cluster.
+    pool: Option<Pool>,
     gauge: Arc<BudgetGauge>,
     news: Arc<News>,
     /// Spend at which somebody is told next.
@@ -210,13 +349,13 @@ fn next_alert(record: &BudgetRecord, spent: i64) -> i64 {
 }
 
 impl BudgetActor {
-    fn new(record: BudgetRecord, gauge: Arc<BudgetGauge>, news: Arc<News>) -> Self {
+    fn new(record: BudgetRecord, gauge: Arc<BudgetGauge>, news: Arc<News>, pool: Option<Pool>) -> Self {
         let (now, held) = (clock::unix(), gauge.held.load(Ordering::Relaxed));
         let same_period = gauge.period_start.load(Ordering::Relaxed) == record.period_start(now);
         let spent = if same_period { gauge.spent.load(Ordering::Relaxed) } else { 0 };
         let alert_at = next_alert(&record, spent);
         let spend = Spend::new(record, now, spent, held);
-        Self { spend, gauge, news, alert_at, refused_in: None }
+        Self { spend, pool, gauge, news, alert_at, refused_in: None }
     }
 
     /// Takes in settlements that died in a mailbox.
@@ -267,6 +406,23 @@ impl BudgetActor {
         self.gauge.spent.store(spent, Ordering::Relaxed);
         self.gauge.held.store(held, Ordering::Relaxed);
         self.gauge.period_start.store(self.spend.period_start(), Ordering::Relaxed);
+        let leasing = self.pool.as_ref().is_some_and(|pool| !pool.is_at_rest());
+        self.gauge.leasing.store(leasing, Ordering::Relaxed);
+    }
+
+    fn reserve(&mut self, need: i64, want: i64) -> Result<(i64, Option<Part>), Refused> {
+        let Some(pool) = &mut self.pool else {
+            return match self.spend.reserve(clock::unix(), need, want) {
+                Ok(amount) => Ok((amount, None)),
+                Err(exhausted) => {
+                    self.refused(&exhausted);
+                    Err(Refused::Exhausted(exhausted))
+                }
+            };
+        };
+        let part = pool.hold(self.spend.terms(), need, want).map_err(Refused::Shared)?;
+        self.spend.hold(clock::unix(), part.amount());
+        Ok((part.amount(), Some(part)))
     }
 }
 
@@ -280,8 +436,17 @@ impl Actor for BudgetActor {
     }
 }
 
+/// Why nothing is reserved.
+#[derive(Clone, Debug)]
+enum Refused {
+    /// There is not that much left.
+    Exhausted(Exhausted),
+    /// The shared side must be asked first.
+    Shared(Next),
+}
+
 #[derive(Clone, Message)]
-#[rtype(result = "Result<Hold, Exhausted>")]
+#[rtype(result = "Result<Hold, Refused>")]
 struct Reserve {
     need: i64,
     want: i64,
@@ -289,19 +454,83 @@ struct Reserve {
 }
 
 impl Handler<Reserve> for BudgetActor {
-    type Result = Result<Hold, Exhausted>;
+    type Result = Result<Hold, Refused>;
 
     fn handle(&mut self, order: Reserve, _context: &mut Self::Context) -> Self::Result {
         self.collect_lost();
-        let amount = match self.spend.reserve(clock::unix(), order.need, order.want) {
-            Ok(amount) => amount,
-            Err(exhausted) => {
-                self.refused(&exhausted);
-                return Err(exhausted);
-            }
-        };
+        let (amount, part) = self.reserve(order.need, order.want)?;
         self.publish();
-        Ok(Hold::new(order.handle, amount))
+        let (spent, held) = self.spend.state();
+        let left = match self.pool.as_ref().and_then(Pool::seen) {
+            Some(seen) => seen.limit - seen.spent_all,
+            None => self.spend.terms().limit - spent - held,
+        };
+        Ok(Hold::new(order.handle, amount, part, left.max(0)))
+    }
+}
+
+/// What Redis answered; `None` when nothing came.
+#[derive(Clone, Message)]
+#[rtype(result = "Heard")]
+struct Hear {
+    pool: PoolId,
+    asked: Asked,
+    answer: Option<Answer>,
+}
+
+impl Handler<Hear> for BudgetActor {
+    type Result = actix::MessageResult<Hear>;
+
+    fn handle(&mut self, order: Hear, _context: &mut Self::Context) -> Self::Result {
+        let Some(pool) = &mut self.pool else { return actix::MessageResult(Heard::Again) };
+        let before = pool.seen().map_or(0, |seen| seen.spent_all);
+        let heard = pool.hear(&order.pool, &order.asked, order.answer.as_ref());
+        let after = pool.seen().map_or(0, |seen| seen.spent_all);
+        if let Heard::Exhausted(exhausted) = &heard {
+            self.refused(exhausted);
+        }
+        if after >= self.alert_at && after > before {
+            let budget = Box::new(self.spend.terms().clone());
+            self.news.tell(Story::Spent { budget, period_start: self.spend.period_start(), before, after });
+            self.alert_at = next_alert(self.spend.terms(), after);
+        }
+        self.publish();
+        actix::MessageResult(heard)
+    }
+}
+
+#[derive(Clone, Message)]
+#[rtype(result = "Option<Asked>")]
+struct Open {
+    pool: PoolId,
+    opening: Opening,
+    base: i64,
+}
+
+impl Handler<Open> for BudgetActor {
+    type Result = Option<Asked>;
+
+    fn handle(&mut self, order: Open, _context: &mut Self::Context) -> Self::Result {
+        self.pool.as_mut()?.open(&order.pool, &order.opening, order.base)
+    }
+}
+
+/// What there is to report, and whether nothing is leased any more.
+#[derive(Clone, Message)]
+#[rtype(result = "(Vec<(PoolId, Asked)>, bool)")]
+struct Due {
+    leaving: bool,
+}
+
+impl Handler<Due> for BudgetActor {
+    type Result = actix::MessageResult<Due>;
+
+    fn handle(&mut self, order: Due, _context: &mut Self::Context) -> Self::Result {
+        let Some(pool) = &mut self.pool else { return actix::MessageResult((Vec::new(), true)) };
+        let due = pool.due(order.leaving);
+        let at_rest = pool.is_at_rest();
+        self.publish();
+        actix::MessageResult((due, at_rest))
     }
 }
 
@@ -311,13 +540,14 @@ impl Handler<Reserve> for BudgetActor {
 pub(super) struct SettleHold {
     held: i64,
     actual: i64,
+    parts: Vec<Part>,
     gauge: Arc<BudgetGauge>,
     read: bool,
 }
 
 impl SettleHold {
-    pub(super) fn new(held: i64, actual: i64, gauge: Arc<BudgetGauge>) -> Self {
-        Self { held, actual, gauge, read: false }
+    pub(super) fn new(held: i64, actual: i64, parts: Vec<Part>, gauge: Arc<BudgetGauge>) -> Self {
+        Self { held, actual, parts, gauge, read: false }
     }
 }
 
@@ -336,8 +566,20 @@ impl Handler<SettleHold> for BudgetActor {
     fn handle(&mut self, mut order: SettleHold, _context: &mut Self::Context) {
         order.read = true;
         self.spend.settle(clock::unix(), order.held, order.actual);
+        if let Some(pool) = &mut self.pool {
+            let mut rest = order.actual;
+            let mut parts = std::mem::take(&mut order.parts).into_iter().peekable();
+            while let Some(part) = parts.next() {
+                // The last one takes what is more than all of them held.
+                let spent = if parts.peek().is_some() { rest.min(part.amount()) } else { rest };
+                rest -= spent;
+                pool.settle(part, spent);
+            }
+        }
         self.publish();
-        self.alert(order.actual);
+        if self.pool.is_none() {
+            self.alert(order.actual);
+        }
     }
 }
 
@@ -350,6 +592,9 @@ impl Handler<Reload> for BudgetActor {
 
     fn handle(&mut self, order: Reload, _context: &mut Self::Context) {
         self.spend.change(order.0, clock::unix());
+        if let Some(pool) = &mut self.pool {
+            pool.change(self.spend.terms());
+        }
         self.rearm();
         self.publish();
     }
@@ -359,6 +604,7 @@ impl Handler<Reload> for BudgetActor {
 #[rtype(result = "()")]
 struct Reset {
     spent: i64,
+    number: i64,
 }
 
 impl Handler<Reset> for BudgetActor {
@@ -366,6 +612,9 @@ impl Handler<Reset> for BudgetActor {
 
     fn handle(&mut self, order: Reset, _context: &mut Self::Context) {
         self.spend.reset(order.spent);
+        if let Some(pool) = &mut self.pool {
+            pool.reset(self.spend.terms(), order.number);
+        }
         self.rearm();
         self.publish();
     }
@@ -381,7 +630,9 @@ impl Handler<Observe> for BudgetActor {
     fn handle(&mut self, _question: Observe, _context: &mut Self::Context) -> Self::Result {
         self.collect_lost();
         self.publish();
-        let (spent, held) = self.spend.state();
+        let (own, held) = self.spend.state();
+        // In a cluster what all nodes spent, as far as this one heard.
+        let spent = self.pool.as_ref().and_then(Pool::seen).map_or(own, |seen| seen.spent_all);
         let now = clock::unix();
         actix::MessageResult(BudgetView {
             id: self.spend.terms().id.clone(),
@@ -412,7 +663,7 @@ mod tests {
 
     fn handle(limit: i64) -> Arc<BudgetHandle> {
         let record = BudgetRecord::named("b", "b", limit);
-        BudgetHandle::start(record, 0, &Shards::start(1))
+        BudgetHandle::start(record, (0, 0), &Shards::start(1))
     }
 
     #[actix::test]

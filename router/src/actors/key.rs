@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use actix::{Actor, Context, Handler, Message};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 use tidegate_store::{KeyRecord, KeyStatus};
 
@@ -17,7 +17,9 @@ use super::owner::Owner;
 use super::permit::KeyPermit;
 use super::shards::Shards;
 use crate::clock;
+use crate::cluster::{Cluster, SharedGate};
 use crate::limits::{Gate, Grant, RateView, Refusal, model_allowed};
+use crate::scopes;
 
 const MAILBOX: usize = 4_096;
 
@@ -69,6 +71,8 @@ pub struct KeyHandle {
     gauge: Arc<KeyGauge>,
     owner: Owner<KeyActor>,
     last_used: AtomicU64,
+    cluster: Option<Arc<Cluster>>,
+    shared: ArcSwapOption<SharedGate>,
 }
 
 /// What a key shows of itself.
@@ -94,6 +98,8 @@ impl KeyHandle {
             meters: ArcSwap::from_pointee(new_meters(&record)),
         });
         let shard = shards.of(&record.id);
+        let cluster = shards.cluster().cloned();
+        let shared = shared(cluster.as_ref(), &record);
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
             let first = record.clone();
             let (this, state) = (this.clone(), gauge.clone());
@@ -107,6 +113,8 @@ impl KeyHandle {
                 gauge,
                 owner: Owner::new(spawn),
                 last_used: AtomicU64::new(clock::uptime().as_secs()),
+                cluster,
+                shared: ArcSwapOption::from(shared),
             }
         })
     }
@@ -123,7 +131,19 @@ impl KeyHandle {
     /// [`Unavailable`] when the key can't be asked; inside, its refusal.
     pub async fn admit(self: &Arc<Self>, wish: Wish) -> Result<Result<KeyPermit, KeyRefusal>, Unavailable> {
         self.last_used.store(clock::uptime().as_secs(), Ordering::Relaxed);
-        self.owner.ask(Admit { wish, handle: self.clone() }).await
+        let Some(shared) = self.shared.load_full() else {
+            return self.owner.ask(Admit { wish, handle: self.clone() }).await;
+        };
+        let tokens = wish.tokens;
+        // The actor first: a key that may not do this at all takes nothing from anybody.
+        let permit = match self.owner.ask(Admit { wish, handle: self.clone() }).await? {
+            Ok(permit) => permit,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        Ok(match shared.take(tokens).await? {
+            Ok(()) => Ok(permit.with_shared(shared, tokens)),
+            Err(refusal) => Err(KeyRefusal::Limit { refusal, views: permit.views.clone() }),
+        })
     }
 
     /// Puts a changed record in force. Limits that did not change keep their state.
@@ -133,6 +153,7 @@ impl KeyHandle {
     pub async fn reload(&self, record: KeyRecord) -> Result<(), Unavailable> {
         if record.limits != self.record().limits {
             self.gauge.meters.store(Arc::new(new_meters(&record)));
+            self.shared.store(shared(self.cluster.as_ref(), &record));
         }
         self.record.store(Arc::new(record.clone()));
         self.owner.ask(Reload(record)).await
@@ -169,6 +190,12 @@ impl KeyHandle {
     }
 }
 
+/// Makes the shared side of a key's limits, in a cluster.
+fn shared(cluster: Option<&Arc<Cluster>>, record: &KeyRecord) -> Option<Arc<SharedGate>> {
+    let cluster = cluster.filter(|_| !record.limits.is_empty())?;
+    Some(Arc::new(SharedGate::new(cluster.clone(), &format!("key:{}", record.id), &record.limits)))
+}
+
 fn new_meters(record: &KeyRecord) -> Vec<Arc<AtomicU64>> {
     (0..MAX_LIMITS.min(record.limits.len())).map(|_| Arc::default()).collect()
 }
@@ -202,7 +229,7 @@ impl KeyActor {
         if self.record.expires_at.is_some_and(|expiry| clock::unix() >= expiry) {
             return Err(KeyRefusal::Expired);
         }
-        if !self.record.scopes.iter().any(|scope| scope == wish.scope) {
+        if !scopes::grants(&self.record, wish.scope) {
             return Err(KeyRefusal::Scope(wish.scope));
         }
         if let Some((provider, model)) = &wish.model

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use actix::{Actor, Context, Handler, Message};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tidegate_store::LimitRecord;
 
 use super::Unavailable;
@@ -17,6 +17,7 @@ use super::owner::Owner;
 use super::permit::LimiterPermit;
 use super::shards::Shards;
 use crate::clock;
+use crate::cluster::{Cluster, SharedGate};
 use crate::limits::{Gate, Grant, RateView, Refusal};
 
 const MAILBOX: usize = 4_096;
@@ -39,6 +40,8 @@ pub struct LimiterHandle {
     gauge: Arc<LimiterGauge>,
     owner: Owner<LimiterActor>,
     last_used: AtomicU64,
+    cluster: Option<Arc<Cluster>>,
+    shared: ArcSwapOption<SharedGate>,
 }
 
 impl LimiterHandle {
@@ -51,6 +54,8 @@ impl LimiterHandle {
             meters: ArcSwap::from_pointee(meters(&limits)),
         });
         let shard = shards.of(&id);
+        let cluster = shards.cluster().cloned();
+        let shared = cluster.clone().map(|cluster| Arc::new(SharedGate::new(cluster, &id, &limits)));
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
             let (this, state, first) = (this.clone(), gauge.clone(), limits.clone());
             let spawn = move || {
@@ -67,6 +72,8 @@ impl LimiterHandle {
                 gauge,
                 owner: Owner::new(spawn),
                 last_used: AtomicU64::new(clock::uptime().as_secs()),
+                cluster,
+                shared: ArcSwapOption::from(shared),
             }
         })
     }
@@ -92,11 +99,21 @@ impl LimiterHandle {
         if !Arc::ptr_eq(&known, limits) {
             if **known != **limits {
                 self.gauge.meters.store(Arc::new(meters(limits)));
+                let shared = self.cluster.clone().map(|cluster| SharedGate::new(cluster, &self.id, limits));
+                self.shared.store(shared.map(Arc::new));
             }
             self.limits.store(limits.clone());
             self.owner.ask(Reload(limits.clone())).await?;
         }
-        self.owner.ask(Admit { tokens, handle: self.clone() }).await
+        let permit = match self.owner.ask(Admit { tokens, handle: self.clone() }).await? {
+            Ok(permit) => permit,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let Some(shared) = self.shared.load_full() else { return Ok(Ok(permit)) };
+        Ok(match shared.take(tokens).await? {
+            Ok(()) => Ok(permit.with_shared(shared, tokens)),
+            Err(refusal) => Err((refusal, permit.views.clone())),
+        })
     }
 
     /// Returns whether nothing is lost if it rests: its limits are full and nobody is inside.

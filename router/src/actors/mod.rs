@@ -13,6 +13,7 @@ pub mod news;
 mod owner;
 pub mod permit;
 pub mod plugins;
+mod pool;
 pub mod provider;
 pub mod shards;
 

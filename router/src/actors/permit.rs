@@ -12,25 +12,55 @@ use super::Unavailable;
 use super::budget::{BudgetHandle, SettleHold};
 use super::key::{KeyHandle, SettleKey};
 use super::limiter::{LimiterHandle, SettleLimiter};
+use super::pool::Part;
 use super::provider::{Began, Outcome, ProviderHandle, SettleProvider};
+use crate::cluster::SharedGate;
 use crate::limits::{Exhausted, Grant, Pass, RateView};
+
+/// What was taken from limits that nodes share, and for how many tokens. Dropped without a settlement, it goes back.
+#[derive(Default)]
+struct Taken(Option<(Arc<SharedGate>, u32)>);
+
+impl Taken {
+    fn settle(&mut self, used: u64) {
+        if let Some((gate, tokens)) = self.0.take() {
+            gate.settle(tokens, used);
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some((gate, tokens)) = self.0.take() {
+            gate.give_back(tokens);
+        }
+    }
+}
 
 /// A key let a request in.
 #[must_use = "dropping a permit gives it back"]
 pub struct KeyPermit {
     handle: Option<Arc<KeyHandle>>,
     grant: Grant,
+    shared: Taken,
     /// The key's tightest limits after admission.
     pub views: Vec<RateView>,
 }
 
 impl KeyPermit {
     pub(super) fn new(handle: Arc<KeyHandle>, grant: Grant, views: Vec<RateView>) -> Self {
-        Self { handle: Some(handle), grant, views }
+        Self { handle: Some(handle), grant, shared: Taken::default(), views }
+    }
+
+    /// Adds what was taken from limits that nodes share.
+    pub(super) fn with_shared(mut self, gate: Arc<SharedGate>, tokens: u32) -> Self {
+        self.shared = Taken(Some((gate, tokens)));
+        self
     }
 
     /// Ends the request: it counts, with the tokens it used in fact.
     pub fn settle(mut self, tokens: u64) {
+        self.shared.settle(tokens);
         self.send(Some(tokens));
     }
 
@@ -54,17 +84,25 @@ impl Drop for KeyPermit {
 pub struct LimiterPermit {
     handle: Option<Arc<LimiterHandle>>,
     grant: Grant,
+    shared: Taken,
     /// Its tightest limits after admission.
     pub views: Vec<RateView>,
 }
 
 impl LimiterPermit {
     pub(super) fn new(handle: Arc<LimiterHandle>, grant: Grant, views: Vec<RateView>) -> Self {
-        Self { handle: Some(handle), grant, views }
+        Self { handle: Some(handle), grant, shared: Taken::default(), views }
+    }
+
+    /// Adds what was taken from limits that nodes share.
+    pub(super) fn with_shared(mut self, gate: Arc<SharedGate>, tokens: u32) -> Self {
+        self.shared = Taken(Some((gate, tokens)));
+        self
     }
 
     /// Ends the request: it counts, with the tokens it used in fact.
     pub fn settle(mut self, tokens: u64) {
+        self.shared.settle(tokens);
         self.send(Some(tokens));
     }
 
@@ -89,11 +127,18 @@ pub struct ProviderPermit {
     handle: Option<Arc<ProviderHandle>>,
     grant: Grant,
     pass: Option<Pass>,
+    shared: Taken,
 }
 
 impl ProviderPermit {
     pub(super) fn new(handle: Arc<ProviderHandle>, grant: Grant, pass: Option<Pass>) -> Self {
-        Self { handle: Some(handle), grant, pass }
+        Self { handle: Some(handle), grant, pass, shared: Taken::default() }
+    }
+
+    /// Adds what was taken from limits that nodes share.
+    pub(super) fn with_shared(mut self, gate: Arc<SharedGate>, tokens: u32) -> Self {
+        self.shared = Taken(Some((gate, tokens)));
+        self
     }
 
     /// Notes that the vendor began to answer, where the provider's breaker waits for that.
@@ -112,6 +157,7 @@ impl ProviderPermit {
 
     /// Ends the attempt with what became of it.
     pub fn settle(mut self, outcome: Outcome) {
+        self.shared.settle(outcome.tokens);
         self.send(Some(outcome));
     }
 
@@ -135,12 +181,35 @@ impl Drop for ProviderPermit {
 pub struct Hold {
     handle: Arc<BudgetHandle>,
     amount: i64,
+    /// What of leases it is, in a cluster.
+    parts: Vec<Part>,
+    /// What the budget has left beside it.
+    left: i64,
     settled: bool,
 }
 
 impl Hold {
-    pub(super) fn new(handle: Arc<BudgetHandle>, amount: i64) -> Self {
-        Self { handle, amount, settled: false }
+    pub(super) fn new(handle: Arc<BudgetHandle>, amount: i64, part: Option<Part>, left: i64) -> Self {
+        Self { handle, amount, parts: part.into_iter().collect(), left, settled: false }
+    }
+
+    /// Returns what the budget had left beside it when it was made.
+    #[must_use]
+    pub fn left(&self) -> i64 {
+        self.left
+    }
+
+    /// Returns whose spend it is in the durable store; empty is this node's.
+    #[must_use]
+    pub fn by(&self) -> &str {
+        self.parts.first().map_or("", |part| part.by())
+    }
+
+    /// Returns whether a hold that is durable now may still be acted on: a node that slept meanwhile may have been
+    /// taken for dead.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        self.parts.is_empty() || self.handle.may_send()
     }
 
     /// Returns how much is held.
@@ -170,6 +239,7 @@ impl Hold {
         // The addition comes as a hold of its own, so that nothing leaks if this future is dropped meanwhile.
         Ok(answer.map(|mut more| {
             more.settled = true;
+            self.parts.append(&mut more.parts);
             self.amount += more.amount;
             more.amount
         }))
@@ -184,7 +254,8 @@ impl Hold {
     fn send(&mut self, actual: i64) {
         if !self.settled {
             self.settled = true;
-            let settle = SettleHold::new(self.amount, actual, self.handle.gauge());
+            let settle =
+                SettleHold::new(self.amount, actual, std::mem::take(&mut self.parts), self.handle.gauge());
             self.handle.owner().address().do_send(settle);
         }
     }

@@ -21,6 +21,7 @@ use super::owner::Owner;
 use super::permit::ProviderPermit;
 use super::shards::Shards;
 use crate::clock;
+use crate::cluster::SharedGate;
 use crate::limits::{Breaker, BreakerRules, BreakerView, Gate, Grant, Pass, RateView, Refusal, Sign};
 
 const MAILBOX: usize = 4_096;
@@ -46,6 +47,7 @@ pub struct ProviderHandle {
     credential: Arc<Credential>,
     health: Arc<Health>,
     owner: Owner<ProviderActor>,
+    shared: Option<Arc<SharedGate>>,
 }
 
 /// What a provider shows of itself.
@@ -99,7 +101,12 @@ impl ProviderHandle {
                 actor
             })
         });
-        Arc::new(Self { place: record.place(), record, vendor, credential, health, owner })
+        let place = record.place();
+        let cluster = shards.cluster().filter(|_| !record.limits.is_empty()).cloned();
+        let shared =
+            cluster.map(|cluster| SharedGate::new(cluster, &format!("provider:{place}"), &record.limits));
+        let shared = shared.map(Arc::new);
+        Arc::new(Self { place, record, vendor, credential, health, owner, shared })
     }
 
     /// Returns the record.
@@ -140,7 +147,12 @@ impl ProviderHandle {
         self: &Arc<Self>,
         tokens: u32,
     ) -> Result<Result<ProviderPermit, Refusal>, Unavailable> {
-        self.owner.ask(Acquire { tokens, handle: self.clone() }).await
+        let permit = match self.owner.ask(Acquire { tokens, handle: self.clone() }).await? {
+            Ok(permit) => permit,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Some(shared) = &self.shared else { return Ok(Ok(permit)) };
+        Ok(shared.take(tokens).await?.map(|()| permit.with_shared(shared.clone(), tokens)))
     }
 
     /// Returns the provider's state.

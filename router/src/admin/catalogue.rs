@@ -58,16 +58,11 @@ const CATALOGUE: &[Row] = &[
     ("models", "list", "list", "list"),
     ("mcp", "", "invoke", "invoke"),
     ("agents", "", "invoke", "invoke"),
+    // Our own: what would happen to a request.
+    ("explain", "", "read", "read"),
 ];
 
-/// Returns whether a scope as a key has it is this one.
-pub(super) fn same(own: &str, scope: &str) -> bool {
-    let own = own.strip_prefix("portkey.").unwrap_or(own);
-    own == scope
-        || (own.contains(':') && own.replace(':', ".") == scope)
-        // Older documents' name of it.
-        || (scope == "logs.view" && own == "logs.read")
-}
+pub(super) use crate::scopes::{canonical, same};
 
 /// Returns whether there is a scope of this name, whatever its spelling.
 pub(super) fn exists(scope: &str) -> bool {
@@ -76,8 +71,7 @@ pub(super) fn exists(scope: &str) -> bool {
 
 /// Returns whether a kind of key can have a scope.
 pub(super) fn may_have(kind: KeyKind, scope: &str) -> bool {
-    let scope = scope.strip_prefix("portkey.").unwrap_or(scope).replace(':', ".");
-    let scope = if scope == "logs.read" { "logs.view" } else { &scope };
+    let scope = canonical(scope);
     let Some((resource, action)) = scope.split_once('.') else { return false };
     CATALOGUE.iter().any(|(name, org, service, user)| {
         let actions = match kind {
@@ -94,7 +88,7 @@ pub(super) fn role_allows(role: Role, scope: &str) -> bool {
     let (resource, action) = scope.split_once('.').unwrap_or((scope, ""));
     let reads = matches!(action, "read" | "list" | "view");
     // What every member is there for.
-    let uses = matches!(resource, "completions" | "mcp" | "agents" | "feedbacks" | "models")
+    let uses = matches!(resource, "completions" | "mcp" | "agents" | "feedbacks" | "models" | "explain")
         || matches!(scope, "prompts.render" | "guardrails.invoke" | "logs.write");
     match role {
         Role::Admin => true,

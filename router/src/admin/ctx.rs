@@ -34,6 +34,8 @@ pub(super) struct Ctx {
     /// The query.
     pub query: BTreeMap<String, String>,
     path: BTreeMap<String, String>,
+    /// Where the caller reached us, like `https://gateway.example`: links begin with it.
+    pub base: String,
     /// Method, path with query, request id and address, for the audit log.
     pub(super) about: About,
 }
@@ -59,7 +61,7 @@ impl Ctx {
         worker: &web::Data<Worker>,
     ) -> Result<Self, GatewayError> {
         let gateway = &worker.gateway;
-        let who = Who::of(gateway, credentials_of(request)).await?;
+        let who = if route.open { Who::nobody() } else { Who::of(gateway, credentials_of(request)).await? };
         who.needs(route.scopes)?;
         let within = Duration::from_millis(gateway.settings().timeouts.body_ms);
         let bytes = read_body(request, payload, LARGEST, within).await?;
@@ -81,7 +83,11 @@ impl Ctx {
             request_id: Uuid::now_v7().to_string(),
             client_ip: request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default(),
         };
-        Ok(Self { worker: worker.clone(), who, body, query, path, about })
+        let base = {
+            let connection = request.connection_info();
+            format!("{}://{}", connection.scheme(), connection.host())
+        };
+        Ok(Self { worker: worker.clone(), who, body, query, path, about, base })
     }
 
     /// Returns the gateway.

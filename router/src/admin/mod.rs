@@ -14,9 +14,11 @@ mod exclusions;
 mod field;
 mod guardrails;
 mod integrations;
+mod keys;
 mod limits;
 mod openapi;
 mod organisation;
+mod people;
 mod policies;
 mod providers;
 pub(crate) mod reply;
@@ -25,7 +27,9 @@ mod schemas;
 mod secret_references;
 mod slugs;
 mod who;
+mod workspaces;
 
+pub(crate) use keys::watch as rotate_keys;
 pub use openapi::document;
 pub(crate) use who::allow;
 
@@ -36,6 +40,9 @@ use route::Route;
 /// Every table of routes.
 const TABLES: &[&[Route]] = &[
     organisation::ROUTES,
+    workspaces::ROUTES,
+    people::ROUTES,
+    keys::ROUTES,
     policies::ROUTES,
     audit_logs::ROUTES,
     integrations::TABLES[0],

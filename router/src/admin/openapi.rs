@@ -74,6 +74,9 @@ fn operation(route: &Route) -> Value {
             "4XX": failure,
         },
     });
+    if route.open {
+        operation["security"] = json!([]);
+    }
     if !route.body.is_empty() {
         let is_needed = route.body.iter().any(|field| field.required);
         operation["requestBody"] =

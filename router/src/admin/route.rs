@@ -26,6 +26,8 @@ pub(super) struct Route {
     pub path: &'static str,
     /// Scopes of which the caller needs one; empty for routes that look themselves.
     pub scopes: &'static [&'static str],
+    /// Whether it needs no key: a secret stands in its path.
+    pub open: bool,
     /// What it does, in a few words.
     pub what: &'static str,
     /// Members of its body.
@@ -44,11 +46,15 @@ macro_rules! route {
             method: actix_web::http::Method::$method,
             path: $path,
             scopes: &[$($scope),*],
+            open: false,
             what: $what,
             body: $body,
             query: $query,
             serve: |ctx| Box::pin($serve(ctx)),
         }
+    };
+    (open $method:ident $path:literal $what:literal, $body:expr => $serve:path) => {
+        $crate::admin::route::Route { open: true, ..route!($method $path [] $what, $body, &[] => $serve) }
     };
 }
 pub(super) use route;

@@ -73,7 +73,7 @@ impl Who {
         }
         let role = match (&key.user, &workspace) {
             (Some(user), Some(workspace)) if key.kind == KeyKind::WorkspaceUser => {
-                Some(role(gateway, user, workspace).ok_or_else(|| {
+                Some(role_in(gateway, user, workspace).ok_or_else(|| {
                     GatewayError::new(
                         ErrorKind::Scope,
                         "the user of this API key is no member of its workspace",
@@ -83,6 +83,16 @@ impl Who {
             _ => None,
         };
         Ok(Self { key, workspace, root, role })
+    }
+
+    /// Makes the caller of routes that need no key: it may do nothing.
+    pub(super) fn nobody() -> Self {
+        Self {
+            key: Arc::new(KeyRecord::named("", "")),
+            workspace: Some(String::new()),
+            root: false,
+            role: None,
+        }
     }
 
     /// Returns whether it acts on the organisation and all its workspaces.
@@ -127,7 +137,7 @@ pub(crate) async fn allow(gateway: &Gateway, key: Option<&str>, scope: &str) -> 
 }
 
 /// Returns a user's role in a workspace: owners and admins of the organisation are admins everywhere.
-fn role(gateway: &Gateway, user: &str, workspace: &str) -> Option<Role> {
+pub(super) fn role_in(gateway: &Gateway, user: &str, workspace: &str) -> Option<Role> {
     let of_org = gateway.objects.by_id(ObjectKind::User, user)?;
     if of_org.body["role"] == "owner" || of_org.body["role"] == "admin" {
         return Some(Role::Admin);

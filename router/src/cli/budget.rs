@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context, command: Budget) -> Result<(), Failure> {
     let failed = |error: tidegate_store::StoreError| error.to_string();
     let all = store.budgets(clock::unix()).map_err(failed)?;
     match command {
-        Budget::List => list(context, &store, &all),
+        Budget::List => list(context, store.as_ref(), &all),
         Budget::Set { budget, usd, period } => {
             let mut record = find(&all, &budget)?;
             if record.origin == Origin::Settings {

@@ -75,7 +75,7 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
             forbid_config_override,
         } => {
             if let Some(config) = &default_config {
-                check_config(&settings, &store, config)?;
+                check_config(&settings, store.as_ref(), config)?;
             }
             let limits = [
                 rpm.map(|amount| LimitRecord::Requests { amount, per: Window::Minute }),
@@ -84,7 +84,7 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
             ];
             let id = new_id("key").map_err(|error| error.to_string())?;
             let budget = match usd {
-                Some(usd) => Some(make_budget(&mut store, &id, &name, &usd, period.as_deref())?),
+                Some(usd) => Some(make_budget(store.as_mut(), &id, &name, &usd, period.as_deref())?),
                 None => None,
             };
             let secret = new_api_key().map_err(|error| error.to_string())?;
@@ -107,8 +107,8 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
             show::line(&format!("API key {name} (shown once): {}", secret.reveal()));
             Ok(())
         }
-        Key::List { limit } => list(context, &store, limit),
-        Key::Revoke { key } => revoke(context, &mut store, &key),
+        Key::List { limit } => list(context, store.as_ref(), limit),
+        Key::Revoke { key } => revoke(context, store.as_mut(), &key),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `tidegate logs`
 
 use clap::{Args, Subcommand};
-use tidegate_store::{AttemptRow, GuardRow, LogFilter, LogRow, Store};
+use tidegate_store::{AttemptRow, GuardRow, LogFilter, LogRow};
 
 use super::{Context, Failure, show};
 

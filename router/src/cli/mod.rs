@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 use crate::gateway::open_data;
 use crate::secret::MasterKey;
 use crate::settings::Settings;
-use tidegate_store::SqliteStore;
+use tidegate_store::Store;
 
 /// A self-hosted LLM gateway: one URL and one key in front of every provider.
 #[derive(Debug, Parser)]
@@ -97,9 +97,9 @@ impl Context {
             .map_err(|error| error.to_string())
     }
 
-    fn open(&self) -> Result<(Settings, SqliteStore, MasterKey), Failure> {
+    fn open(&self) -> Result<(Settings, Box<dyn Store>, MasterKey), Failure> {
         let settings = self.settings()?;
-        let (store, master) = open_data(&settings).map_err(|error| error.to_string())?;
+        let (store, master) = open_data(&settings, "cli").map_err(|error| error.to_string())?;
         Ok((settings, store, master))
     }
 }

@@ -9,7 +9,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full, Limited};
 use serde_json::json;
 use tidegate_prices::{Part, Price, PriceBook, Table, refresh};
-use tidegate_store::{ChangeKind, Store};
+use tidegate_store::ChangeKind;
 
 use super::{Context, Failure, show};
 use crate::clock;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use tidegate_store::{Origin, ProviderRecord, Store};
+use tidegate_store::{Origin, ProviderRecord};
 
 use super::{Context, Failure, show};
 use crate::settings::{check_slug, resolve_secret};

@@ -10,7 +10,7 @@ use super::{Context, Failure, show};
 use crate::gateway::Gateway;
 use crate::provision::Printed;
 use crate::server::{bind, drain_on_signal};
-use crate::{notices, plugins, telemetry, watch};
+use crate::{admin, notices, plugins, telemetry, watch};
 
 /// Longest wait at the end for the store, on a full disk say.
 /// How long notifications may take at the end.
@@ -52,6 +52,7 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
             actix_web::rt::spawn(watch::secrets(gateway.clone())),
             actix_web::rt::spawn(plugins::watch(gateway.clone())),
             actix_web::rt::spawn(notices::watch(gateway.clone())),
+            actix_web::rt::spawn(admin::rotate_keys(gateway.clone())),
             actix_web::rt::spawn(drain_on_signal(handle, bound.readiness)),
         ];
         let file = context
@@ -65,6 +66,9 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
         let served = bound.server.await.map_err(|error| error.to_string());
         for task in tasks.into_iter().chain(file) {
             task.abort();
+        }
+        if let Some(cluster) = gateway.shards.cluster() {
+            cluster.leave().await;
         }
         gateway.notices.stop(TELL_WITHIN).await;
         if tokio::time::timeout(FLUSH_WITHIN, gateway.ledger.flush()).await.is_err() {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Map, Value, json};
-use tidegate_store::{AuditFilter, SqliteStore, Store};
+use tidegate_store::{AuditFilter, SqliteStore};
 
 use super::running::Running;
 use super::{Context, Failure, show};
@@ -257,9 +257,9 @@ pub(super) fn secrets(context: &Context, secrets: &Secrets) -> Result<(), Failur
             let text = text.ok_or(format!("{name}: at least 16 characters are expected"))?;
             MasterKey::load(&settings.data, Some(&text)).map_err(failed)?
         }
-        None if std::env::var("TIDEGATE_MASTER_KEY").is_ok_and(|key| !key.is_empty()) => {
+        None if settings.master_key.is_some() => {
             return Err(
-                "the master key is TIDEGATE_MASTER_KEY: name the variable with the new one by --new-key-env"
+                "the settings name the master key: name the variable with the new one by --new-key-env"
                     .to_owned(),
             );
         }

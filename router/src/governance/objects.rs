@@ -130,7 +130,7 @@ impl Objects {
     ) -> Result<(), StoreError> {
         let writes = Arc::new(writes);
         let written = writes.clone();
-        book.read(move |store| store.write(&written, audit.as_ref())).await?;
+        book.write(move |store| store.write(&written, audit.as_ref())).await?;
         let mut touched = false;
         for write in writes.iter() {
             match write {

@@ -82,6 +82,12 @@ impl Spend {
         Ok(granted)
     }
 
+    /// Holds what was granted elsewhere: whoever shares the limit looked after it.
+    pub fn hold(&mut self, now: i64, amount: i64) {
+        self.roll(now);
+        self.held = self.held.saturating_add(amount);
+    }
+
     /// Ends a hold and spends `actual`, which may differ from it.
     pub fn settle(&mut self, now: i64, held: i64, actual: i64) {
         self.roll(now);

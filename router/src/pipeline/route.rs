@@ -345,7 +345,7 @@ impl Trip<'_> {
         let key = self.caller.key.record();
         key.status != KeyStatus::Active
             || key.expires_at.is_some_and(|at| at <= clock::unix())
-            || !key.scopes.iter().any(|scope| scope == super::SCOPE)
+            || !crate::scopes::grants(&key, super::SCOPE)
     }
 
     /// Reads a body that guards changed.

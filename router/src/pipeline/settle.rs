@@ -163,6 +163,9 @@ impl Settlement {
             // From here on a row may be on disk, also if this future is dropped meanwhile.
             self.durable = true;
             self.gateway.ledger.append_durable(LedgerEntry::Hold(Box::new(hold))).await?;
+            if !self.holds.iter().all(Hold::may_send) {
+                return Err(crate::actors::Unavailable.into());
+            }
         }
         self.asked_us = micros(self.started);
         if let Some(attempt) = &self.attempt {
@@ -386,6 +389,7 @@ impl Settlement {
                 budget: record.id.clone(),
                 period_start: record.period_start(now),
                 amount: amount(hold),
+                by: hold.by().to_owned(),
             }
         };
         self.holds.iter().map(payment).collect()

@@ -74,6 +74,8 @@ pub struct Settings {
     pub shared: Option<Secret>,
     /// The PostgreSQL that several gateways share; `None` is SQLite in the data folder.
     pub store: Option<Secret>,
+    /// What seals secrets in the store; `None` is a key file in the data folder.
+    pub master_key: Option<Secret>,
     /// Name of this node in logs and in the store.
     pub node: Option<String>,
     /// Who is told what happens.
@@ -237,6 +239,13 @@ impl Settings {
             }
             None => None,
         };
+        let master_key = match &file.master_key {
+            Some(reference) => Some(
+                resolve_secret(reference.get_ref(), environment)
+                    .map_err(|message| at(Some(reference.span().start), format!("master_key: {message}")))?,
+            ),
+            None => environment("TIDEGATE_MASTER_KEY").filter(|key| !key.is_empty()).map(Secret::new),
+        };
         let mut notify = Vec::new();
         for entry in &file.notify {
             let refuse = |message: String| at(Some(entry.span().start), format!("notify: {message}"));
@@ -266,6 +275,7 @@ impl Settings {
             cache: file.cache.map(Spanned::into_inner).unwrap_or_default(),
             shared: shared.transpose()?,
             store,
+            master_key,
             node: file.node,
             notify,
             trusted_hosts: file.security.trusted_hosts,

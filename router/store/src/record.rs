@@ -152,6 +152,12 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// Returns whether it may do everything everywhere.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.scopes.iter().any(|scope| scope == "admin")
+    }
+
     /// Makes an active key of the store that may do nothing yet.
     #[must_use]
     pub fn named(id: impl Into<String>, name: impl Into<String>) -> Self {
@@ -193,6 +199,18 @@ pub enum KeyKind {
     WorkspaceUser,
 }
 
+impl KeyKind {
+    /// Returns its stored name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OrganisationService => "organisation-service",
+            Self::WorkspaceService => "workspace-service",
+            Self::WorkspaceUser => "workspace-user",
+        }
+    }
+}
+
 /// What a key carries for the Admin API and notifications.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -213,6 +231,8 @@ pub struct KeyExtra {
     pub rotation: Option<RotationRecord>,
     /// The secret before this one, while it still works.
     pub old_secret: Option<OldSecret>,
+    /// A secret that was made when nobody watched, sealed by the caller, until somebody fetches it.
+    pub waiting_secret: Option<String>,
 }
 
 /// When a key gets a new secret.
@@ -503,7 +523,7 @@ pub struct SpendRecord {
 
 /// What one budget holds or pays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(String, i64, i64)", into = "(String, i64, i64)")]
+#[serde(from = "Vec<serde_json::Value>", into = "Vec<serde_json::Value>")]
 pub struct Payment {
     /// The budget's id.
     pub budget: String,
@@ -511,17 +531,25 @@ pub struct Payment {
     pub period_start: i64,
     /// How much, in the budget's unit.
     pub amount: i64,
+    /// Whose spend it is, where several nodes share the budget: the holder of the lease. Empty is the node that writes.
+    pub by: String,
 }
 
-impl From<(String, i64, i64)> for Payment {
-    fn from((budget, period_start, amount): (String, i64, i64)) -> Self {
-        Self { budget, period_start, amount }
+impl From<Vec<serde_json::Value>> for Payment {
+    fn from(parts: Vec<serde_json::Value>) -> Self {
+        let text = |at: usize| parts.get(at).and_then(|part| part.as_str()).unwrap_or_default().to_owned();
+        let number = |at: usize| parts.get(at).and_then(serde_json::Value::as_i64).unwrap_or(0);
+        Self { budget: text(0), period_start: number(1), amount: number(2), by: text(3) }
     }
 }
 
-impl From<Payment> for (String, i64, i64) {
+impl From<Payment> for Vec<serde_json::Value> {
     fn from(payment: Payment) -> Self {
-        (payment.budget, payment.period_start, payment.amount)
+        let mut parts = vec![payment.budget.into(), payment.period_start.into(), payment.amount.into()];
+        if !payment.by.is_empty() {
+            parts.push(payment.by.into());
+        }
+        parts
     }
 }
 

@@ -8,7 +8,8 @@ use crate::audit::{AuditCheck, AuditFilter, AuditRecord, AuditRow};
 use crate::config::{ConfigRecord, ConfigVersion};
 use crate::object::{ObjectKind, ObjectRecord};
 use crate::record::{
-    BudgetRecord, Change, ChangeKind, KeyHash, KeyRecord, LedgerEntry, LogFilter, LogRow, ProviderRecord,
+    BudgetRecord, Change, ChangeKind, KeyHash, KeyKind, KeyRecord, LedgerEntry, LogFilter, LogRow,
+    ProviderRecord,
 };
 
 /// Why a store call failed. Nothing was changed.
@@ -41,13 +42,14 @@ pub enum StoreError {
 /// One change of an administrator; several are written together or not at all.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// Writes a key, in place of one of the same id. `Some` keeps the hash that it had as its old secret.
+    /// Writes a key, in place of one of the same id.
     PutKey {
         /// Hash of its secret.
         hash: KeyHash,
         /// The key.
         key: Box<KeyRecord>,
-        /// Hash of the secret that still works beside it; others of the key are forgotten.
+        /// Hash of the secret that still works beside it; the one before it is forgotten. `None` keeps what is there
+        /// for as long as the key's record tells of an old secret.
         old: Option<KeyHash>,
     },
     /// Deletes a key by id.
@@ -97,6 +99,12 @@ pub enum Write {
 pub struct KeyFilter {
     /// Only of this workspace; `Some("")` is those of none.
     pub workspace: Option<String>,
+    /// Also those of no workspace, without the organisation's: they are of the default one.
+    pub or_of_none: bool,
+    /// Only of this user.
+    pub user: Option<String>,
+    /// Only of these kinds; empty is all.
+    pub kinds: Vec<KeyKind>,
     /// Only these ids.
     pub ids: Vec<String>,
     /// How many to leave out.
@@ -273,6 +281,23 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`]
     fn spent_by(&self, budget: &str, period_start: i64) -> Result<Vec<(String, i64)>, StoreError>;
+
+    /// Returns the number of the last reset of a budget in the feed of changes; 0 without one, and where one process has
+    /// the store.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn last_reset(&self, _budget: &str) -> Result<i64, StoreError> {
+        Ok(0)
+    }
+
+    /// Returns what open holds keep of a budget in a period, by the holder; nothing where one process has the store.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn held_by(&self, _budget: &str, _period_start: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// Returns what budgets whose ids begin with `prefix` have spent: id, period start, amount; by id.
     ///

@@ -32,7 +32,7 @@ pub(crate) fn budget(id: &str) -> BudgetRecord {
 }
 
 pub(crate) fn pays(budget: &str, period_start: i64, amount: i64) -> Payment {
-    Payment { budget: budget.into(), period_start, amount }
+    Payment { budget: budget.into(), period_start, amount, by: String::new() }
 }
 
 pub(crate) fn row(id: &str, cost: Option<i64>) -> LogRow {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::audit::{AuditFilter, AuditRecord};
 use crate::config::{ConfigRecord, ConfigVersion};
 use crate::object::{ObjectKind, ObjectRecord};
-use crate::record::{ChangeKind, KeyHash, KeyRecord, OldSecret, Origin, ProviderRecord};
+use crate::record::{ChangeKind, KeyHash, KeyKind, KeyRecord, OldSecret, Origin, ProviderRecord};
 use crate::store::{KeyFilter, Store, StoreError, Write};
 use crate::suite::{Subject, budget, key};
 
@@ -127,6 +127,9 @@ pub(crate) fn an_old_secret_finds_its_key_until_it_is_replaced_or_deleted(subjec
     assert_eq!(store.key_by_id("k1").unwrap().unwrap().0, KeyHash([2; 32]));
     store.write(&[put_key(&rotated(3), Some(2))], None).unwrap();
     assert_eq!((found(store, 1), found(store, 2), found(store, 3)), (None, Some(true), Some(true)));
+    // A change that still tells of an old secret keeps it.
+    store.write(&[put_key(&rotated(3), None)], None).unwrap();
+    assert_eq!((found(store, 2), found(store, 3)), (Some(true), Some(true)));
     store.write(&[put_key(&key("k1", 3), None)], None).unwrap();
     assert_eq!((found(store, 2), found(store, 3)), (None, Some(false)));
     store.write(&[put_key(&rotated(4), Some(3)), Write::DeleteKey("k1".into())], None).unwrap();
@@ -158,6 +161,40 @@ pub(crate) fn keys_are_listed_in_pages(subject: &mut dyn Subject) {
     assert_eq!(found(KeyFilter { ids: ids.clone(), ..all() }), "k2 k5 of 2");
     assert_eq!(found(KeyFilter { ids, workspace: Some("w1".into()), ..all() }), "k5 of 1");
     assert_eq!(store.keys(2).unwrap().len(), 2);
+}
+
+pub(crate) fn keys_are_listed_by_kind_and_user(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let of = |id: &str, byte: u8, kind: KeyKind, workspace: Option<&str>| {
+        let (hash, record) = key(id, byte);
+        let user = (kind == KeyKind::WorkspaceUser).then(|| "u1".to_owned());
+        (hash, KeyRecord { kind, workspace: workspace.map(str::to_owned), user, ..record })
+    };
+    let (org, service, user) =
+        (KeyKind::OrganisationService, KeyKind::WorkspaceService, KeyKind::WorkspaceUser);
+    let mut root = of("k4", 4, service, None);
+    root.1.scopes = vec!["admin".into()];
+    let keys = [
+        of("k1", 1, org, None),
+        of("k2", 2, service, None),
+        of("k3", 3, service, Some("w1")),
+        root,
+        of("k5", 5, user, Some("w1")),
+    ];
+    store.put_keys(&keys).unwrap();
+    let found = |filter: KeyFilter| {
+        let (keys, total) = store.list_keys(&filter).unwrap();
+        assert_eq!(keys.len(), total);
+        keys.into_iter().map(|key| key.id).collect::<Vec<_>>().join(" ")
+    };
+    let (all, w1) = (KeyFilter::default, || Some("w1".to_owned()));
+    assert_eq!(found(KeyFilter { workspace: w1(), ..all() }), "k3 k5");
+    // Those of no workspace are of the default one, but for the organisation's.
+    assert_eq!(found(KeyFilter { workspace: w1(), or_of_none: true, ..all() }), "k2 k3 k5");
+    assert_eq!(found(KeyFilter { kinds: vec![org, user], ..all() }), "k1 k5");
+    assert_eq!(found(KeyFilter { kinds: vec![service], workspace: w1(), ..all() }), "k3");
+    assert_eq!(found(KeyFilter { user: Some("u1".into()), ..all() }), "k5");
+    assert_eq!(found(KeyFilter { user: Some("u2".into()), ..all() }), "");
 }
 
 pub(crate) fn keys_are_found_by_the_beginning_of_their_id(subject: &mut dyn Subject) {

@@ -40,6 +40,7 @@ macro_rules! every_suite {
                 a_failing_write_leaves_nothing_of_its_transaction,
                 an_old_secret_finds_its_key_until_it_is_replaced_or_deleted,
                 keys_are_listed_in_pages,
+                keys_are_listed_by_kind_and_user,
                 keys_are_found_by_the_beginning_of_their_id,
                 names_sort_by_their_bytes,
                 many_keys_are_one_change,

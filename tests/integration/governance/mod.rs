@@ -3,5 +3,10 @@
 mod bench;
 mod guardrails;
 mod integrations;
+mod keys;
+mod orders;
 mod providers;
+mod rotation;
 mod secrets;
+mod users;
+mod workspaces;

@@ -23,8 +23,14 @@ CREATE TABLE api_key (
   active BOOLEAN NOT NULL,
   -- Whether it expires, gets new secrets, or has an old one that still works.
   dated BOOLEAN NOT NULL,
+  kind TEXT COLLATE "C" NOT NULL,
+  -- Id of the user that it belongs to.
+  owner TEXT COLLATE "C",
+  -- Whether it may do everything.
+  root BOOLEAN NOT NULL,
   record TEXT NOT NULL
 );
+CREATE INDEX api_key_owner ON api_key (owner) WHERE owner IS NOT NULL;
 CREATE INDEX api_key_dated ON api_key (id) WHERE dated AND active;
 CREATE INDEX api_key_name ON api_key (name, id);
 CREATE INDEX api_key_workspace ON api_key (workspace, name, id);
@@ -87,6 +93,7 @@ CREATE TABLE change (
   kind TEXT NOT NULL,
   id TEXT NOT NULL
 );
+CREATE INDEX change_reset ON change (id, seq) WHERE kind = 'reset';
 
 -- What was told already, so that nobody is told twice, whichever node tells.
 CREATE TABLE told (dedup_key TEXT COLLATE "C" PRIMARY KEY, until_ms BIGINT NOT NULL);

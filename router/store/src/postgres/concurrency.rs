@@ -198,7 +198,7 @@ fn lists_of_a_full_database_come_from_indexes() {
     drop(open(&database, "a"));
     server.psql(
         &database,
-        "INSERT INTO api_key SELECT 'k' || n, sha256(n::text::bytea), 'name ' || n, 'w' || n % 100, NULL, true, false, '{}'
+        "INSERT INTO api_key SELECT 'k' || n, sha256(n::text::bytea), 'name ' || n, 'w' || n % 100, NULL, true, false, 'workspace-service', NULL, false, '{}'
            FROM generate_series(1, 100000) n;
          INSERT INTO request_log SELECT to_char(n, 'FM00000000'), n, 't' || n, 'k' || n % 500, 'n' || n % 500,
            'w' || n % 500, 200, 1, '{}' FROM generate_series(1, 50000) n;

@@ -80,12 +80,22 @@ pub(super) async fn list_keys(
 ) -> Result<(Vec<KeyRecord>, usize), Fault> {
     let ids = if filter.ids.is_empty() { None } else { Some(&filter.ids) };
     let offset = i64::try_from(filter.offset).unwrap_or(i64::MAX);
-    let chosen =
-        "FROM api_key WHERE ($1::text IS NULL OR workspace = $1) AND ($2::text[] IS NULL OR id = ANY ($2))";
+    let kinds: Vec<&str> = filter.kinds.iter().map(|kind| kind.name()).collect();
+    let kinds = (!kinds.is_empty()).then_some(kinds);
+    let chosen = "FROM api_key WHERE ($1::text IS NULL OR workspace = $1 OR ($2 AND workspace = ''
+           AND kind <> 'organisation-service' AND NOT root))
+         AND ($3::text[] IS NULL OR id = ANY ($3))
+         AND ($4::text IS NULL OR owner = $4)
+         AND ($5::text[] IS NULL OR kind = ANY ($5))";
     let count = format!("SELECT count(*) {chosen}");
-    let total: i64 = session.value(&count, &[&filter.workspace, &ids]).await?.unwrap_or(0);
-    let page = format!("SELECT record {chosen} ORDER BY name, id LIMIT $3 OFFSET $4");
-    let rows = session.rows(&page, &[&filter.workspace, &ids, &limit(filter.limit), &offset]).await?;
+    let (workspace, or_of_none) = (&filter.workspace, filter.or_of_none);
+    let given: [&(dyn ToSql + Sync); 5] = [workspace, &or_of_none, &ids, &filter.user, &kinds];
+    let total: i64 = session.value(&count, &given).await?.unwrap_or(0);
+    let page = format!("SELECT record {chosen} ORDER BY name, id LIMIT $6 OFFSET $7");
+    let limit = limit(filter.limit);
+    let given: [&(dyn ToSql + Sync); 7] =
+        [workspace, &or_of_none, &ids, &filter.user, &kinds, &limit, &offset];
+    let rows = session.rows(&page, &given).await?;
     Ok((records("key", &rows)?, usize::try_from(total).unwrap_or(0)))
 }
 
@@ -105,15 +115,19 @@ pub(super) async fn put_keys(session: &Session, keys: &[(KeyHash, KeyRecord)]) -
             part.iter().map(|(_, key)| key.config.as_deref().map(column)).collect();
         let active: Vec<bool> = part.iter().map(|(_, key)| key.status == KeyStatus::Active).collect();
         let dated: Vec<bool> = part.iter().map(|(_, key)| has_dates(key)).collect();
+        let kinds: Vec<&str> = part.iter().map(|(_, key)| key.kind.name()).collect();
+        let owners: Vec<Option<&str>> = part.iter().map(|(_, key)| key.user.as_deref()).collect();
+        let roots: Vec<bool> = part.iter().map(|(_, key)| key.is_root()).collect();
         let texts = part.iter().map(|(_, key)| write(&key.id, key)).collect::<Result<Vec<_>, _>>()?;
-        let sql = "INSERT INTO api_key (id, hash, name, workspace, config, active, dated, record)
+        let sql = "INSERT INTO api_key (id, hash, name, workspace, config, active, dated, kind, owner, root, record)
              SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::bool[],
-               $7::bool[], $8::text[])
+               $7::bool[], $8::text[], $9::text[], $10::bool[], $11::text[])
              ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name,
                workspace = excluded.workspace, config = excluded.config, active = excluded.active,
-               dated = excluded.dated, record = excluded.record";
-        let given: [&(dyn ToSql + Sync); 8] =
-            [&ids, &hashes, &names, &workspaces, &configs, &active, &dated, &texts];
+               dated = excluded.dated, kind = excluded.kind, owner = excluded.owner, root = excluded.root,
+               record = excluded.record";
+        let given: [&(dyn ToSql + Sync); 11] =
+            [&ids, &hashes, &names, &workspaces, &configs, &active, &dated, &kinds, &owners, &roots, &texts];
         session.run(sql, &given).await?;
     }
     Ok(())
@@ -121,6 +135,11 @@ pub(super) async fn put_keys(session: &Session, keys: &[(KeyHash, KeyRecord)]) -
 
 fn has_dates(key: &KeyRecord) -> bool {
     key.expires_at.is_some() || key.extra.rotation.is_some() || key.extra.old_secret.is_some()
+}
+
+pub(super) async fn last_reset(session: &Session, budget: &str) -> Result<i64, Fault> {
+    let sql = "SELECT COALESCE(max(seq), 0) FROM change WHERE kind = $1 AND id = $2";
+    Ok(session.value(sql, &[&ChangeKind::Reset.name(), &budget]).await?.unwrap_or(0))
 }
 
 pub(super) async fn keys_with_dates(session: &Session) -> Result<Vec<KeyRecord>, Fault> {

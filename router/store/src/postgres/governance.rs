@@ -31,7 +31,9 @@ async fn apply(session: &Session, write: &Write) -> Result<(), Fault> {
     match write {
         Write::PutKey { hash, key, old } => {
             control::put_keys(session, &[(*hash, KeyRecord::clone(key))]).await?;
-            forget_old_secret(session, &key.id).await?;
+            if old.is_some() || key.extra.old_secret.is_none() {
+                forget_old_secret(session, &key.id).await?;
+            }
             if let Some(old) = old {
                 let sql = "INSERT INTO api_key_old (hash, id) VALUES ($1, $2)
                      ON CONFLICT (hash) DO UPDATE SET id = excluded.id";

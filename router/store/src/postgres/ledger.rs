@@ -70,7 +70,8 @@ impl Net {
         for payment in payments {
             // Names of policies' budgets carry clients' words.
             let budget = payment.budget.replace('\0', "\u{fffd}");
-            *self.spent.entry((budget, payment.period_start, node.to_owned())).or_insert(0) += payment.amount;
+            let by = if payment.by.is_empty() { node } else { &payment.by };
+            *self.spent.entry((budget, payment.period_start, by.to_owned())).or_insert(0) += payment.amount;
         }
     }
 
@@ -197,6 +198,26 @@ pub(super) async fn recover(session: &Session, living: &[String], node: &str) ->
     }
     net.write(session, node).await?;
     Ok(open.len())
+}
+
+pub(super) async fn held_by(
+    session: &Session,
+    budget: &str,
+    period_start: i64,
+) -> Result<Vec<(String, i64)>, Fault> {
+    let sql = "SELECT budgets, node FROM hold WHERE strpos(budgets, $1) > 0";
+    let mut held = Vec::new();
+    for row in session.rows(sql, &[&budget]).await? {
+        let (text, node): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let payments: Vec<Payment> = read("hold", &text)?;
+        for payment in payments {
+            if payment.budget == budget && payment.period_start == period_start {
+                let by = if payment.by.is_empty() { node.clone() } else { payment.by };
+                held.push((by, payment.amount));
+            }
+        }
+    }
+    Ok(held)
 }
 
 pub(super) async fn open_holds(session: &Session) -> Result<BTreeMap<String, i64>, Fault> {

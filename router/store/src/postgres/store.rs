@@ -223,6 +223,16 @@ impl Store for PostgresStore {
         self.read(async move |session| control::list_keys(session, &filter).await)
     }
 
+    fn last_reset(&self, budget: &str) -> Result<i64, StoreError> {
+        let id = budget.to_owned();
+        self.read(async move |session| control::last_reset(session, &id).await)
+    }
+
+    fn held_by(&self, budget: &str, period_start: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        let id = budget.to_owned();
+        self.read(async move |session| ledger::held_by(session, &id, period_start).await)
+    }
+
     fn keys_with_dates(&self) -> Result<Vec<KeyRecord>, StoreError> {
         self.read(async move |session| control::keys_with_dates(session).await)
     }

@@ -31,7 +31,9 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), StoreError>
     match write {
         Write::PutKey { hash, key, old } => {
             control::put_key(transaction, hash, key)?;
-            forget_old_secret(transaction, &key.id)?;
+            if old.is_some() || key.extra.old_secret.is_none() {
+                forget_old_secret(transaction, &key.id)?;
+            }
             if let Some(old) = old {
                 transaction
                     .prepare_cached("INSERT OR REPLACE INTO api_key_old (hash, id) VALUES (?1, ?2)")?
@@ -96,17 +98,23 @@ pub(super) fn list_keys(
     filter: &KeyFilter,
 ) -> Result<(Vec<KeyRecord>, usize), StoreError> {
     let ids = if filter.ids.is_empty() { None } else { Some(json("ids", &filter.ids)?) };
+    let kinds = if filter.kinds.is_empty() { None } else { Some(json("kinds", &filter.kinds)?) };
     let limit = if filter.limit == 0 { -1 } else { i64::try_from(filter.limit).unwrap_or(-1) };
     let offset = i64::try_from(filter.offset).unwrap_or(i64::MAX);
-    let chosen = "FROM api_key WHERE (?1 IS NULL OR workspace = ?1)
-         AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2)))";
+    let chosen = "FROM api_key WHERE (?1 IS NULL OR workspace = ?1 OR (?2 AND workspace = ''
+           AND json_extract(record, '$.kind') IS NOT 'organisation-service'
+           AND NOT EXISTS (SELECT 1 FROM json_each(record, '$.scopes') WHERE value = 'admin')))
+         AND (?3 IS NULL OR id IN (SELECT value FROM json_each(?3)))
+         AND (?4 IS NULL OR json_extract(record, '$.user') = ?4)
+         AND (?5 IS NULL OR COALESCE(json_extract(record, '$.kind'), 'workspace-service')
+           IN (SELECT value FROM json_each(?5)))";
     let total: i64 = connection
         .prepare_cached(&format!("SELECT count(*) {chosen}"))?
-        .query_row(params![filter.workspace, ids], |row| row.get(0))?;
+        .query_row(params![filter.workspace, filter.or_of_none, ids, filter.user, kinds], |row| row.get(0))?;
     let mut statement =
-        connection.prepare_cached(&format!("SELECT record {chosen} ORDER BY name, id LIMIT ?3 OFFSET ?4"))?;
-    let rows =
-        statement.query_map(params![filter.workspace, ids, limit, offset], |row| row.get::<_, String>(0))?;
+        connection.prepare_cached(&format!("SELECT record {chosen} ORDER BY name, id LIMIT ?6 OFFSET ?7"))?;
+    let given = params![filter.workspace, filter.or_of_none, ids, filter.user, kinds, limit, offset];
+    let rows = statement.query_map(given, |row| row.get::<_, String>(0))?;
     let keys = rows.map(|text| read("key", &text?)).collect::<Result<_, _>>()?;
     Ok((keys, usize::try_from(total).unwrap_or(0)))
 }

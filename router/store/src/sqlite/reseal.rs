@@ -5,8 +5,15 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use crate::secrets::rewrite;
 use crate::store::StoreError;
 
-/// Tables with records that may hold secrets.
-const TABLES: [&str; 5] = ["provider", "config_version", "object", "object_version", "api_key"];
+/// Tables and columns that may hold secrets.
+const TABLES: [(&str, &str); 6] = [
+    ("provider", "record"),
+    ("config_version", "record"),
+    ("object", "record"),
+    ("object_version", "record"),
+    ("api_key", "record"),
+    ("meta", "value"),
+];
 
 pub(super) fn all(
     connection: &mut Connection,
@@ -15,11 +22,13 @@ pub(super) fn all(
 ) -> Result<usize, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut sealed = 0;
-    for table in TABLES {
-        let mut find = transaction
-            .prepare(&format!("SELECT record FROM {table} WHERE instr(record, ?1) > 0 GROUP BY record"))?;
+    for (table, column) in TABLES {
+        let mut find = transaction.prepare(&format!(
+            "SELECT {column} FROM {table} WHERE instr({column}, ?1) > 0 GROUP BY {column}"
+        ))?;
         let texts: Vec<String> = find.query_map([prefix], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        let mut put = transaction.prepare(&format!("UPDATE {table} SET record = ?2 WHERE record = ?1"))?;
+        let mut put =
+            transaction.prepare(&format!("UPDATE {table} SET {column} = ?2 WHERE {column} = ?1"))?;
         for text in texts {
             let (anew, count) = rewrite(&text, prefix, reseal)?;
             sealed += count * put.execute(params![text, anew])?;

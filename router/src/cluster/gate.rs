@@ -1,0 +1,176 @@
+//! Rate limits that nodes share: a few tokens at a time come here and are used here.
+//!
+//! The owner's own limits hold beside them, so that a node alone is never looser than without a cluster.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tidegate_leases::{Batch, ClientError, RateLimit, RateOp, RateRefusal};
+use tidegate_store::{LimitRecord, Window};
+
+use super::node::Cluster;
+use crate::actors::Unavailable;
+use crate::limits::{RateKind, Refusal};
+
+/// How often Redis is asked for one request: others may take what came.
+const TRIES: usize = 3;
+
+struct Shared {
+    bucket: String,
+    kind: RateKind,
+    amount: u32,
+    per: Window,
+    limit: RateLimit,
+    batch: Mutex<Batch>,
+}
+
+/// The shared rate limits of one owner.
+pub struct SharedGate {
+    cluster: Arc<Cluster>,
+    shared: Vec<Shared>,
+}
+
+impl SharedGate {
+    /// Makes the shared side of these limits. Concurrency is counted by each node.
+    #[must_use]
+    pub fn new(cluster: Arc<Cluster>, owner: &str, limits: &[LimitRecord]) -> Self {
+        let shared = limits.iter().filter_map(|limit| {
+            let (kind, amount, per) = match *limit {
+                LimitRecord::Requests { amount, per } => (RateKind::Requests, amount, per),
+                LimitRecord::Tokens { amount, per } => (RateKind::Tokens, amount, per),
+                LimitRecord::Concurrent { .. } => return None,
+            };
+            let period_ms = i64::try_from(per.seconds() * 1_000).ok()?;
+            // Of 0 nothing is let in by the owner itself.
+            let rate = RateLimit::new(i64::from(amount), period_ms, i64::from(amount)).ok()?;
+            let word = if kind == RateKind::Requests { "requests" } else { "tokens" };
+            Some(Shared {
+                bucket: format!("{owner}:{word}:{amount}:{}", per.seconds()),
+                kind,
+                amount,
+                per,
+                limit: rate,
+                batch: Mutex::new(Batch::new(rate)),
+            })
+        });
+        Self { shared: shared.collect(), cluster }
+    }
+
+    /// Takes a request with about `tokens` from every limit, or nothing from any.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis can't be asked; inside, the first limit that refuses.
+    pub async fn take(&self, tokens: u32) -> Result<Result<(), Refusal>, Unavailable> {
+        for (at, shared) in self.shared.iter().enumerate() {
+            let count = shared.units(tokens);
+            match shared.take(&self.cluster, count).await {
+                Ok(Ok(())) => {}
+                other => {
+                    for taken in &self.shared[..at] {
+                        taken.put_back(taken.units(tokens));
+                    }
+                    return other;
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Gives back what was taken for a request that never started.
+    pub fn give_back(&self, tokens: u32) {
+        for shared in &self.shared {
+            shared.put_back(shared.units(tokens));
+        }
+    }
+
+    /// Charges what a request used beyond the estimate, or puts back what it did not use. Behind the request: nobody
+    /// waits for it.
+    pub fn settle(&self, estimated: u32, used: u64) {
+        for shared in self.shared.iter().filter(|shared| shared.kind == RateKind::Tokens) {
+            let taken = shared.units(estimated);
+            let used = i64::try_from(used).unwrap_or(i64::MAX);
+            if used <= taken {
+                shared.put_back(taken - used);
+                continue;
+            }
+            let (cluster, bucket, limit) = (self.cluster.clone(), shared.bucket.clone(), shared.limit);
+            let more = (used - taken).min(limit.burst());
+            // What is not there is not waited for: a request that took longer than it said is past.
+            let charge = async move {
+                let _charged = cluster.take(&bucket, &limit, &RateOp::Take { want: more, need: 1 }).await;
+            };
+            if tokio::runtime::Handle::try_current().is_ok() {
+                drop(tokio::spawn(charge));
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn units(&self, tokens: u32) -> i64 {
+        match self.kind {
+            RateKind::Requests => 1,
+            // More than the whole limit needs the whole limit, as with the owner's own.
+            RateKind::Tokens => i64::from(tokens.min(self.amount)),
+        }
+    }
+
+    fn batch(&self) -> std::sync::MutexGuard<'_, Batch> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put_back(&self, count: i64) {
+        if count > 0 {
+            let taken = tidegate_leases::Taken { count, at_us: 0 };
+            // Used here within a second by others, or lost: never looser than the limit.
+            self.batch().fill(Cluster::now_ms(), &taken);
+        }
+    }
+
+    async fn take(&self, cluster: &Arc<Cluster>, count: i64) -> Result<Result<(), Refusal>, Unavailable> {
+        for _ in 0..TRIES {
+            let now_ms = Cluster::now_ms();
+            let (spent, stale) = {
+                let mut batch = self.batch();
+                let stale = batch.stale(now_ms);
+                (batch.spend(now_ms, count), stale)
+            };
+            if let Some(RateOp::GiveBack { count, at_us }) = stale.filter(|_| true)
+                && at_us > 0
+            {
+                let (cluster, bucket, limit) = (cluster.clone(), self.bucket.clone(), self.limit);
+                drop(tokio::spawn(async move {
+                    let _sent_once = cluster.take(&bucket, &limit, &RateOp::GiveBack { count, at_us }).await;
+                }));
+            }
+            let Err(op) = spent else { return Ok(Ok(())) };
+            match cluster.take(&self.bucket, &self.limit, &op).await {
+                Ok(taken) => self.batch().fill(now_ms, &taken),
+                Err(ClientError::Rate(RateRefusal::Wait(ms))) => {
+                    let wait = Duration::from_millis(u64::try_from(ms.max(1)).unwrap_or(1));
+                    return Ok(Err(Refusal::Rate {
+                        kind: self.kind,
+                        limit: self.amount,
+                        per: self.per,
+                        wait,
+                    }));
+                }
+                Err(ClientError::Rate(RateRefusal::Never)) => {
+                    let wait = Duration::from_secs(self.per.seconds());
+                    return Ok(Err(Refusal::Rate {
+                        kind: self.kind,
+                        limit: self.amount,
+                        per: self.per,
+                        wait,
+                    }));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a shared rate limit could not be checked");
+                    return Err(Unavailable);
+                }
+            }
+        }
+        let wait = Duration::from_millis(50);
+        Ok(Err(Refusal::Rate { kind: self.kind, limit: self.amount, per: self.per, wait }))
+    }
+}
