@@ -1,5 +1,6 @@
 //! The Admin API over HTTP, and what its decisions do to requests.
 
+mod apart;
 mod bench;
 mod guardrails;
 mod integrations;
