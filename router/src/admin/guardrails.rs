@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tidegate_store::{ObjectKind, ObjectRecord, Write};
+use tidegate_store::{ObjectKind, ObjectRecord, Store, Write};
 use uuid::Uuid;
 
 use super::change::Change;
@@ -45,6 +45,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(GET "/guardrails" ["guardrails.list", "organisation_guardrails.list"] "List guardrails", &[], LISTED => list),
     route!(POST "/guardrails" ["guardrails.create", "organisation_guardrails.create"] "Make a guardrail", NEW, &[] => create),
     route!(GET "/guardrails/{id}" ["guardrails.read", "organisation_guardrails.read"] "Show a guardrail", &[], LISTED => one),
+    route!(GET "/guardrails/{id}/versions" ["guardrails.read", "organisation_guardrails.read"] "List a guardrail's versions", &[], LISTED => versions),
     route!(PUT "/guardrails/{id}" ["guardrails.update", "organisation_guardrails.update"] "Change a guardrail", CHANGED, &[] => change),
     route!(DELETE "/guardrails/{id}" ["guardrails.delete", "organisation_guardrails.delete"] "Delete a guardrail", &[], LISTED => remove),
 ];
@@ -180,6 +181,13 @@ fn written(shown: &Value) -> Value {
 
 async fn one(ctx: Ctx) -> Result<Value, GatewayError> {
     Ok(whole(&ctx, &*ctx.object(ObjectKind::Guardrail, ctx.path("id"))?))
+}
+
+async fn versions(ctx: Ctx) -> Result<Value, GatewayError> {
+    let id = ctx.object(ObjectKind::Guardrail, ctx.path("id"))?.id.clone();
+    let read = move |store: &mut dyn Store| store.object_versions(ObjectKind::Guardrail, &id);
+    let versions = ctx.gateway().book.read(read).await?;
+    ctx.list(versions.iter().map(|it| whole(&ctx, it)).collect())
 }
 
 fn changeable(ctx: &Ctx, action: &str) -> Result<Arc<ObjectRecord>, GatewayError> {

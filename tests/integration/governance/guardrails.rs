@@ -31,6 +31,8 @@ async fn a_guardrail_is_named_by_configs_at_once_and_stays_while_it_is() {
     let changed = bench.done("PUT", &format!("/guardrails/{slug}"), &allowing).await;
     assert_ne!(changed["version_id"], made["version_id"], "{changed}");
     assert_eq!(asked("hello there").send().await.status, 246);
+    let versions = bench.done("GET", &format!("/guardrails/{slug}/versions"), &Value::Null).await;
+    assert_eq!(versions["total"], 2, "{versions}");
     bench
         .done("DELETE", &format!("/configs/{}", saved["slug"].as_str().expect("a slug")), &Value::Null)
         .await;

@@ -87,7 +87,7 @@ fn read(ctx: &Ctx, given: &Value, known: &Value, path: &str) -> Result<Value, Ga
         }
     }
     if let Some(base) = given.get("base_model_slug") {
-        if !base.is_null() && !base.as_str().is_some_and(|text| text.len() <= LONGEST) {
+        if !base.is_null() && base.as_str().is_none_or(|text| text.len() > LONGEST) {
             return Err(invalid(&format!("{path}.base_model_slug"), "a text is expected"));
         }
         model["base_model_slug"] = base.clone();

@@ -71,7 +71,7 @@ pub(super) fn put(ctx: &Ctx, object: &mut ObjectRecord) -> Result<Vec<Write>, Ga
         body["name"] = before["name"].clone();
     }
     let note = &body["note"];
-    if !note.is_null() && !note.as_str().is_some_and(|note| note.len() <= LONGEST_NOTE) {
+    if !note.is_null() && note.as_str().is_none_or(|note| note.len() > LONGEST_NOTE) {
         return Err(invalid("note", &format!("a text of at most {LONGEST_NOTE} bytes is expected")));
     }
     if body["expires_at"].as_str().is_some_and(|at| terms::read_moment(at).is_none()) {
