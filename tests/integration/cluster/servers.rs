@@ -77,11 +77,6 @@ impl Redis {
         self.child = serve(self.port, &self.folder, self.keeps);
     }
 
-    pub(super) fn cli(&self, arguments: &[&str]) -> String {
-        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(arguments).output();
-        String::from_utf8(output.expect("redis-cli runs").stdout).expect("text").trim().to_owned()
-    }
-
     /// Returns everything that was ever written, command by command.
     pub(super) fn trace(&self) -> Vec<Vec<String>> {
         let folder = self.folder.path().join("appendonlydir");
@@ -125,7 +120,7 @@ fn serve(port: u16, folder: &TempDir, keeps: bool) -> Child {
 /// Reads commands in Redis' serialization protocol.
 fn commands(bytes: &[u8]) -> Vec<Vec<String>> {
     let mut at = 0;
-    let mut line = |at: &mut usize| {
+    let line = |at: &mut usize| {
         let end = bytes[*at..].windows(2).position(|two| two == b"\r\n")?;
         let text = String::from_utf8_lossy(&bytes[*at..*at + end]).into_owned();
         *at += end + 2;
