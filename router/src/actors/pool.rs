@@ -120,18 +120,24 @@ impl Pool {
         let (now_ms, standing) = self.now();
         // A used-up budget refuses also what costs nothing: its owner asked for a stop.
         let need = need.max(1);
+        let mut suspended = false;
         for amount in [want.max(need), need] {
             match self.share.hold(now_ms, &standing, amount) {
                 Ok(held) => {
                     let by = self.share.holder().to_string().into();
                     return Ok(Part { period: self.share.pool().period, held, by });
                 }
-                Err(Short::Suspended) => return Err(Next::Suspended),
+                Err(Short::Suspended) => {
+                    suspended = true;
+                    break;
+                }
                 Err(Short::Empty) => {}
             }
         }
+        // Also of a lease that may not be used: Redis may have to be told of it in another epoch first.
         let pool = self.share.pool().clone();
-        Err(self.share.next(now_ms, &standing, need).map_or(Next::Busy, |asked| Next::Ask(pool, asked)))
+        let silent = if suspended { Next::Suspended } else { Next::Busy };
+        Err(self.share.next(now_ms, &standing, need).map_or(silent, |asked| Next::Ask(pool, asked)))
     }
 
     /// Ends a hold; `spent` is this part's.
