@@ -34,7 +34,7 @@ use crate::limits::{Exhausted, Spend};
 /// Asks in flight beyond this wait at the sender; an actor answers some hundred thousand a second.
 const MAILBOX: usize = 4_096;
 /// Longest wait for a shared limit; then the request is refused with 503.
-const SHARED_WITHIN: Duration = Duration::from_secs(2);
+const SHARED_WITHIN: Duration = Duration::from_secs(5);
 /// Longest pause between two questions about a shared limit.
 const PAUSE_MS: i64 = 200;
 /// Shares of a limit at which somebody is told, beside the amounts that the budget names.
@@ -192,6 +192,10 @@ impl BudgetHandle {
         };
         let deadline = Instant::now() + SHARED_WITHIN;
         loop {
+            // Before the actor says what to ask: what it says must be asked.
+            if Instant::now() >= deadline {
+                return Err(Unavailable);
+            }
             let answered = shared.answered.notified();
             let next = match self.owner.ask(order.clone()).await? {
                 Ok(hold) => {
@@ -201,11 +205,12 @@ impl BudgetHandle {
                     return Ok(Ok(hold));
                 }
                 Err(Refused::Exhausted(exhausted)) => return Ok(Err(exhausted)),
+                Err(Refused::Shared(Next::Exhausted(exhausted))) => {
+                    let resets_at = self.record().period_end(clock::unix());
+                    return Ok(Err(Exhausted { resets_at, ..exhausted }));
+                }
                 Err(Refused::Shared(next)) => next,
             };
-            if Instant::now() >= deadline {
-                return Err(Unavailable);
-            }
             match next {
                 Next::Ask(pool, asked) => {
                     // A task of its own: the answer must come to the actor also if the asker leaves.
@@ -226,6 +231,7 @@ impl BudgetHandle {
                         Heard::Again | Heard::Open(..) => {}
                     }
                 }
+                Next::Exhausted(_) => {}
                 Next::Busy => {
                     let _told = tokio::time::timeout(Duration::from_millis(50), answered).await;
                 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_leases::protocol::{Answer, Asked, Granted, Limit, Opening};
+use tidegate_leases::protocol::{Answer, Asked, Granted, Limit, Op, Opening};
 use tidegate_leases::{Held, Outcome, PoolId, Share, Short};
 use tidegate_store::BudgetRecord;
 
@@ -12,6 +12,8 @@ use crate::limits::Exhausted;
 
 /// Periods with requests of before that are remembered.
 const MOST_PAST: usize = 4;
+/// How long it is believed that a limit is used up, so that not every refusal asks Redis.
+const BELIEVED_MS: i64 = 100;
 /// More resets than a budget ever sees in one period.
 const RESETS: i64 = 1_000_000_000;
 
@@ -43,6 +45,8 @@ pub(super) enum Next {
     Busy,
     /// The lease may not be used now.
     Suspended,
+    /// There is not that much left, as Redis said a moment ago.
+    Exhausted(Exhausted),
 }
 
 /// What came of an answer.
@@ -69,6 +73,8 @@ pub(super) struct Pool {
     limit: Limit,
     share: Share,
     past: Vec<Share>,
+    /// What Redis said last that there is not, until when that is believed, and for what need.
+    used_up: Option<(i64, i64, Exhausted)>,
 }
 
 impl Pool {
@@ -76,7 +82,7 @@ impl Pool {
         let limit = Limit { amount: record.limit, revision: revision() };
         let name: Arc<str> = record.id.as_str().into();
         let share = share(&cluster, &name, period(record, resets), limit);
-        Self { cluster, name, resets, limit, share, past: Vec::new() }
+        Self { cluster, name, resets, limit, share, past: Vec::new(), used_up: None }
     }
 
     fn now(&self) -> (i64, tidegate_leases::Standing) {
@@ -89,6 +95,7 @@ impl Pool {
         if self.share.pool().period == period {
             return;
         }
+        self.used_up = None;
         let mut old =
             std::mem::replace(&mut self.share, share(&self.cluster, &self.name, period, self.limit));
         old.leave(true);
@@ -104,6 +111,7 @@ impl Pool {
         if record.limit != self.limit.amount {
             self.limit = Limit { amount: record.limit, revision: revision() };
             self.share.set_limit(self.limit);
+            self.used_up = None;
         }
         self.roll(record);
     }
@@ -134,6 +142,13 @@ impl Pool {
                 Err(Short::Empty) => {}
             }
         }
+        if let Some((until_ms, known, exhausted)) = self.used_up
+            && now_ms < until_ms
+            && need >= known
+            && !suspended
+        {
+            return Err(Next::Exhausted(exhausted));
+        }
         // Also of a lease that may not be used: Redis may have to be told of it in another epoch first.
         let pool = self.share.pool().clone();
         let silent = if suspended { Next::Suspended } else { Next::Busy };
@@ -162,7 +177,13 @@ impl Pool {
         };
         match share.hear(now_ms, &standing, asked, answer) {
             Outcome::Done | Outcome::Ignored => Heard::Again,
-            Outcome::Exhausted(granted) => Heard::Exhausted(exhausted(&granted)),
+            Outcome::Exhausted(granted) => {
+                let exhausted = exhausted(&granted);
+                if let Op::Sync(sync) = &asked.op {
+                    self.used_up = Some((now_ms + BELIEVED_MS, sync.need.max(1), exhausted));
+                }
+                Heard::Exhausted(exhausted)
+            }
             Outcome::Open(opening) => Heard::Open(pool.clone(), opening),
             Outcome::Wait(ms) => Heard::Wait(ms),
             Outcome::Hurry => Heard::Hurry,
@@ -207,7 +228,7 @@ fn exhausted(granted: &Granted) -> Exhausted {
 
 fn share(cluster: &Cluster, name: &Arc<str>, period: i64, limit: Limit) -> Share {
     let pool = PoolId::new(name.clone(), period);
-    Share::new(pool, &cluster.standing(), cluster.tenures(), Cluster::rules(), limit)
+    Share::new(pool, &cluster.standing(), cluster.tenures(), Cluster::rules(limit.amount), limit)
 }
 
 /// Returns the number of the pool: another one for each period, and after each reset in it.

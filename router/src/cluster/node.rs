@@ -26,6 +26,8 @@ const POOL_IDLE_MS: i64 = 3_600_000;
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 /// A process that was not heard of for so long is dead: its open holds are settled.
 const PROCESS_TTL_MS: i64 = 5_000;
+/// A node asks for such a part of a limit at first.
+const PARTS: i64 = 64;
 const PREFIX: &str = "tidegate";
 
 /// Who has something to report now and then.
@@ -111,10 +113,11 @@ impl Cluster {
         &self.tenures
     }
 
-    /// Returns how leases behave.
+    /// Returns how leases of a limit behave: small parts of it at a time, so that what one node has and does not use is
+    /// little, and that not every request asks Redis.
     #[must_use]
-    pub fn rules() -> Rules {
-        Rules { slice: 1, idle_ms: 2_000, report_ms: 100 }
+    pub fn rules(limit: i64) -> Rules {
+        Rules { slice: (limit / PARTS).max(1), idle_ms: 1_000, report_ms: 100 }
     }
 
     /// Asks Redis about a pool.
