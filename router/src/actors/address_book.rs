@@ -54,8 +54,11 @@ pub struct AddressBook {
     shards: Shards,
 }
 
+/// A budget, its spend and the number of its last reset.
+type Started = (BudgetRecord, (i64, i64));
+
 /// Reads a budget with its spend and the number of its last reset.
-fn known(store: &dyn Store, id: &str) -> Result<Option<(BudgetRecord, (i64, i64))>, StoreError> {
+fn known(store: &dyn Store, id: &str) -> Result<Option<Started>, StoreError> {
     let Some((record, spent)) = store.budget(id, clock::unix())? else { return Ok(None) };
     let reset = store.last_reset(id)?;
     Ok(Some((record, (spent, reset))))
@@ -161,18 +164,17 @@ impl AddressBook {
         }))
     }
 
-    /// Returns a budget that rules declare, started with what the store knows of its spend on its first use. Other
-    /// terms than before are put in force.
+    /// Returns a budget that rules declare, started with what the store knows of its spend on its first use. Whoever
+    /// asks it lets it [follow](BudgetHandle::follow) its terms first.
     ///
     /// # Errors
-    /// [`GatewayError`](crate::error::GatewayError) 503 when the store can't be read or the budget can't be asked.
+    /// [`StoreError`] when the store can't be read.
     pub async fn declared_budget(
         &self,
         id: &str,
         terms: &Arc<BudgetRecord>,
-    ) -> Result<Arc<BudgetHandle>, crate::error::GatewayError> {
+    ) -> Result<Arc<BudgetHandle>, StoreError> {
         if let Some(known) = self.budgets.get(id).map(|known| known.clone()) {
-            known.follow(terms).await?;
             return Ok(known);
         }
         let (wanted, period_start) = (id.to_owned(), terms.period_start(clock::unix()));

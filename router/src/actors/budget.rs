@@ -214,8 +214,7 @@ impl BudgetHandle {
             match next {
                 Next::Ask(pool, asked) => {
                     // A task of its own: the answer must come to the actor also if the asker leaves.
-                    let talking = tokio::spawn(self.clone().talk(pool, asked));
-                    match talking.await.map_err(|_| Unavailable)? {
+                    match self.clone().talking(pool, asked).await.map_err(|_| Unavailable)? {
                         Heard::Exhausted(exhausted) => {
                             let resets_at = self.record().period_end(clock::unix());
                             return Ok(Err(Exhausted { resets_at, ..exhausted }));
@@ -241,6 +240,11 @@ impl BudgetHandle {
                 }
             }
         }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "it ends by itself within the client's deadline")]
+    fn talking(self: Arc<Self>, pool: PoolId, asked: Asked) -> tokio::task::JoinHandle<Heard> {
+        tokio::spawn(self.talk(pool, asked))
     }
 
     /// Asks Redis for the actor and tells it the answer. Opens the pool where Redis does not know it.

@@ -18,3 +18,9 @@ pub mod provider;
 pub mod shards;
 
 pub use owner::Unavailable;
+
+impl From<crate::cluster::Silent> for Unavailable {
+    fn from(_silent: crate::cluster::Silent) -> Self {
+        Self
+    }
+}

@@ -9,8 +9,11 @@ use tidegate_leases::{Batch, ClientError, RateLimit, RateOp, RateRefusal};
 use tidegate_store::{LimitRecord, Window};
 
 use super::node::Cluster;
-use crate::actors::Unavailable;
 use crate::limits::{RateKind, Refusal};
+
+/// Redis did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silent;
 
 /// How often Redis is asked for one request: others may take what came.
 const TRIES: usize = 3;
@@ -59,8 +62,8 @@ impl SharedGate {
     /// Takes a request with about `tokens` from every limit, or nothing from any.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis can't be asked; inside, the first limit that refuses.
-    pub async fn take(&self, tokens: u32) -> Result<Result<(), Refusal>, Unavailable> {
+    /// [`Silent`] when Redis can't be asked; inside, the first limit that refuses.
+    pub async fn take(&self, tokens: u32) -> Result<Result<(), Refusal>, Silent> {
         for (at, shared) in self.shared.iter().enumerate() {
             let count = shared.units(tokens);
             match shared.take(&self.cluster, count).await {
@@ -99,10 +102,16 @@ impl SharedGate {
             let charge = async move {
                 let _charged = cluster.take(&bucket, &limit, &RateOp::Take { want: more, need: 1 }).await;
             };
-            if tokio::runtime::Handle::try_current().is_ok() {
-                drop(tokio::spawn(charge));
-            }
+            behind(charge);
         }
+    }
+}
+
+/// Does something that nobody waits for.
+#[expect(clippy::disallowed_methods, reason = "it ends by itself within the client's deadline")]
+fn behind(work: impl Future<Output = ()> + Send + 'static) {
+    if tokio::runtime::Handle::try_current().is_ok() {
+        drop(tokio::spawn(work));
     }
 }
 
@@ -127,7 +136,7 @@ impl Shared {
         }
     }
 
-    async fn take(&self, cluster: &Arc<Cluster>, count: i64) -> Result<Result<(), Refusal>, Unavailable> {
+    async fn take(&self, cluster: &Arc<Cluster>, count: i64) -> Result<Result<(), Refusal>, Silent> {
         for _ in 0..TRIES {
             let now_ms = Cluster::now_ms();
             let (spent, stale) = {
@@ -135,13 +144,13 @@ impl Shared {
                 let stale = batch.stale(now_ms);
                 (batch.spend(now_ms, count), stale)
             };
-            if let Some(RateOp::GiveBack { count, at_us }) = stale.filter(|_| true)
+            if let Some(RateOp::GiveBack { count, at_us }) = stale
                 && at_us > 0
             {
                 let (cluster, bucket, limit) = (cluster.clone(), self.bucket.clone(), self.limit);
-                drop(tokio::spawn(async move {
+                behind(async move {
                     let _sent_once = cluster.take(&bucket, &limit, &RateOp::GiveBack { count, at_us }).await;
-                }));
+                });
             }
             let Err(op) = spent else { return Ok(Ok(())) };
             match cluster.take(&self.bucket, &self.limit, &op).await {
@@ -166,7 +175,7 @@ impl Shared {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a shared rate limit could not be checked");
-                    return Err(Unavailable);
+                    return Err(Silent);
                 }
             }
         }

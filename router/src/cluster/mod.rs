@@ -7,5 +7,5 @@
 mod gate;
 mod node;
 
-pub use gate::SharedGate;
+pub use gate::{SharedGate, Silent};
 pub use node::{Base, Cluster, Polled};

@@ -7,7 +7,7 @@ use tidegate_store::{ModelRecord, ObjectKind, ObjectRecord, Origin, ProviderReco
 
 use super::objects::Objects;
 use super::{Bad, terms};
-use crate::pipeline::is_trusted;
+use crate::upstream::address::is_trusted;
 
 /// Cents per token, as Portkey prices, in US dollars per million tokens.
 const DOLLARS_PER_MILLION: f64 = 10_000.0;

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::Bad;
-use crate::pipeline::is_trusted;
 use crate::settings::{Secret, Settings};
 use crate::upstream::address::check_base_url;
+use crate::upstream::address::is_trusted;
 use crate::upstream::{Client, ConnectFailure};
 
 /// Bytes of a secret.

@@ -224,6 +224,71 @@ mod tests {
         assert_eq!(closed.free_from(), Duration::MAX);
     }
 
+    /// An exact oracle of GCRA: what was let in is a debt that time pays off evenly, counted in nanoseconds.
+    struct Oracle {
+        debt_until: u128,
+        weight: u128,
+        burst: u128,
+    }
+
+    impl Oracle {
+        fn lets_in(&mut self, now: u128) -> bool {
+            let from = self.debt_until.max(now);
+            let fits = from + self.weight <= now + self.burst * self.weight;
+            if fits {
+                self.debt_until = from + self.weight;
+            }
+            fits
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_arrivals_are_let_in_as_the_oracle_says(
+            amount in 1u32..40,
+            gaps in proptest::collection::vec(0u64..3_000_000_000, 1..300),
+        ) {
+            let mut gate = gate(&[LimitRecord::Requests { amount, per: Window::Minute }]);
+            let weight = u128::from(60_000_000_000u64 / u64::from(amount));
+            let mut oracle = Oracle { debt_until: 0, weight, burst: u128::from(amount) };
+            let mut now = Duration::from_secs(3_600);
+            for gap in gaps {
+                now += Duration::from_nanos(gap);
+                let before = gate.views(now);
+                match gate.admit(now, 0) {
+                    Ok(_) => prop_assert!(oracle.lets_in(now.as_nanos())),
+                    Err(Refusal::Rate { wait, .. }) => {
+                        prop_assert!(!oracle.lets_in(now.as_nanos()));
+                        // A refusal consumes nothing, and says exactly when to come back.
+                        prop_assert_eq!(gate.views(now), before);
+                        let almost = now + wait.saturating_sub(Duration::from_nanos(2));
+                        let probe = gate.views(almost)[0].remaining;
+                        prop_assert!(wait <= Duration::from_nanos(2) || probe == 0);
+                    }
+                    Err(other) => prop_assert!(false, "{other:?}"),
+                }
+            }
+        }
+
+        #[test]
+        fn what_one_limit_refuses_no_other_counts(
+            requests in 1u32..20, tokens in 1u32..2_000, asked in proptest::collection::vec(1u32..500, 1..60),
+        ) {
+            let mut gate = gate(&[
+                LimitRecord::Requests { amount: requests, per: Window::Hour },
+                LimitRecord::Tokens { amount: tokens, per: Window::Minute },
+                LimitRecord::Tokens { amount: tokens, per: Window::Day },
+            ]);
+            let now = Duration::from_secs(9);
+            for tokens in asked {
+                let before = gate.views(now);
+                if gate.admit(now, tokens).is_err() {
+                    prop_assert_eq!(gate.views(now), before);
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn never_more_requests_than_the_limit_at_once(amount in 1u32..50, tries in 1usize..200) {

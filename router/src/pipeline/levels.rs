@@ -145,7 +145,9 @@ impl Levels {
             found.push(budget);
         }
         for (id, terms) in &self.declared {
-            found.push(gateway.book.declared_budget(id, terms).await?);
+            let budget = gateway.book.declared_budget(id, terms).await?;
+            budget.follow(terms).await?;
+            found.push(budget);
         }
         Ok(found)
     }

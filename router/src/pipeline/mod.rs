@@ -61,7 +61,6 @@ pub use authenticate::authenticate;
 pub use cache::KeptStream;
 pub use explain::{Explanation, explain};
 pub use forward::may_go_on;
-pub use hosts::is_trusted;
 pub use proxy::{BadPath, Proxy};
 pub use request::{About, Answer, AnswerBody, Body, Caller, Dialect, Request};
 pub use resolve::split_model;

@@ -11,10 +11,9 @@ use serde_json::Value;
 use tidegate_config::{ConfigError, Hooks, Node, Plan, Strategy, Target};
 
 use super::aim::model_of;
-use super::hosts::is_trusted;
 use super::resolve::{slug_of, split_model};
 use crate::gateway::Gateway;
-use crate::upstream::address::check_base_url;
+use crate::upstream::address::{check_base_url, is_trusted};
 
 /// Ids that a refusal names as accepted, at most.
 const MOST_NAMED: usize = 20;

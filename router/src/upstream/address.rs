@@ -119,9 +119,26 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
+/// Returns whether the operator trusts a URL's host by name. Any other host may be called by guests, but never at a
+/// private address: what its name resolves to is checked at connect time.
+#[must_use]
+pub fn is_trusted(trusted_hosts: &[String], url: &str) -> bool {
+    let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
+    host.is_some_and(|host| trusted_hosts.contains(&host))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trusted_hosts_are_compared_by_name() {
+        let trusted = vec!["127.0.0.1".to_owned()];
+        assert!(is_trusted(&trusted, "http://127.0.0.1:9000/v1"));
+        assert!(!is_trusted(&trusted, "http://127.0.0.2:9000/v1"));
+        assert!(!is_trusted(&trusted, "https://api.example.com/v1"));
+        assert!(!is_trusted(&trusted, "https://127.0.0.1.example.com/v1"));
+    }
 
     #[test]
     fn every_spelling_of_a_private_host_is_refused() {

@@ -5,6 +5,7 @@ mod bench;
 mod guardrails;
 mod integrations;
 mod keys;
+mod matrix;
 mod orders;
 mod providers;
 mod rotation;

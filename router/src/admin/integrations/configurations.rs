@@ -7,9 +7,10 @@ use tidegate_providers::{Credential, registry};
 
 use crate::admin::ctx::{Ctx, invalid};
 use crate::error::{ErrorKind, GatewayError};
-use crate::pipeline::{is_trusted, may_go_on};
+use crate::pipeline::may_go_on;
 use crate::secret::mask;
 use crate::upstream::address::check_base_url;
+use crate::upstream::address::is_trusted;
 
 /// Members of every vendor.
 const COMMON: [&str; 2] = ["custom_host", "custom_headers"];
