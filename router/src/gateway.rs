@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 use tidegate_prices::{PriceBook, Table};
 use tidegate_store::{
-    AuditRecord, Change, ChangeKind, KeyRecord, ObjectKind, PostgresStore, ProviderRecord, SqliteStore,
+    AuditRecord, Change, ChangeKind, KeyKind, KeyRecord, ObjectKind, PostgresStore, ProviderRecord, SqliteStore,
     Store, StoreError, Write,
 };
 use uuid::Uuid;
@@ -389,6 +389,15 @@ impl Gateway {
     #[must_use]
     pub fn providers_for(&self, key: &KeyRecord) -> Vec<Arc<ProviderHandle>> {
         self.book.providers_for(self.objects.rules().workspace_id(key))
+    }
+
+    /// Returns the config of requests that name none, of keys that name none: what their workspace says, if anything.
+    #[must_use]
+    pub fn default_config(&self, key: &KeyRecord) -> Option<String> {
+        let rules = self.objects.rules();
+        let own = rules.workspace(rules.workspace_id(key))?;
+        let of_users = own.user_config.as_ref().filter(|_| key.kind == KeyKind::WorkspaceUser);
+        of_users.or(own.config.as_ref()).cloned()
     }
 
     /// Returns a saved config that a key may name.

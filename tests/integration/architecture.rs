@@ -101,6 +101,7 @@ fn modules_of_the_router_point_down_only() {
                 "plugins",
                 "provision",
                 "server",
+                "settings",
                 "upstream",
             ],
         ),

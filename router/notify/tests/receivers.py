@@ -20,8 +20,14 @@ import time
 import warnings
 
 
+LINES = threading.Lock()
+
+
 def say(**fields):
-    print(json.dumps(fields), flush=True)
+    # One write a line: print writes the line and its end apart, and threads come between.
+    with LINES:
+        sys.stdout.write(json.dumps(fields) + "\n")
+        sys.stdout.flush()
 
 
 def certificates(folder):

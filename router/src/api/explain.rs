@@ -134,7 +134,12 @@ pub async fn answer(
     let header = |wanted: &str| {
         headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
     };
-    let metadata = head::metadata_of(&header, &routing, &key.record());
+    let metadata = head::metadata_of(
+        &header,
+        &routing,
+        &key.record(),
+        worker.gateway.settings().openwebui_jwt_secret.as_ref(),
+    );
     let id = Uuid::now_v7().to_string();
     let request = Request {
         endpoint,

@@ -6,6 +6,9 @@ use actix_web::HttpRequest;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_store::KeyRecord;
 
+use super::open_webui;
+use crate::settings::Secret;
+
 /// Longest metadata value, as Portkey keeps it.
 const LONGEST_VALUE: usize = 128;
 /// Most pairs of baggage that are read (W3C: at least 64 must be carried).
@@ -146,13 +149,15 @@ fn add_baggage(baggage: &str, metadata: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Joins metadata: baggage, beaten by the request's own, beaten by the key's; Open WebUI's user headers fill `_user`.
+/// Joins metadata: baggage, beaten by the request's own, beaten by the key's; Open WebUI's user headers fill `_user`,
+/// where its secret is known only signed ones.
 pub(super) fn metadata(
     request: &HttpRequest,
     headers: &HeaderMap,
     key: &KeyRecord,
+    signed_with: Option<&Secret>,
 ) -> BTreeMap<String, String> {
-    metadata_of(&|name| text(request, name), headers, key)
+    metadata_of(&|name| text(request, name), headers, key, signed_with)
 }
 
 /// The same of any headers; `header` finds those that are not routing.
@@ -160,6 +165,7 @@ pub(super) fn metadata_of<'a>(
     header: &dyn Fn(&str) -> Option<&'a str>,
     headers: &HeaderMap,
     key: &KeyRecord,
+    signed_with: Option<&Secret>,
 ) -> BTreeMap<String, String> {
     let mut metadata = BTreeMap::new();
     add_baggage(header("baggage").unwrap_or_default(), &mut metadata);
@@ -171,12 +177,10 @@ pub(super) fn metadata_of<'a>(
             metadata.insert(name, value.chars().take(LONGEST_VALUE).collect());
         }
     }
-    if !metadata.contains_key("_user") {
-        let user = header("x-openwebui-user-email").or_else(|| header("x-openwebui-user-id"));
-        if let Some(user) = user.filter(|user| !user.is_empty()) {
-            let decoded = percent_encoding::percent_decode_str(user).decode_utf8_lossy();
-            metadata.insert("_user".to_owned(), decoded.chars().take(LONGEST_VALUE).collect());
-        }
+    if !metadata.contains_key("_user")
+        && let Some(user) = open_webui::user(header, signed_with)
+    {
+        metadata.insert("_user".to_owned(), user.chars().take(LONGEST_VALUE).collect());
     }
     metadata.extend(key.metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
     metadata

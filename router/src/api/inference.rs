@@ -43,8 +43,9 @@ async fn answered(
     let credentials = head::credentials(request);
     let key = pipeline::authenticate(gateway, credentials.key).await?;
     let headers = head::routing(request);
-    let guarded = head::shows_headers(&key.record(), &headers);
-    let metadata = head::metadata(request, &headers, &key.record());
+    let guarded =
+        head::shows_headers(&key.record(), &headers) || gateway.default_config(&key.record()).is_some();
+    let metadata = head::metadata(request, &headers, &key.record(), settings.openwebui_jwt_secret.as_ref());
     let within = Duration::from_millis(settings.timeouts.body_ms);
     let bytes = body::read(request, payload, settings.limits.body_bytes, within).await?;
     let content_type =

@@ -9,6 +9,7 @@ mod head;
 mod health;
 mod inference;
 mod list_models;
+mod open_webui;
 mod model_configs;
 mod passthrough;
 mod plugins;

@@ -66,7 +66,7 @@ async fn answered(
     let key = pipeline::authenticate(gateway, credentials.key).await?;
     let headers = head::routing(request);
     let guarded = head::shows_headers(&key.record(), &headers);
-    let metadata = head::metadata(request, &headers, &key.record());
+    let metadata = head::metadata(request, &headers, &key.record(), settings.openwebui_jwt_secret.as_ref());
     let within = Duration::from_millis(settings.timeouts.body_ms);
     let limit = settings.limits.body_bytes;
     let body = if is_plain_json(request) {

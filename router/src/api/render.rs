@@ -8,13 +8,16 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::stream::unfold;
 use serde_json::{Value, json};
+use tidegate_prices::NanoUsd;
 use tidegate_providers::{Inbound, anthropic::MessagesCodec, openai::ChatCodec};
+use tidegate_store::Unit;
 use uuid::Uuid;
 
 use super::{cors, head};
+use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::limits::{RateKind, RateView};
-use crate::pipeline::{Answer, AnswerBody, Dialect};
+use crate::pipeline::{Answer, AnswerBody, BudgetShown, Dialect};
 use crate::server::Worker;
 
 /// Longest trace id that is taken from a client.
@@ -31,6 +34,9 @@ pub(super) fn answer(request: &HttpRequest, worker: &Worker, trace_id: &str, ans
         append(&mut response, name, value);
     }
     rate_headers(&mut response, &answer.about.views);
+    if let Some(budget) = &answer.about.budget {
+        budget_headers(&mut response, budget);
+    }
     if let Some(provider) = answer.about.provider {
         append(&mut response, "x-portkey-provider", provider);
     }
@@ -189,6 +195,25 @@ fn rate_headers(response: &mut HttpResponseBuilder, views: &[RateView]) {
         set(response, &format!("x-ratelimit-limit-{what}"), &view.limit.to_string());
         set(response, &format!("x-ratelimit-remaining-{what}"), &view.remaining.to_string());
         set(response, &format!("x-ratelimit-reset-{what}"), &duration(view.reset));
+    }
+}
+
+/// Says what the tightest budget has left: money in US dollars.
+fn budget_headers(response: &mut HttpResponseBuilder, budget: &BudgetShown) {
+    let amount = |amount: i64| match budget.unit {
+        Unit::Cost => NanoUsd(u64::try_from(amount).unwrap_or(0)).to_string(),
+        Unit::Tokens | Unit::Requests => amount.to_string(),
+    };
+    let unit = match budget.unit {
+        Unit::Cost => "usd",
+        Unit::Tokens => "tokens",
+        Unit::Requests => "requests",
+    };
+    set(response, "x-portkey-budget-unit", unit);
+    set(response, "x-portkey-budget-limit", &amount(budget.limit));
+    set(response, "x-portkey-budget-remaining", &amount(budget.left));
+    if let Some(at) = budget.resets_at {
+        set(response, "x-portkey-budget-reset", &(at - clock::unix()).max(0).to_string());
     }
 }
 

@@ -32,6 +32,8 @@ pub struct WorkspaceRules {
     pub required_metadata: Vec<String>,
     /// Config of users' keys that have none of their own.
     pub user_config: Option<String>,
+    /// Config of keys that have none of their own.
+    pub config: Option<String>,
     /// Guardrails of every request of it: the organisation's, then its own.
     pub guardrails: Defaults,
 }
@@ -313,6 +315,7 @@ fn workspace(object: &ObjectRecord) -> Result<WorkspaceRules, Bad> {
             .collect(),
         required_metadata: required.filter_map(|key| key.as_str().map(str::to_owned)).collect(),
         user_config: defaults["user_api_key_config"].as_str().map(str::to_owned),
+        config: defaults["config_id"].as_str().map(str::to_owned),
         archived: !is_active(object),
         guardrails: Defaults::of(body),
         id,

@@ -14,12 +14,13 @@ use super::docket::Docket;
 use super::estimate::{self, Input};
 use super::levels::{self, Permits};
 use super::refusals::{budget_refusal, key_refusal};
-use super::request::Caller;
+use super::request::{BudgetShown, Caller};
 use crate::actors::Unavailable;
 use crate::actors::budget::BudgetHandle;
 use crate::actors::key::{KeyHandle, KeyRefusal, Wish};
 use crate::actors::permit::{Hold, KeyPermit, LimiterPermit};
 use crate::actors::provider::ProviderHandle;
+use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
 use crate::limits::{Exhausted, RateView, model_allowed};
@@ -61,6 +62,21 @@ pub(super) struct Refused {
     pub error: Box<GatewayError>,
     /// [`Reach::Target`] or [`Reach::Request`].
     pub reach: Reach,
+}
+
+impl Admission {
+    /// Returns what an answer says of the budget that has least left.
+    #[must_use]
+    pub(super) fn tightest(&self) -> Option<BudgetShown> {
+        let now = clock::unix();
+        let shown = |hold: &Hold| {
+            let record = hold.budget().record();
+            let resets_at = record.period_end(now);
+            BudgetShown { unit: record.unit, limit: record.limit, left: hold.left(), resets_at }
+        };
+        let share = |it: &BudgetShown| i128::from(it.left) * 1_000_000 / i128::from(it.limit.max(1));
+        self.holds.iter().map(shown).min_by_key(share)
+    }
 }
 
 impl Refused {

@@ -62,7 +62,7 @@ pub use cache::KeptStream;
 pub use explain::{Explanation, explain};
 pub use forward::may_go_on;
 pub use proxy::{BadPath, Proxy};
-pub use request::{About, Answer, AnswerBody, Body, Caller, Dialect, Request};
+pub use request::{About, Answer, AnswerBody, Body, BudgetShown, Caller, Dialect, Request};
 pub use resolve::split_model;
 pub use stream::{AnswerStream, Cut};
 pub use vet::{vet, vet_hook};
@@ -237,6 +237,7 @@ async fn run(
         return counted.map_err(Failure::request);
     };
     let views = admission.views.clone();
+    let budget = admission.tightest();
     let cap = admission.cap;
     let tokens = u32::try_from(admission.likely_input).unwrap_or(u32::MAX);
     // From here on the settlement owns everything that must be given back, also if this future is dropped.
@@ -265,6 +266,7 @@ async fn run(
         provider: Some(vendor.slug()),
         option_index: route.option_index.clone(),
         views,
+        budget,
         capped: cap.is_some(),
         ..About::default()
     };

@@ -8,12 +8,17 @@ use super::resolve::{header, invalid};
 use crate::error::{FailureWords, GatewayError};
 use crate::gateway::Gateway;
 
-/// Returns where a request's config comes from: `header` or `key`, with the id of a saved one; nothing without one.
+/// Returns where a request's config comes from: `header`, `key` or `workspace`, with the id of a saved one; nothing without one.
 #[must_use]
 pub(super) fn whence(gateway: &Gateway, key: &KeyRecord, request: &Request) -> Option<String> {
     let header = header(request, "x-portkey-config");
-    let wanted = header.or(key.config.as_deref())?;
-    let place = if header.is_some() { "header" } else { "key" };
+    let of_workspace = gateway.default_config(key);
+    let wanted = header.or(key.config.as_deref()).or(of_workspace.as_deref())?;
+    let place = match (header, &key.config) {
+        (Some(_), _) => "header",
+        (None, Some(_)) => "key",
+        (None, None) => "workspace",
+    };
     let is_saved = gateway.settings().configs.contains_key(wanted);
     Some(if is_saved { format!("{place} {wanted}") } else { place.to_owned() })
 }

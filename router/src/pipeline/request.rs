@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 use tidegate_providers::Endpoint;
+use tidegate_store::Unit;
 
 use super::cache::KeptStream;
 use super::proxy::Proxy;
@@ -118,12 +119,27 @@ pub struct About {
     pub retries: i32,
     /// The key's tightest limits.
     pub views: Vec<RateView>,
+    /// The budget that has least left of those that let it in.
+    pub budget: Option<BudgetShown>,
     /// What was found in the cache, where the target has one.
     pub cache: Option<&'static str>,
     /// Whether the vendor was told to write less than was asked for.
     pub capped: bool,
     /// What a whole answer cost, in nano-dollars.
     pub cost: Option<i64>,
+}
+
+/// What an answer says of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetShown {
+    /// What it counts.
+    pub unit: Unit,
+    /// Its limit, in its unit.
+    pub limit: i64,
+    /// What was left beside the holds when the request was let in.
+    pub left: i64,
+    /// When it starts again, seconds since the epoch.
+    pub resets_at: Option<i64>,
 }
 
 /// Who calls and with what metadata.

@@ -119,7 +119,9 @@ pub(super) fn plan(
     body_model: Option<&str>,
 ) -> Result<Arc<Plan>, GatewayError> {
     let header = header(request, "x-portkey-config");
-    let Some(wanted) = header.or(key.config.as_deref()) else { return Ok(gateway.plans.bare()) };
+    let of_workspace = if header.or(key.config.as_deref()).is_none() { gateway.default_config(key) } else { None };
+    let wanted = header.or(key.config.as_deref()).or(of_workspace.as_deref());
+    let Some(wanted) = wanted else { return Ok(gateway.plans.bare()) };
     // Naming the key's own config takes nothing away from it.
     if !key.allow_config_override && header.is_some_and(|header| key.config.as_deref() != Some(header)) {
         return Err(invalid("x-portkey-config", "Cannot override default config set for this API key."));

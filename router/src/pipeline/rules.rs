@@ -41,7 +41,8 @@ pub(super) fn of(
     }
     check(requires, &ruled.metadata)?;
     if rules.has_policies() {
-        let named = header(request, "x-portkey-config").or(key.config.as_deref());
+        let of_workspace = gateway.default_config(&key);
+        let named = header(request, "x-portkey-config").or(key.config.as_deref()).or(of_workspace.as_deref());
         ruled.config = named.and_then(|name| {
             let saved = gateway.config_for(&key, name).map(|saved| saved.record.slug.clone());
             saved.or_else(|| gateway.settings().configs.contains_key(name).then(|| name.to_owned()))

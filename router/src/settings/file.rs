@@ -162,6 +162,8 @@ pub enum LogFormat {
 pub struct SecuritySettings {
     /// Custom hosts that are allowed although their address is private.
     pub trusted_hosts: Vec<String>,
+    /// What Open WebUI signs its users with (`FORWARD_USER_INFO_HEADER_JWT_SECRET`); with it, only signed users count.
+    pub openwebui_jwt_secret: Option<String>,
     /// Secret references of the Admin API may read environment variables whose names begin so; none without it.
     pub secret_env_prefix: Option<String>,
     /// Secret references of the Admin API may read files below this folder; none without it.

@@ -76,6 +76,8 @@ pub struct Settings {
     pub store: Option<Secret>,
     /// What seals secrets in the store; `None` is a key file in the data folder.
     pub master_key: Option<Secret>,
+    /// What Open WebUI signs its users with.
+    pub openwebui_jwt_secret: Option<Secret>,
     /// Name of this node in logs and in the store.
     pub node: Option<String>,
     /// Who is told what happens.
@@ -246,6 +248,13 @@ impl Settings {
             ),
             None => environment("TIDEGATE_MASTER_KEY").filter(|key| !key.is_empty()).map(Secret::new),
         };
+        let openwebui_jwt_secret = match &file.security.openwebui_jwt_secret {
+            Some(reference) => Some(
+                resolve_secret(reference, environment)
+                    .map_err(|message| at(None, format!("security.openwebui_jwt_secret: {message}")))?,
+            ),
+            None => None,
+        };
         let mut notify = Vec::new();
         for entry in &file.notify {
             let refuse = |message: String| at(Some(entry.span().start), format!("notify: {message}"));
@@ -279,6 +288,7 @@ impl Settings {
             node: file.node,
             notify,
             trusted_hosts: file.security.trusted_hosts,
+            openwebui_jwt_secret,
             secret_env_prefix: file.security.secret_env_prefix,
             secret_dir: file.security.secret_dir,
             providers,

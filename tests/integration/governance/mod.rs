@@ -2,6 +2,7 @@
 
 mod apart;
 mod bench;
+mod command_line;
 mod guardrails;
 mod integrations;
 mod keys;

@@ -54,6 +54,7 @@ pub(in crate::pipeline) async fn answer(
             error: Some(error.message.clone()),
             unpaid: true,
             fault: status >= 500,
+            vendor_status: Some(status),
             ..Ending::default()
         });
         return Err(GatewayError { views: about.views, ..error });
