@@ -1,9 +1,13 @@
 """What the tests of the Admin API share: a gateway that trusts the scripted upstream's host, and orders to it."""
 
 import itertools
+import json
 
 import httpx
+import pytest
 from portkey_ai import Portkey
+from portkey_ai._vendor.openai import APIStatusError as RefusedByModel
+from portkey_ai.api_resources.exceptions import APIStatusError as RefusedByAdmin
 
 ADMIN_KEY = "tga-admin-key-of-the-bench-0123456"
 VENDOR_KEY = "sk-vendor-of-the-bench-0123456789"
@@ -24,6 +28,23 @@ PRICES = {"type": "static", "pay_as_you_go": {"request_token": {"price": 0.0003}
 MODEL = {"slug": "mock-model", "enabled": True, "is_custom": True, "pricing_config": PRICES}
 
 
+def ask(text):
+    """A conversation of one question."""
+    return [{"role": "user", "content": text}]
+
+
+def status_of(order):
+    """The status with which the SDK says that an order was refused."""
+    with pytest.raises((RefusedByAdmin, RefusedByModel)) as caught:
+        order()
+    return caught.value.status_code
+
+
+def wire(answer):
+    """What was sent, without what the SDK's model makes of it."""
+    return json.loads(answer.model_dump_json())
+
+
 class Bench:
     """The gateway, the upstream behind it, and the folder of both."""
 
@@ -32,7 +53,7 @@ class Bench:
         self.mock_url = mock_url
         self.folder = folder
         self._count = itertools.count(1)
-        self._http = httpx.Client(base_url=f"{url}/v1", timeout=30)
+        self.http = httpx.Client(base_url=f"{url}/v1", timeout=30)
 
     def name(self, kind):
         """A name that nothing else has."""
@@ -47,7 +68,7 @@ class Bench:
         headers = {"x-portkey-api-key": key, **options.pop("headers", {})}
         if body is not None:
             options["json"] = body
-        return self._http.request(method, path, headers=headers, **options)
+        return self.http.request(method, path, headers=headers, **options)
 
     def done(self, method, path, body=None, **options):
         """Sends an order that must be obeyed and returns its body."""

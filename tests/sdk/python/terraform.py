@@ -3,6 +3,7 @@
 import datetime
 import re
 
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 TIME = "time"
 ANY = "any"
 # A limit of workspaces and integrations is a whole number to it; one of keys, providers and policies any number.
@@ -169,7 +170,7 @@ def decode(kind, value, at="answer"):
     if value is None or kind is ANY:
         return
     if kind is TIME:
-        assert isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", value), f"{at}: {value!r}"
+        assert isinstance(value, str) and MOMENT.fullmatch(value), f"{at}: {value!r} is no time"
         datetime.datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ")
     elif isinstance(kind, list):
         assert isinstance(value, list), f"{at}: {value!r} is no list"
@@ -236,10 +237,8 @@ class Resource:
         return self.applied(planned)
 
     def destroy(self, body=None):
-        self.bench.done("DELETE", f"{self.path}/{self.id}{self.query}", body)
-        answer = self.bench.send("GET", f"{self.path}/{self.id}{self.query}")
-        assert answer.status_code in (403, 404), answer.text
-        self.bench.refused(
-            answer.status_code, {403: "AB03", 404: "AB08"}[answer.status_code], "GET", f"{self.path}/{self.id}{self.query}"
-        )
-        return answer
+        at = f"{self.path}/{self.id}{self.query}"
+        self.bench.done("DELETE", at, body)
+        status = self.bench.send("GET", at).status_code
+        assert status in (403, 404), f"GET {at}: {status}"
+        self.bench.refused(status, {403: "AB03", 404: "AB08"}[status], "GET", at)

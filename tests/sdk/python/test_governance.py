@@ -1,26 +1,11 @@
 """The Admin API through the official `portkey-ai` package: what it makes is used at once."""
 
+import asyncio
 import json
 
-import pytest
+from portkey_ai import AsyncPortkey
 
-from bench import ADMIN_KEY, MODEL, PRICES, VENDOR_KEY
-
-
-def ask(text):
-    return [{"role": "user", "content": text}]
-
-
-def status_of(order):
-    """The status with which the SDK says that an order was refused."""
-    with pytest.raises(Exception) as caught:
-        order()
-    return getattr(caught.value, "status_code", repr(caught.value))
-
-
-def wire(answer):
-    """What was sent, without what the SDK's model makes of it."""
-    return json.loads(answer.model_dump_json())
+from bench import ADMIN_KEY, MODEL, PRICES, VENDOR_KEY, ask, status_of, wire
 
 
 # --- Keys -------------------------------------------------------------------------------------------------------
@@ -85,14 +70,14 @@ def test_a_key_with_a_default_config_and_metadata_streams(bench):
         workspace_id=workspace.id,
     )
     app = bench.client(made.key)
-    stream = app.chat.completions.create(model=f"@{provider.slug}/mock-model", messages=ask("grüße 🌊"), stream=True)
+    model = f"@{provider.slug}/mock-model"
+    stream = app.chat.completions.create(model=model, messages=ask("grüße 🌊"), stream=True)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == "echo: grüße 🌊"
     sent = bench.requests()[-1]
     assert sent["body"]["max_tokens"] == 7, "the key's default config counts"
     assert ["authorization", f"Bearer {VENDOR_KEY}"] in sent["headers"]
     # The key's metadata is that of its requests: the policy on it counted the first one.
-    again = lambda: app.chat.completions.create(model=f"@{provider.slug}/mock-model", messages=ask("hi"))
-    assert status_of(again) == 412
+    assert status_of(lambda: app.chat.completions.create(model=model, messages=ask("hi"))) == 412
     read = portkey.api_keys.retrieve(id=made.id)
     assert (read.type, read.workspace_id) == ("workspace-service", workspace.id)
     assert (read.defaults["config_id"], read.defaults["metadata"]) == (config.slug, {"team": "shop"})
@@ -148,88 +133,6 @@ def test_rotation_leaves_the_old_secret_its_time(bench):
     for secret in (old, rotated["key"]):
         bench.client(secret).chat.completions.create(model=f"@{slug}/mock-model", messages=ask("hi"))
     assert status_of(lambda: portkey.post(f"/api-keys/{key}/rotate", key_transition_period_ms=1_800_000)) == 409
-
-
-# --- Workspaces and people --------------------------------------------------------------------------------------
-
-
-def test_workspaces_are_made_listed_changed_and_archived(bench):
-    portkey = bench.client()
-    name = bench.name("Harbour")
-    made = portkey.admin.workspaces.create(name=name, description="of ships", defaults={"metadata": {"a": "b"}})
-    assert (made.object, made.name, made.description) == ("workspace", name, "of ships")
-    for identity in (made.id, made.slug):
-        read = portkey.admin.workspaces.retrieve(workspace_id=identity)
-        assert (read.id, read.name, read.is_default) == (made.id, name, 0)
-        assert read.defaults["metadata"] == {"a": "b"}
-    assert [row.id for row in portkey.admin.workspaces.list(exact_name=name).data] == [made.id]
-    assert portkey.admin.workspaces.list(exact_name=name[:-1]).total == 0
-    assert made.id in [row.id for row in portkey.admin.workspaces.list(name=name[:-1]).data]
-    assert portkey.admin.workspaces.list(name=name.lower()).total == 0, "a name is asked for in its case"
-    portkey.admin.workspaces.update(workspace_id=made.slug, description="of boats")
-    read = portkey.admin.workspaces.retrieve(workspace_id=made.id)
-    assert (read.name, read.description, read.defaults["metadata"]) == (name, "of boats", {"a": "b"})
-    assert status_of(lambda: portkey.admin.workspaces.delete(workspace_id=made.id, name="another")) == 400
-    portkey.admin.workspaces.delete(workspace_id=made.id, name=name)
-    assert status_of(lambda: portkey.admin.workspaces.retrieve(workspace_id=made.id)) in (403, 404)
-    default = portkey.admin.workspaces.retrieve(workspace_id="ws-default")
-    assert default.is_default == 1
-    assert status_of(lambda: portkey.admin.workspaces.delete(workspace_id=default.id, name=default.name)) == 400
-
-
-def test_pages_of_workspaces_hold_each_once(bench):
-    portkey = bench.client()
-    name = bench.name("Page")
-    ids = {portkey.admin.workspaces.create(name=f"{name} {at}").id for at in range(3)}
-    pages = [portkey.admin.workspaces.list(name=name, page_size=2, current_page=at) for at in range(3)]
-    assert [(page.total, len(page.data)) for page in pages] == [(3, 2), (3, 1), (3, 0)]
-    assert {row.id for page in pages for row in page.data} == ids
-
-
-def test_an_invitation_makes_a_member(bench):
-    portkey, workspace = bench.client(), bench.workspace()
-    email = f"{bench.name('ada')}@example.com"
-    made = portkey.admin.users.invites.create(
-        email=email,
-        role="member",
-        workspaces=[{"id": workspace["id"], "role": "member"}],
-        workspace_api_key_details={"scopes": ["completions.write"]},
-    )
-    assert made.invite_link.startswith("http")
-    invite = portkey.admin.users.invites.retrieve(invite_id=made.id)
-    assert (invite.email, invite.role, invite.status, invite.accepted_at) == (email, "member", "pending", None)
-    link = portkey.admin.users.invites.resend(invite_id=made.id).inviteLink
-    token = link.rsplit("/", 1)[1]
-    accepted = bench.done("POST", f"/invites/{token}/accept", {"first_name": "Ada", "last_name": "Byron"})
-    assert [row.id for row in portkey.admin.users.invites.list(email=email, status="accepted").data] == [made.id]
-    [user] = portkey.admin.users.list(email=email).data
-    assert (user.id, user.role, user.first_name) == (accepted["id"], "member", "Ada")
-    assert user.workspace_ids == [workspace["id"]]
-    portkey.admin.users.update(user_id=user.id, role="admin")
-    assert portkey.admin.users.retrieve(user_id=user.id).role == "admin"
-    portkey.admin.users.update(user_id=user.id, role="member")
-    members = portkey.admin.workspaces.users
-    assert members.retrieve(workspace_id=workspace["id"], user_id=user.id).role == "member"
-    members.update(workspace_id=workspace["id"], user_id=user.id, role="manager")
-    listed = wire(members.list(workspace_id=workspace["slug"], role="manager"))
-    assert [(row["id"], row["email"], row["org_role"]) for row in listed["data"]] == [(user.id, email, "member")]
-    members.delete(workspace_id=workspace["id"], user_id=user.id)
-    assert wire(members.list(workspace_id=workspace["id"]))["total"] == 0
-    members.create(workspace_id=workspace["id"], users=[{"id": user.id, "role": "admin"}])
-    assert members.retrieve(workspace_id=workspace["slug"], user_id=user.id).role == "admin"
-    portkey.admin.users.delete(user_id=user.id)
-    assert status_of(lambda: portkey.admin.users.retrieve(user_id=user.id)) == 404
-    assert wire(members.list(workspace_id=workspace["id"]))["total"] == 0
-
-
-def test_an_invitation_may_be_cancelled(bench):
-    invites = bench.client().admin.users.invites
-    email = f"{bench.name('bob')}@example.com"
-    made = invites.create(email=email, role="member", workspaces=[{"id": "ws-default", "role": "member"}])
-    assert invites.list(email=email, status="pending").total == 1
-    invites.delete(invite_id=made.id)
-    assert invites.list(email=email, status="pending").total == 0
-    assert bench.send("GET", "/invites/" + made.invite_link.rsplit("/", 1)[1]).status_code == 404
 
 
 # --- Integrations, providers, virtual keys ----------------------------------------------------------------------
@@ -300,7 +203,8 @@ def test_a_provider_has_a_budget_of_its_own(bench):
     assert [row.slug for row in portkey.providers.list(workspace_id=workspace["id"]).data] == [made.slug]
     _, secret = bench.key(workspace["id"])
     app = bench.client(secret)
-    one = lambda: app.chat.completions.create(model=f"@{made.slug}/mock-model", messages=ask("hello you"), max_tokens=10)
+    model = f"@{made.slug}/mock-model"
+    one = lambda: app.chat.completions.create(model=model, messages=ask("hello you"), max_tokens=10)
     used = one().usage.total_tokens
     change = lambda **more: portkey.providers.update(slug=made.slug, workspace_id=workspace["id"], **more)
     assert change(usage_limits={"type": "tokens", "credit_limit": used}).slug == made.slug
@@ -347,6 +251,17 @@ def test_a_virtual_key_is_credential_and_provider_in_one(bench):
     assert ["authorization", "Bearer sk-another-vendor-key-0123456789"] in bench.requests()[-1]["headers"]
     portkey.virtual_keys.delete(slug=made.slug)
     assert status_of(lambda: portkey.virtual_keys.retrieve(slug=made.slug)) == 404
+
+
+def test_the_client_that_waits_for_nothing_does_the_same(bench):
+    async def life():
+        portkey = AsyncPortkey(base_url=f"{bench.url}/v1", api_key=ADMIN_KEY)
+        made = await portkey.configs.create(name="async", config={"retry": {"attempts": 1}})
+        listed = [row["slug"] for row in (await portkey.configs.list()).data]
+        await portkey.configs.delete(slug=made.slug)
+        return made.slug in listed, made.slug in [row["slug"] for row in (await portkey.configs.list()).data]
+
+    assert asyncio.run(life()) == (True, False)
 
 
 # --- Configs and guardrails -------------------------------------------------------------------------------------

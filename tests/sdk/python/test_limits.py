@@ -15,7 +15,7 @@ RATES = {
     "key": ("05", None),
     "workspace": ("05", "workspace_rate_limit_error"),
     "integration": (None, "integration_rate_limit_error"),
-    "provider": (None, "virtual_key_rate_limit_error"),
+    "provider": (None, None),
 }
 # Keys of a policy's conditions, and values that a request of the team has.
 CONDITIONS = {
@@ -109,18 +109,7 @@ def test_a_budget_blocks_until_it_is_raised(team, level, kind):
     team.served()
 
 
-@pytest.mark.parametrize(
-    "level",
-    [
-        "key",
-        "workspace",
-        "integration",
-        pytest.param(
-            "provider",
-            marks=pytest.mark.xfail(strict=True, reason="a provider's limit answers rate_limit_error"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("level", RATES)
 def test_a_rate_limit_blocks_and_says_how_long(team, level):
     code, error = RATES[level]
     team.limit(level, rate_limits=[{"type": "requests", "unit": "rpd", "value": 2}])
@@ -129,6 +118,36 @@ def test_a_rate_limit_blocks_and_says_how_long(team, level):
     answer = team.blocked(429, code, error)
     assert 0 < int(answer.headers["retry-after"]) <= 86_400
     team.limit(level, rate_limits=None)
+    team.served()
+
+
+@pytest.mark.xfail(strict=True, reason="the type of a provider's limit is rate_limit_error")
+def test_a_rate_limit_of_a_provider_is_told_by_its_type(team):
+    team.limit("provider", rate_limits=[{"type": "requests", "unit": "rpd", "value": 1}])
+    team.served()
+    team.blocked(429, None, "virtual_key_rate_limit_error")
+
+
+@pytest.mark.parametrize("level", RATES)
+def test_a_rate_limit_of_nothing_closes(team, level):
+    team.limit(level, rate_limits=[{"type": "requests", "unit": "rpm", "value": 0}])
+    assert team.ask().status_code == 429
+    team.limit(level, rate_limits=None)
+    team.served()
+
+
+@pytest.mark.parametrize("level", ["key", "provider"])
+def test_what_is_spent_is_shown_as_exhausted(bench, team, level):
+    at = f"/api-keys/{team.key}" if level == "key" else f"/providers/{team.provider}{team.at}"
+    team.limit(level, usage_limits=[{"type": "requests", "credit_limit": 1}])
+    assert bench.done("GET", at)["status"] == "active"
+    team.served()
+    assert bench.done("GET", at)["status"] == "exhausted"
+    team.limit(level, usage_limits=[{"type": "requests", "credit_limit": 2}])
+    assert bench.done("GET", at)["status"] == "active"
+    team.served()
+    team.limit(level, reset_usage=True)
+    assert bench.done("GET", at)["status"] == "active"
     team.served()
 
 

@@ -66,7 +66,6 @@ def test_integration(bench):
     assert made.create({**planned, "key": VENDOR_KEY})["slug"] == slug
     made.applied({name: planned[name] for name in ("name", "slug", "ai_provider_id", "description")})
     same(planned, made.read(slug))
-    made.path = "/integrations"
     change = {"name": "OpenAI EU", "configurations": {"custom_host": f"{bench.mock_url}/v1", "openai_project": "p"}}
     bench.done("PUT", f"/integrations/{slug}", change)
     read = made.read(slug)
@@ -82,7 +81,8 @@ def test_integration(bench):
 
 def test_integration_of_a_workspace(bench, workspace):
     made = Resource(bench, terraform.INTEGRATION, "/integrations")
-    made.create({"name": bench.name("Own"), "ai_provider_id": "openai", "key": VENDOR_KEY, "workspace_id": workspace["slug"]})
+    order = {"name": bench.name("Own"), "ai_provider_id": "openai", "key": VENDOR_KEY}
+    made.create({**order, "workspace_id": workspace["slug"]})
     same({"type": "workspace", "workspace_id": workspace["id"]}, made.read(made.slug))
     for kind, there in (("workspace", True), ("organisation", False), ("all", True)):
         listed = bench.done("GET", f"/integrations?type={kind}&workspace_id={workspace['id']}")
@@ -107,7 +107,8 @@ def test_integration_workspace_access(bench, workspace):
     planned = {"enabled": True, "usage_limits": usage, "rate_limits": rates}
     same(planned, apply(workspace["id"], **planned))
     # Numbers are whole however they are sent.
-    found = apply(workspace["slug"], enabled=True, usage_limits=[{**usage[0], "credit_limit": 200.0, "alert_threshold": 150.0}])
+    more = [{**usage[0], "credit_limit": 200.0, "alert_threshold": 150.0}]
+    found = apply(workspace["slug"], enabled=True, usage_limits=more)
     same({"usage_limits": [{"credit_limit": 200, "alert_threshold": 150}], "rate_limits": rates}, found)
     found = apply(workspace["id"], enabled=True, usage_limits=None)
     assert not found["usage_limits"] and found["rate_limits"], found
@@ -134,7 +135,8 @@ def test_integration_model_access(bench, by):
         decode(terraform.MODELS, answer)
         return answer["allow_all_models"], {row["slug"]: row for row in answer["models"]}
 
-    own = {"slug": "own-model", "enabled": True, "is_custom": True, "base_model_slug": "gpt-4o", "pricing_config": PRICES}
+    own = {"slug": "own-model", "enabled": True, "is_custom": True, "base_model_slug": "gpt-4o"}
+    own["pricing_config"] = PRICES
     bench.done("PUT", at, {"allow_all_models": False, "models": [own, {"slug": "gpt-4o", "enabled": True}]})
     allow_all, models = read()
     assert allow_all is False
@@ -166,10 +168,14 @@ def test_provider(bench, workspace):
     # The workspace comes in the body of a change.
     made.update({"name": "Team B", "workspace_id": workspace["id"]}, {**planned, **limits, "name": "Team B"})
     nothing = {"usage_limits": None, "rate_limits": None, "expires_at": None}
-    made.update({"workspace_id": workspace["id"], **nothing}, {"usage_limits": None, "expires_at": None, "note": "first"})
-    assert not made.read()["rate_limits"]
-    for rates in ({"type": "tokens", "unit": "rpd", "value": 5}, [{"type": "tokens", "unit": "rpd", "value": 5}]):
-        made.update({"workspace_id": workspace["id"], "rate_limits": rates}, {"rate_limits": [rates] if isinstance(rates, dict) else rates})
+    kept = {"name": "Team B", "note": "first"}
+    read = made.update({"workspace_id": workspace["id"], **nothing}, {"usage_limits": None, "expires_at": None, **kept})
+    assert not read["rate_limits"], read
+    # One limit is taken as an object or in a list, and read in a list.
+    for value, listed in ((5, False), (6, True)):
+        rate = {"type": "tokens", "unit": "rpd", "value": value}
+        change = {"workspace_id": workspace["id"], "rate_limits": [rate] if listed else rate}
+        made.update(change, {"rate_limits": [rate]})
     made.destroy()
 
 
@@ -202,7 +208,8 @@ def test_config_of_the_guides_balances_in_both_spellings(bench, mode):
 
 
 def test_api_key(bench, workspace):
-    config = bench.done("POST", "/configs", {"name": "c", "config": {"retry": {"attempts": 1}}, "workspace_id": workspace["id"]})
+    order = {"name": "c", "config": {"retry": {"attempts": 1}}, "workspace_id": workspace["id"]}
+    config = bench.done("POST", "/configs", order)
     planned = {
         "name": "Backend",
         "description": "first",
@@ -240,9 +247,12 @@ def test_api_key(bench, workspace):
 
 
 def test_api_key_of_the_organisation(bench):
-    planned = {"name": bench.name("tf"), "scopes": ["providers.list"]}
+    # The provider leaves out the type of a budget; money is meant.
+    usage = {"credit_limit": 1000, "periodic_reset_days": 30}
+    planned = {"name": bench.name("tf"), "scopes": ["providers.list"], "usage_limits": usage}
     made = Resource(bench, terraform.API_KEY, "/api-keys")
     made.create(planned, "/api-keys/organisation/service")
+    planned["usage_limits"] = {**usage, "type": "cost"}
     made.applied({**planned, "type": "organisation-service", "workspace_id": None})
     made.update({"scopes": ["providers.list", "configs.list"]}, {"scopes": ["providers.list", "configs.list"]})
     made.destroy()
@@ -300,6 +310,20 @@ def test_guardrail(bench, workspace):
     made.destroy()
 
 
+@pytest.mark.xfail(strict=True, reason="onFail as a text, as the provider's own examples write it, is refused with 400")
+@pytest.mark.parametrize("on_fail", ["log", "block"])
+def test_guardrail_with_the_actions_of_the_providers_examples(bench, workspace, on_fail):
+    planned = {
+        "name": "Words",
+        "workspace_id": workspace["id"],
+        "checks": [{"id": "default.wordCount", "parameters": {"minWords": 1, "maxWords": 1000}}],
+        "actions": {"onFail": on_fail, "message": "Word count check failed"},
+    }
+    made = Resource(bench, terraform.GUARDRAIL, "/guardrails", f"?workspace_id={workspace['id']}")
+    made.create(planned)
+    same(planned, made.read(made.slug))
+
+
 def test_secret_reference(bench, workspace):
     token = "hvs.of-the-tests-0123456789"
     address = {"vault_addr": "http://127.0.0.1:1", "vault_auth_type": "token"}
@@ -355,7 +379,8 @@ def test_members_invites_and_users(bench, workspace):
     planned = {"email": f"{bench.name('eve')}@example.com", "role": "member"}
     made = invite.create({**planned, "workspaces": [{"id": workspace["id"], "role": "member"}]})
     invite.applied({**planned, "status": "pending"})
-    bench.done("POST", f"/invites/{made['invite_link'].rsplit('/', 1)[1]}/accept", {"first_name": "Eve", "last_name": "E"})
+    token = made["invite_link"].rsplit("/", 1)[1]
+    bench.done("POST", f"/invites/{token}/accept", {"first_name": "Eve", "last_name": "E"})
     [user] = bench.done("GET", f"/admin/users?pageSize=100&currentPage=0&email={planned['email']}")["data"]
     decode(terraform.USER, user)
     at = f"/admin/workspaces/{workspace['id']}/users"
@@ -370,77 +395,3 @@ def test_members_invites_and_users(bench, workspace):
     bench.done("PUT", f"/admin/users/{user['id']}", {"role": "admin"})
     same({"role": "admin"}, bench.done("GET", f"/admin/users/{user['id']}"))
     bench.refused(400, "AB01", "PUT", f"/admin/users/{user['id']}", {"role": "admin"})
-
-
-@pytest.mark.parametrize(("page", "size"), [("current_page", "page_size"), ("currentPage", "pageSize")])
-@pytest.mark.parametrize("path", ["/configs", "/guardrails", "/providers", "/virtual-keys", "/api-keys", "/admin/workspaces", "/policies/usage-limits"])
-def test_pages_in_both_spellings(bench, workspace, path, page, size):
-    at, ids = f"{path}?workspace_id={workspace['id']}", set()
-    integration, name = bench.integration(), bench.name("Paged")
-    bench.done("PUT", f"/integrations/{integration}/workspaces", {"workspaces": [{"id": workspace["slug"], "enabled": True}]})
-    check = {"id": "default.contains", "parameters": {"words": ["x"], "operator": "none"}}
-    for number in range(3):
-        order = {"name": f"{name} {number}", "workspace_id": workspace["id"]}
-        target = path
-        if path == "/configs":
-            order["config"] = {"retry": {"attempts": 1}}
-        elif path == "/guardrails":
-            order.update(checks=[check], actions={"deny": True})
-        elif path == "/providers":
-            order["integration_id"] = integration
-        elif path == "/virtual-keys":
-            order.update(provider="openai", key=VENDOR_KEY)
-        elif path == "/api-keys":
-            target, order["scopes"] = "/api-keys/workspace/service", ["logs.view"]
-        elif path == "/admin/workspaces":
-            del order["workspace_id"]
-            at = f"{path}?name={name}"
-        else:
-            order.update(conditions=[{"key": "api_key", "value": "*"}], group_by=[], type="requests", credit_limit=5)
-        ids.add(bench.done("POST", target, order)["id"])
-    seen = []
-    for number, rows in enumerate((2, 1, 0)):
-        listed = bench.done("GET", f"{at}&{page}={number}&{size}=2")
-        assert (listed["object"], listed["total"], len(listed["data"])) == ("list", 3, rows), listed
-        seen += [row["id"] for row in listed["data"]]
-    assert len(seen) == 3 and set(seen) == ids
-    bench.refused(400, "AB01", "GET", f"{at}&{size}=none")
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/admin/workspaces/nobody",
-        "/integrations/nobody",
-        "/providers/nobody",
-        "/virtual-keys/nobody",
-        "/configs/nobody",
-        "/api-keys/nobody",
-        "/policies/usage-limits/nobody",
-        "/policies/rate-limits/nobody",
-        "/guardrails/nobody",
-        "/secret-references/nobody",
-        "/admin/users/nobody",
-        "/admin/users/invites/nobody",
-    ],
-)
-def test_what_is_not_there_is_gone_in_every_form_of_an_error(bench, path):
-    bench.refused(404, "AB08", "GET", path)
-    bench.refused(404, "AB08", "DELETE", path)
-    bench.refused(401, "AB05", "GET", path, key="tg-nobody")
-    _, poor = bench.key(scopes=["logs.view"])
-    bench.refused(403, "AB03", "GET", path, key=poor)
-
-
-def test_the_bearer_is_a_key_and_the_header_of_portkey_wins(bench):
-    bearer = {"authorization": f"Bearer {bench.key(scopes=['configs.list'])[1]}"}
-    assert bench._http.get("/configs", headers=bearer).status_code == 200
-    placeholder = {"authorization": "Bearer OPENAI_API_KEY"}
-    bench.done("GET", "/configs", headers=placeholder)
-    assert bench._http.get("/configs", headers=placeholder).status_code == 401
-
-
-def test_version_2_of_a_path_is_the_same_resource(bench):
-    made = bench.done("POST", "/configs", {"name": "c", "config": {"retry": {"attempts": 1}}})
-    read = bench.done("GET", f"{bench.url}/v2/configs/{made['slug']}")
-    assert read["id"] == made["id"]
