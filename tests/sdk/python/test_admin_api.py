@@ -89,3 +89,34 @@ def test_version_2_of_a_path_is_the_same_resource(bench):
     made = bench.done("POST", "/configs", {"name": "c", "config": {"retry": {"attempts": 1}}})
     read = bench.done("GET", f"{bench.url}/v2/configs/{made['slug']}")
     assert read["id"] == made["id"]
+
+
+@pytest.mark.parametrize("path", [path for path in PAGED if path != "/admin/workspaces"])
+def test_a_workspace_is_named_by_id_or_slug_in_orders_and_lists(bench, path):
+    workspace, integration = bench.workspace(), bench.integration()
+    given = {"workspaces": [{"id": workspace["id"], "enabled": True}]}
+    bench.done("PUT", f"/integrations/{integration}/workspaces", given)
+    check = {"id": "default.contains", "parameters": {"words": ["x"], "operator": "none"}}
+    more = {
+        "/configs": {"config": {"retry": {"attempts": 1}}},
+        "/guardrails": {"checks": [check], "actions": {"deny": True}},
+        "/providers": {"integration_id": integration},
+        "/virtual-keys": {"provider": "openai", "key": VENDOR_KEY},
+        "/api-keys": {"scopes": ["logs.view"]},
+        "/policies/usage-limits": {
+            "conditions": [{"key": "api_key", "value": "*"}],
+            "group_by": [],
+            "type": "requests",
+            "credit_limit": 5,
+        },
+    }[path]
+    target = "/api-keys/workspace/service" if path == "/api-keys" else path
+    names = [workspace["id"], workspace["slug"]]
+    made = {
+        bench.done("POST", target, {"name": bench.name("named"), "workspace_id": name, **more})["id"] for name in names
+    }
+    for name in names:
+        rows = bench.done("GET", f"{path}?workspace_id={name}")["data"]
+        assert {row["id"] for row in rows} == made, rows
+        assert {row["workspace_id"] for row in rows} == {workspace["id"]}, rows
+    bench.refused(404, "AB08", "GET", f"{path}?workspace_id=ws-nobody-000000")
