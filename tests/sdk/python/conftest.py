@@ -15,6 +15,8 @@ import urllib.request
 
 import pytest
 
+from bench import ADMIN_KEY, GOVERNED, Bench
+
 KEYS = {
     "admin": "tga-admin-key-of-the-sdk-tests-01",
     "upstream": "sk-upstream-of-the-sdk-tests-01",
@@ -75,21 +77,40 @@ def world():
         return
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        (folder / "secrets").mkdir()
-        for name, text in KEYS.items():
-            (folder / "secrets" / name).write_text(text)
         settings = (pathlib.Path(__file__).parent.parent / "settings.toml").read_text()
-        settings = settings.replace("MOCK", f"http://{mock.address}").replace("DATA", str(folder))
-        (folder / "tidegate.toml").write_text(settings.replace("SECRETS", str(folder / "secrets")))
-        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        gateway = Process(
-            [binary, "serve", "--config", str(folder / "tidegate.toml")],
-            r"listening on http://([\d.]+:\d+)",
-            cwd=folder,
-            env=environment,
-        )
-        wait_until_healthy(f"http://{gateway.address}/v1/health")
+        gateway = start_gateway(binary, folder, settings.replace("MOCK", f"http://{mock.address}"), KEYS)
         yield World(mock, gateway)
+        gateway.stop()
+        mock.stop()
+
+
+def start_gateway(binary, folder, settings, secrets):
+    """Starts a gateway with a folder of its own. DATA and SECRETS in the settings are replaced."""
+    (folder / "secrets").mkdir()
+    for name, text in secrets.items():
+        (folder / "secrets" / name).write_text(text)
+    settings = settings.replace("DATA", str(folder)).replace("SECRETS", str(folder / "secrets"))
+    (folder / "tidegate.toml").write_text(settings)
+    gateway = Process(
+        [binary, "serve", "--config", str(folder / "tidegate.toml")],
+        r"listening on http://([\d.]+:\d+)",
+        cwd=folder,
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+    )
+    wait_until_healthy(f"http://{gateway.address}/v1/health")
+    return gateway
+
+
+@pytest.fixture(scope="session")
+def bench():
+    """A gateway without declared providers and keys: everything in it is made through the Admin API."""
+    binary = os.environ.get("TIDEGATE_BIN")
+    if not binary:
+        pytest.skip("needs the gateway (TIDEGATE_BIN)")
+    mock = Process([os.environ["MOCK_BIN"]], r"listening on ([\d.]+:\d+)")
+    with tempfile.TemporaryDirectory() as folder:
+        gateway = start_gateway(binary, pathlib.Path(folder), GOVERNED, {"admin": ADMIN_KEY})
+        yield Bench(f"http://{gateway.address}", f"http://{mock.address}", pathlib.Path(folder))
         gateway.stop()
         mock.stop()
 
