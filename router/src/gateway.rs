@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 use tidegate_prices::{PriceBook, Table};
 use tidegate_store::{
-    AuditRecord, Change, ChangeKind, KeyKind, KeyRecord, ObjectKind, PostgresStore, ProviderRecord, SqliteStore,
-    Store, StoreError, Write,
+    AuditRecord, Change, ChangeKind, KeyKind, KeyRecord, ObjectKind, PostgresStore, ProviderRecord,
+    SqliteStore, Store, StoreError, Write,
 };
 use uuid::Uuid;
 

@@ -139,6 +139,15 @@ fn event(
     }
 }
 
+/// Tells a person that they are invited.
+pub fn invited(gateway: &Gateway, id: &str, email: &str, link: &str) {
+    let sentence = format!("You are invited to a Tidegate: {link}");
+    let mut event = event(gateway, Kind::UserInvited, Level::Info, (SubjectKind::User, id, email), sentence);
+    event.facts.insert("invite_link".to_owned(), json!(link));
+    event.recipients = vec![email.to_owned()];
+    gateway.notices.tell(event);
+}
+
 async fn event_of(gateway: &Gateway, story: Story) -> Option<Event> {
     match story {
         Story::Spent { budget, period_start, before, after } => {
@@ -202,6 +211,11 @@ async fn spent(
         shown(budget.limit)
     );
     let subject_id = budget.id.split_once(':').map_or(budget.id.as_str(), |(_, id)| id);
+    // Budgets of a kind carry their unit behind the id.
+    let subject_id = match kind {
+        SubjectKind::Policy => subject_id,
+        _ => subject_id.split(':').next().unwrap_or(subject_id),
+    };
     let (level, event_kind) = (reached.level(budget.limit), reached.kind(budget.limit));
     let mut event = event(gateway, event_kind, level, (kind, subject_id, &budget.name), sentence);
     let end = budget.period_end(clock::unix());

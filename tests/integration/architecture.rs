@@ -55,6 +55,7 @@ fn modules_of_the_router_point_down_only() {
                 "gateway",
                 "governance",
                 "models",
+                "notices",
                 "pipeline",
                 "provision",
                 "scopes",

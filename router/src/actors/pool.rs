@@ -14,6 +14,8 @@ use crate::limits::Exhausted;
 const MOST_PAST: usize = 4;
 /// How long it is believed that a limit is used up, so that not every refusal asks Redis.
 const BELIEVED_MS: i64 = 100;
+/// Longer than the client waits for an answer.
+const UNHEARD_MS: i64 = 2_500;
 /// More resets than a budget ever sees in one period.
 const RESETS: i64 = 1_000_000_000;
 
@@ -75,6 +77,8 @@ pub(super) struct Pool {
     past: Vec<Share>,
     /// What Redis said last that there is not, until when that is believed, and for what need.
     used_up: Option<(i64, i64, Exhausted)>,
+    /// Since when an answer is waited for.
+    asked_ms: Option<i64>,
 }
 
 impl Pool {
@@ -82,7 +86,7 @@ impl Pool {
         let limit = Limit { amount: record.limit, revision: revision() };
         let name: Arc<str> = record.id.as_str().into();
         let share = share(&cluster, &name, period(record, resets), limit);
-        Self { cluster, name, resets, limit, share, past: Vec::new(), used_up: None }
+        Self { cluster, name, resets, limit, share, past: Vec::new(), used_up: None, asked_ms: None }
     }
 
     fn now(&self) -> (i64, tidegate_leases::Standing) {
@@ -150,9 +154,22 @@ impl Pool {
             return Err(Next::Exhausted(exhausted));
         }
         // Also of a lease that may not be used: Redis may have to be told of it in another epoch first.
+        self.repeat_unheard(now_ms);
         let pool = self.share.pool().clone();
         let silent = if suspended { Next::Suspended } else { Next::Busy };
-        Err(self.share.next(now_ms, &standing, need).map_or(silent, |asked| Next::Ask(pool, asked)))
+        let asked = self.share.next(now_ms, &standing, need);
+        if asked.is_some() {
+            self.asked_ms = Some(now_ms);
+        }
+        Err(asked.map_or(silent, |asked| Next::Ask(pool, asked)))
+    }
+
+    /// Has the question sent again whose asker left before it was sent.
+    fn repeat_unheard(&mut self, now_ms: i64) {
+        if self.asked_ms.is_some_and(|asked| now_ms - asked > UNHEARD_MS) {
+            self.asked_ms = None;
+            self.share.repeat();
+        }
     }
 
     /// Ends a hold; `spent` is this part's.
@@ -170,6 +187,9 @@ impl Pool {
     /// Takes an answer; `None` when none came.
     pub(super) fn hear(&mut self, pool: &PoolId, asked: &Asked, answer: Option<&Answer>) -> Heard {
         let (now_ms, standing) = self.now();
+        if self.share.pool() == pool {
+            self.asked_ms = None;
+        }
         let Some(share) = self.find(pool) else { return Heard::Again };
         let Some(answer) = answer else {
             share.lost(asked);
@@ -199,6 +219,7 @@ impl Pool {
     /// Returns what there is to report.
     pub(super) fn due(&mut self, leaving: bool) -> Vec<(PoolId, Asked)> {
         let (now_ms, standing) = self.now();
+        self.repeat_unheard(now_ms);
         if leaving {
             self.share.leave(true);
         }

@@ -136,7 +136,9 @@ pub(super) fn run(context: &Context, admin: &Admin) -> Result<(), Failure> {
             (if changes { Method::PUT } else { Method::GET }, format!("{}/{what}", named()?))
         }
     };
-    let is_list = method == Method::GET && matches!(admin.verb, Verb::List | Verb::Versions | Verb::Entities);
+    let is_list = method == Method::GET
+        && !admin.kind.is_single()
+        && matches!(admin.verb, Verb::List | Verb::Versions | Verb::Entities);
     let mut pairs: Vec<String> = query
         .iter()
         .filter(|(name, _)| name != "workspace")

@@ -187,6 +187,7 @@ pub(super) fn backup(context: &Context, backup: &Backup) -> Result<(), Failure> 
     }
     let store = SqliteStore::open(&store_path(&settings.data)).map_err(|error| error.to_string())?;
     store.copy_to(&backup.file).map_err(|error| format!("{}: {error}", backup.file.display()))?;
+    private(&backup.file)?;
     if backup.with_master_key {
         let key = backup.file.with_extension("key");
         fs::copy(settings.data.join("master.key"), &key)
@@ -194,6 +195,13 @@ pub(super) fn backup(context: &Context, backup: &Backup) -> Result<(), Failure> 
     }
     let rest = if backup.with_master_key { "" } else { "; the master key is not in it: keep it elsewhere" };
     show::done(context, &format!("{} is written{rest}", backup.file.display()))
+}
+
+/// Lets nobody else read a file with what the store knows.
+fn private(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(path, mode).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 #[derive(Args, Debug)]
@@ -224,6 +232,7 @@ pub(super) fn restore(context: &Context, restore: &Restore) -> Result<(), Failur
             let _gone = fs::remove_file(place.with_extension(tail));
         }
     }
+    private(&fresh)?;
     fs::rename(&fresh, &place).map_err(|error| io(&place, error))?;
     for tail in ["restored-wal", "restored-shm"] {
         let _gone = fs::remove_file(place.with_extension(tail));

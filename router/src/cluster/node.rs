@@ -219,9 +219,11 @@ impl Cluster {
                     if !self.lock().hear(&asked, sent_ms, &answer, fresh) {
                         return true;
                     }
-                    tracing::warn!(
-                        "the shared Redis forgot, or took this node for dead: leases are declared anew"
-                    );
+                    if asked.epoch != Epoch::UNKNOWN {
+                        tracing::warn!(
+                            "the shared Redis forgot, or took this node for dead: leases are declared anew"
+                        );
+                    }
                 }
                 Err(error) => {
                     tracing::debug!(%error, "no heartbeat");

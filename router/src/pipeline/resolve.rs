@@ -119,7 +119,8 @@ pub(super) fn plan(
     body_model: Option<&str>,
 ) -> Result<Arc<Plan>, GatewayError> {
     let header = header(request, "x-portkey-config");
-    let of_workspace = if header.or(key.config.as_deref()).is_none() { gateway.default_config(key) } else { None };
+    let of_workspace =
+        if header.or(key.config.as_deref()).is_none() { gateway.default_config(key) } else { None };
     let wanted = header.or(key.config.as_deref()).or(of_workspace.as_deref());
     let Some(wanted) = wanted else { return Ok(gateway.plans.bare()) };
     // Naming the key's own config takes nothing away from it.

@@ -22,7 +22,6 @@ pub(super) struct File {
     pub(super) shared: Option<Spanned<String>>,
     pub(super) store: Option<Spanned<String>>,
     pub(super) master_key: Option<Spanned<String>>,
-    pub(super) node: Option<String>,
     pub(super) notify: Vec<Spanned<ChannelSettings>>,
     pub(super) workers: Option<usize>,
     pub(super) control_threads: Option<usize>,

@@ -78,8 +78,6 @@ pub struct Settings {
     pub master_key: Option<Secret>,
     /// What Open WebUI signs its users with.
     pub openwebui_jwt_secret: Option<Secret>,
-    /// Name of this node in logs and in the store.
-    pub node: Option<String>,
     /// Who is told what happens.
     pub notify: Vec<tidegate_notify::ChannelSettings>,
     /// Private hosts that are allowed.
@@ -241,6 +239,11 @@ impl Settings {
             }
             None => None,
         };
+        if let (Some(reference), None) = (&file.store, &file.shared) {
+            let message = "store: a PostgreSQL needs `shared`, the Redis by which nodes keep limits together; one node \
+                           alone needs neither";
+            return Err(at(Some(reference.span().start), message.to_owned()));
+        }
         let master_key = match &file.master_key {
             Some(reference) => Some(
                 resolve_secret(reference.get_ref(), environment)
@@ -285,7 +288,6 @@ impl Settings {
             shared: shared.transpose()?,
             store,
             master_key,
-            node: file.node,
             notify,
             trusted_hosts: file.security.trusted_hosts,
             openwebui_jwt_secret,

@@ -9,7 +9,10 @@ use crate::support::KEY;
 /// Runs a command against the running gateway's Admin API and returns what it prints.
 fn admin(gateway: &Gateway, arguments: &[&str]) -> Value {
     let url = format!("http://{}", gateway.addr());
-    gateway.cli(&[&["admin"], arguments, &["--url", &url, "--admin-key", tidegate_tests::gateway::ADMIN_KEY]].concat())
+    gateway.cli(
+        &[&["admin"], arguments, &["--url", &url, "--admin-key", tidegate_tests::gateway::ADMIN_KEY]]
+            .concat(),
+    )
 }
 
 fn fails(gateway: &Gateway, arguments: &[&str]) -> String {
@@ -25,7 +28,10 @@ async fn the_command_line_does_what_the_api_does() {
     let id = made["id"].as_str().expect("an id").to_owned();
     let scopes = "scopes=[\"completions.write\"]";
     let of = format!("workspace_id={id}");
-    let key = admin(&bench.gateway, &["key", "create", "workspace-service", "--set", "name=k", "--set", &of, "--set", scopes]);
+    let key = admin(
+        &bench.gateway,
+        &["key", "create", "workspace-service", "--set", "name=k", "--set", &of, "--set", scopes],
+    );
     assert!(key["key"].as_str().expect("a key").starts_with("tg-"));
     let keys = admin(&bench.gateway, &["key", "list", "--query", &of]);
     assert_eq!(keys["data"][0]["name"], "k", "{keys}");
@@ -37,7 +43,12 @@ async fn the_command_line_does_what_the_api_does() {
         let url = format!("http://{}", bench.gateway.addr());
         bench.gateway.cli(&["export", "--url", &url, "--admin-key", tidegate_tests::gateway::ADMIN_KEY])
     };
-    let names: Vec<&str> = exported["workspaces"].as_array().expect("workspaces").iter().filter_map(|it| it["name"].as_str()).collect();
+    let names: Vec<&str> = exported["workspaces"]
+        .as_array()
+        .expect("workspaces")
+        .iter()
+        .filter_map(|it| it["name"].as_str())
+        .collect();
     assert!(names.contains(&"Sales"), "{names:?}");
 }
 
@@ -57,7 +68,9 @@ async fn a_backup_of_a_running_gateway_brings_everything_back() {
     bench.gateway.kill();
     std::fs::write(folder.path().join("broken.db"), "no store").expect("a file");
     let broken = folder.path().join("broken.db");
-    assert!(fails(&bench.gateway, &["restore", broken.to_str().expect("a path")]).contains("nothing was changed"));
+    assert!(
+        fails(&bench.gateway, &["restore", broken.to_str().expect("a path")]).contains("nothing was changed")
+    );
     bench.gateway.cli(&["restore", name]);
     bench.gateway.restart().await;
     assert_eq!(bench.chat("@kept/mock").await.0, 200);
@@ -115,7 +128,11 @@ async fn settings_of_litellm_are_turned_into_settings_that_work() {
     );
     std::fs::write(&from, yaml).expect("a file");
     let output = bench.gateway.run(&[
-        "import", "litellm", from.to_str().expect("a path"), "--out", to.to_str().expect("a path"),
+        "import",
+        "litellm",
+        from.to_str().expect("a path"),
+        "--out",
+        to.to_str().expect("a path"),
     ]);
     assert!(output.status.success(), "{output:?}");
     let text = std::fs::read_to_string(&to).expect("settings");

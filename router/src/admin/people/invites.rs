@@ -14,6 +14,7 @@ use super::super::workspaces::live;
 use super::users::owners_only;
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
+use crate::notices;
 use crate::secret::{hash_key, new_api_key};
 use crate::settings::Secret;
 
@@ -139,6 +140,7 @@ pub(super) async fn invite(ctx: Ctx) -> Result<Value, GatewayError> {
     invite.slug.clone_from(&invite.id);
     commit(&ctx, "create", None, &invite).await?;
     let link = link(&ctx, &token);
+    notices::invited(ctx.gateway(), &invite.id, &email, &link);
     Ok(json!({"id": invite.id, "object": "invite", "invite_link": link, "inviteLink": link}))
 }
 
@@ -203,5 +205,6 @@ pub(super) async fn resend(ctx: Ctx) -> Result<Value, GatewayError> {
     let token = new_token(&mut body)?;
     commit(&ctx, "resend", Some(&before), &ctx.next_version(&before, body)).await?;
     let link = link(&ctx, &token);
+    notices::invited(ctx.gateway(), &before.id, before.body["email"].as_str().unwrap_or_default(), &link);
     Ok(json!({"inviteLink": link, "invite_link": link}))
 }
