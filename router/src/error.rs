@@ -50,6 +50,8 @@ pub enum ErrorKind {
     IntegrationRateLimit,
     /// One of a rate limits policy is.
     PolicyRateLimit,
+    /// One of the provider is.
+    ProviderRateLimit,
     /// The provider's time is over.
     ProviderExpired,
     /// The body is too large.
@@ -104,6 +106,7 @@ impl ErrorKind {
             ErrorKind::WorkspaceRateLimit => face(429, "workspace_rate_limit_error", Some("05"), true),
             ErrorKind::IntegrationRateLimit => face(429, "integration_rate_limit_error", Some("05"), true),
             ErrorKind::PolicyRateLimit => face(429, "rate_limits_policy_exhaust_error", Some("05"), true),
+            ErrorKind::ProviderRateLimit => face(429, "virtual_key_rate_limit_error", Some("05"), true),
             ErrorKind::ProviderExpired => face(401, "virtual_key_expired_error", Some("01"), true),
             ErrorKind::TooLarge => face(413, "invalid_request_error", Some("payload_too_large"), true),
             ErrorKind::SlowBody => face(408, "invalid_request_error", Some("request_timeout"), true),
@@ -278,7 +281,8 @@ impl GatewayError {
             ErrorKind::RateLimit
             | ErrorKind::WorkspaceRateLimit
             | ErrorKind::IntegrationRateLimit
-            | ErrorKind::PolicyRateLimit => "rate_limited",
+            | ErrorKind::PolicyRateLimit
+            | ErrorKind::ProviderRateLimit => "rate_limited",
             ErrorKind::UpstreamTimeout => "upstream_timeout",
             ErrorKind::UpstreamUnreachable => "upstream_unreachable",
             ErrorKind::Upstream => "upstream_error",

@@ -116,8 +116,16 @@ async fn put(ctx: &Ctx, before: &Value, slug: &str) -> Result<Value, GatewayErro
             "on_fail" if said["actions"][name].is_null() => &said["actions"]["onFail"],
             name => &said["actions"][name],
         };
-        if !value.is_null() {
-            body.insert(name.to_owned(), value.clone());
+        match (name, value.as_str()) {
+            // As the examples of Portkey's Terraform provider write it: what follows, in a word.
+            ("on_fail" | "on_success", Some("block")) => {
+                body.insert("deny".to_owned(), true.into());
+            }
+            ("on_fail" | "on_success", Some("log")) => {}
+            _ if value.is_null() => {}
+            _ => {
+                body.insert(name.to_owned(), value.clone());
+            }
         }
     }
     body.insert("id".to_owned(), slug.into());

@@ -154,6 +154,10 @@ fn put(ctx: &Ctx, before: &Value) -> Result<Value, GatewayError> {
             ids.push(found.map_err(|error| error.at(format!("allowed_workspaces[{at}]")))?.id.clone().into());
         }
         body["allowed_workspaces"] = Value::Array(ids);
+        if ctx.flag("allow_all_workspaces").is_none() {
+            // Whoever names some means only those.
+            body["allow_all_workspaces"] = listed.as_array().is_none_or(Vec::is_empty).into();
+        }
     }
     let tags = body["tags"].as_object();
     let fits = |(name, value): (&String, &Value)| {

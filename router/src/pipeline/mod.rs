@@ -80,7 +80,7 @@ use meter::Meter;
 use passthrough::Passthrough;
 use patience::Patience;
 use proxy::RawBody;
-use refusals::limit_refusal;
+use refusals::{may_ask, provider_refusal};
 use resolve::Route;
 use resume::Successor;
 use route::{Asked, Trip};
@@ -111,6 +111,7 @@ pub async fn serve(
         error
     };
     let record = caller.key.record();
+    may_ask(&record).map_err(unread)?;
     let ruled = rules::of(gateway, caller, &request).map_err(unread)?;
     let caller = ruled.as_ref().unwrap_or(caller);
     let (asked, model) = match &request.body {
@@ -255,9 +256,11 @@ async fn run(
             Some(proxy) => proxy::encode(route, proxy, payload, request)?,
             None => encode(route, request.endpoint, lane, shape.stream, cap, payload, &request.headers)?,
         };
-        let permit = route.provider.acquire(tokens).await?.map_err(|refusal| {
-            limit_refusal(&refusal, &format!("provider {}", route.provider.record().slug))
-        })?;
+        let permit = route
+            .provider
+            .acquire(tokens)
+            .await?
+            .map_err(|refusal| provider_refusal(&refusal, &route.provider.record().slug))?;
         settlement.ask(permit).await?;
         let slug = &route.provider.record().slug;
         attempt::send(client, outgoing, slug, &patience).await

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use tidegate_prices::NanoUsd;
-use tidegate_store::Unit;
+use tidegate_store::{KeyRecord, KeyStatus, Unit};
 
+use super::admit::SCOPE;
 use crate::actors::budget::BudgetHandle;
 use crate::actors::key::{KeyHandle, KeyRefusal};
+use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::limits::{Exhausted, RateKind, Refusal};
+use crate::scopes;
 
 pub(super) fn key_refusal(refusal: &KeyRefusal, key: &KeyHandle, model: &str) -> GatewayError {
     match refusal {
@@ -66,6 +69,32 @@ pub(super) fn limit_refusal(refusal: &Refusal, whose: &str) -> GatewayError {
             error
         }
     }
+}
+
+/// Makes the 429 of a provider's own limit, or the 503 of its breaker.
+pub(super) fn provider_refusal(refusal: &Refusal, slug: &str) -> GatewayError {
+    let mut error = limit_refusal(refusal, &format!("provider {slug}"));
+    if error.kind == ErrorKind::RateLimit {
+        error.kind = ErrorKind::ProviderRateLimit;
+    }
+    error
+}
+
+/// Refuses a key that may send no requests at all, before it is told anything of what there is.
+///
+/// # Errors
+/// 401 or 403, as the key's actor would say it.
+pub(super) fn may_ask(key: &KeyRecord) -> Result<(), GatewayError> {
+    if key.status != KeyStatus::Active {
+        return Err(GatewayError::new(ErrorKind::Key, "Invalid API Key"));
+    }
+    if key.expires_at.is_some_and(|at| at <= clock::unix()) {
+        return Err(GatewayError::new(ErrorKind::KeyExpired, "API Key Expired"));
+    }
+    if !scopes::grants(key, SCOPE) {
+        return Err(GatewayError::new(ErrorKind::Scope, format!("This API key lacks the scope {SCOPE}")));
+    }
+    Ok(())
 }
 
 /// Makes the 412 of a budget; `need` is what a request would have had to hold.

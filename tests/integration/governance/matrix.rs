@@ -13,12 +13,14 @@ use tidegate_tests::Client;
 use super::bench::Bench;
 use super::orders::workspace;
 
+type May = fn(&str) -> bool;
+
 /// A key that asks, and what it may have at all.
 struct Asker {
     name: &'static str,
     client: Client,
     /// Whether it may have a scope, by the catalogue and its user's role.
-    may: fn(&str) -> bool,
+    may: May,
 }
 
 /// What keys of the organisation can't have: requests, and what only workspaces do.
@@ -111,7 +113,7 @@ async fn every_route_lets_in_whom_the_table_says() {
     let of_home = json!({"workspace_id": home});
     let of = |user: &str| json!({"workspace_id": home, "user_id": user});
     let mut askers = Vec::new();
-    let kinds: [(&'static str, &str, Value, fn(&str) -> bool); 4] = [
+    let kinds: [(&'static str, &str, Value, May); 4] = [
         ("organisation key", "organisation/service", json!({}), organisation_may),
         ("service key", "workspace/service", of_home.clone(), service_may),
         ("manager's key", "workspace/user", of(&manager), user_may),

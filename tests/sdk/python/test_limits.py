@@ -121,7 +121,6 @@ def test_a_rate_limit_blocks_and_says_how_long(team, level):
     team.served()
 
 
-@pytest.mark.xfail(strict=True, reason="the type of a provider's limit is rate_limit_error")
 def test_a_rate_limit_of_a_provider_is_told_by_its_type(team):
     team.limit("provider", rate_limits=[{"type": "requests", "unit": "rpd", "value": 1}])
     team.served()
@@ -259,7 +258,6 @@ def test_time_that_is_over_is_401(bench, team):
         team.served()
 
 
-@pytest.mark.xfail(strict=True, reason="the model is looked up before the scope, and the answer names all providers")
 def test_who_may_not_ask_models_is_told_nothing_of_providers(bench, team):
     _, reader = bench.key(team.workspace["id"], scopes=["configs.read"])
     refused = bench.ask(reader, "@nobody/mock-model")

@@ -310,7 +310,6 @@ def test_guardrail(bench, workspace):
     made.destroy()
 
 
-@pytest.mark.xfail(strict=True, reason="onFail as a text, as the provider's own examples write it, is refused with 400")
 @pytest.mark.parametrize("on_fail", ["log", "block"])
 def test_guardrail_with_the_actions_of_the_providers_examples(bench, workspace, on_fail):
     planned = {
@@ -361,7 +360,6 @@ def test_secret_reference(bench, workspace):
     made.destroy()
 
 
-@pytest.mark.xfail(strict=True, reason="allowed_workspaces alone leaves the reference open to all workspaces")
 @pytest.mark.parametrize("how", ["made", "changed"])
 def test_a_secret_reference_with_allowed_workspaces_is_closed_to_others(bench, workspace, how):
     order = {"name": bench.name("few"), "manager_type": "hashicorp_vault", "secret_path": "secret/data/x"}

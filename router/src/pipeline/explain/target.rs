@@ -18,7 +18,7 @@ use crate::pipeline::docket::Docket;
 use crate::pipeline::encode::{Payload, encode, unsupported};
 use crate::pipeline::guard::{Guards, judged};
 use crate::pipeline::params;
-use crate::pipeline::refusals::limit_refusal;
+use crate::pipeline::refusals::provider_refusal;
 use crate::pipeline::resolve::Route;
 use crate::pipeline::route::{Asked, Trip};
 use crate::pipeline::shape::{self, Shape};
@@ -140,9 +140,7 @@ async fn admitted(
     view.headers = outgoing.request.headers().keys().map(ToString::to_string).collect();
     match route.provider.acquire(tokens).await {
         Ok(Ok(_given_back)) => Ok(()),
-        Ok(Err(refusal)) => {
-            Err(failed(limit_refusal(&refusal, &format!("provider {}", route.provider.record().slug))))
-        }
+        Ok(Err(refusal)) => Err(failed(provider_refusal(&refusal, &route.provider.record().slug))),
         Err(unavailable) => Err(failed(unavailable.into())),
     }
 }
