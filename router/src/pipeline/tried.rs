@@ -28,7 +28,13 @@ impl Failure {
             ErrorKind::Upstream | ErrorKind::UpstreamTimeout | ErrorKind::Guardrail => Reach::Answer,
             ErrorKind::UpstreamUnreachable => Reach::Network,
             ErrorKind::CircuitOpen => Reach::Shut,
-            ErrorKind::Invalid | ErrorKind::RateLimit | ErrorKind::Budget => Reach::Target,
+            ErrorKind::Invalid
+            | ErrorKind::RateLimit
+            | ErrorKind::ProviderRateLimit
+            | ErrorKind::Budget
+            | ErrorKind::IntegrationBudget
+            | ErrorKind::ProviderBudget
+            | ErrorKind::PolicyBudget => Reach::Target,
             _ => Reach::Request,
         };
         Self { error: Box::new(error), reach }
