@@ -20,7 +20,7 @@ use tidegate::actors::shards::Shards;
 use tidegate::clock;
 use tidegate::limits::{Gate, Spend};
 use tidegate::secret::hash_key;
-use tidegate_store::{BudgetRecord, KeyHash, KeyRecord, Origin, Period, SqliteStore, Store};
+use tidegate_store::{BudgetRecord, KeyHash, KeyRecord, Period, SqliteStore, Store};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -53,7 +53,7 @@ fn gate() -> Mutex<Gate> {
 }
 
 fn spend() -> Mutex<Spend> {
-    Mutex::new(Spend::new(i64::MAX, Period::Monthly, clock::unix(), 0, 0))
+    Mutex::new(Spend::new(budget_record(), clock::unix(), 0, 0))
 }
 
 /// Admission and settlement of a key without an actor.
@@ -123,7 +123,7 @@ fn rounds<F: Future<Output = ()>>(
 
 fn actors(table: &mut Table, system: &SystemRunner, shards: &Shards) {
     let key = KeyHandle::start(key_record(), shards);
-    let budget = BudgetHandle::start(budget_record(), 0, shards);
+    let budget = BudgetHandle::start(budget_record(), (0, 0), shards);
 
     table.group("key admit + settle", 1, |group| {
         let gate = gate();
@@ -190,7 +190,8 @@ fn actors(table: &mut Table, system: &SystemRunner, shards: &Shards) {
 fn find(table: &mut Table, system: &SystemRunner, shards: &Shards, folder: &Path) {
     let mut store = SqliteStore::open(&folder.join("bench.db")).expect("a store");
     store.put_keys(&[(hash_key(KEY), key_record())]).expect("a key");
-    let book = AddressBook::new(Box::new(store), shards.clone());
+    let writer = SqliteStore::open(&folder.join("bench.db")).expect("a store");
+    let book = AddressBook::new(Box::new(store), Box::new(writer), shards.clone());
     let map: Mutex<HashMap<KeyHash, Arc<KeyRecord>>> =
         Mutex::new([(hash_key(KEY), Arc::new(key_record()))].into_iter().collect());
     table.group("find a key by its text", 1, |group| {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tidegate::gateway::store_path;
 use tidegate::secret::{hash_key, mask};
-use tidegate_store::{KeyHash, KeyRecord, KeyStatus, LimitRecord, Origin, SqliteStore, Store, Window};
+use tidegate_store::{KeyHash, KeyRecord, LimitRecord, SqliteStore, Store, Window};
 
 /// The settings declare this key, so that a store without keys has somebody to answer too.
 const DECLARED: &str = "tg-declared-key-of-the-benches-0123456789abcde";

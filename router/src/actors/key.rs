@@ -347,7 +347,7 @@ impl Handler<Observe> for KeyActor {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use tidegate_store::{LimitRecord, Origin, Window};
+    use tidegate_store::{LimitRecord, Window};
 
     pub(crate) fn record(limits: Vec<LimitRecord>) -> KeyRecord {
         KeyRecord {

@@ -2,7 +2,7 @@
 //!
 //! Every route stands in one table: its method and path, the scopes that it needs, the members that it reads, and
 //! the function that serves it. The table registers routes, checks who may, checks what is sent, and is written out
-//! as the OpenAPI document; nothing is said twice. A handler sees only what its caller may see: [`Ctx`] finds
+//! as the OpenAPI document; nothing is said twice. A handler sees only what its caller may see: `Ctx` finds
 //! workspaces and objects, and what belongs to another workspace is as if it were not there.
 
 mod audit_logs;
