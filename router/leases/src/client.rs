@@ -11,10 +11,10 @@ use redis::{AsyncConnectionConfig, RedisError, cmd};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::ids::{Epoch, PoolId};
+use crate::ids::{Epoch, Holder, PoolId};
 use crate::model::Surroundings;
 use crate::node::Timing;
-use crate::protocol::{Answer, Asked, Done, Granted, Op, Reap, Refusal};
+use crate::protocol::{Answer, Asked, Credit, Done, Granted, Op, Reap, Refusal};
 use crate::rate::{RateLimit, RateOp, RateRefusal, Taken};
 use crate::wire;
 
@@ -59,6 +59,19 @@ struct State {
     number: u64,
     tried: Option<Instant>,
     why: String,
+}
+
+/// What dead nodes left in a pool: leases that count as spent until somebody tells what was spent of them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Legacy {
+    /// The pool.
+    pub pool: PoolId,
+    /// Redis' epoch.
+    pub epoch: Epoch,
+    /// Redis' clock: what the durable store says after this moment is the last word about them.
+    pub now_ms: i64,
+    /// Whose leases they were.
+    pub holders: Vec<Holder>,
 }
 
 /// A Redis that nodes share.
@@ -106,13 +119,19 @@ impl Client {
         self.ask(&PoolId::new("", 0), asked, fresh).await
     }
 
-    /// Looks after some pools, and returns where to go on; 0 is the beginning and the end. One node does it every
-    /// few seconds; several do no harm.
-    pub async fn reap(&self, cursor: u64, idle_ms: i64, fresh: Epoch) -> Result<u64, ClientError> {
+    /// Looks after some pools. Returns where to go on (0 is the beginning and the end), and what dead nodes left in
+    /// them. One node does it every few seconds; several do no harm.
+    pub async fn reap(
+        &self,
+        cursor: u64,
+        idle_ms: i64,
+        fresh: Epoch,
+    ) -> Result<(u64, Vec<Legacy>), ClientError> {
         let [_, _, names, _] = wire::keys(&self.prefix, &PoolId::new("", 0));
         let mut scan = cmd("SSCAN");
         scan.arg(names).arg(cursor).arg("COUNT").arg(100);
         let (next, found): (u64, Vec<String>) = self.command(&scan).await?;
+        let mut legacies = Vec::new();
         for name in found {
             let Some(pool) = name
                 .split_once(':')
@@ -120,10 +139,38 @@ impl Client {
             else {
                 continue;
             };
-            let asked = Asked { epoch: Epoch::UNKNOWN, op: Op::Reap(Reap { idle_ms }) };
-            self.ask(&pool, &asked, fresh).await?;
+            legacies.extend(self.look_after(pool, idle_ms, fresh).await?);
         }
-        Ok(next)
+        Ok((next, legacies))
+    }
+
+    /// Looks after one pool, and returns what dead nodes left in it, if anything can be credited.
+    pub async fn look_after(
+        &self,
+        pool: PoolId,
+        idle_ms: i64,
+        fresh: Epoch,
+    ) -> Result<Option<Legacy>, ClientError> {
+        let asked = Asked { epoch: Epoch::UNKNOWN, op: Op::Reap(Reap { idle_ms }) };
+        let answer = self.ask(&pool, &asked, fresh).await?;
+        Ok(match answer.result? {
+            Done::Reaped { now_ms, dead, .. } if !dead.is_empty() => {
+                Some(Legacy { pool, epoch: answer.epoch, now_ms, holders: dead })
+            }
+            _ => None,
+        })
+    }
+
+    /// Says what a dead node's tenure spent and holds, as the durable store had it *after* the legacy was told.
+    pub async fn credit(
+        &self,
+        legacy: &Legacy,
+        holder: Holder,
+        spent: i64,
+        fresh: Epoch,
+    ) -> Result<Answer, ClientError> {
+        let credit = Credit { holder, seq: 0, spent, keep: 0, foreign: Some(legacy.now_ms) };
+        self.ask(&legacy.pool, &Asked { epoch: legacy.epoch, op: Op::Credit(credit) }, fresh).await
     }
 
     /// Says that a process lives for so long, and returns all that live, by Redis' clock.

@@ -29,7 +29,7 @@ mod tenure;
 pub mod wire;
 
 pub use batch::{Batch, USE_WITHIN_MS};
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Legacy};
 pub use ids::{Epoch, Holder, HolderError, NodeId, PoolId, Tenures};
 pub use model::{Model, Surroundings};
 pub use node::{Node, Standing, Timing};

@@ -72,6 +72,7 @@ end
 
 local function node_of(holder) return string.sub(holder, 1, 32) end
 local function tenure_of(holder) return tonumber(string.sub(holder, 34)) end
+local function writes_ahead(holder) return string.sub(holder, 13, 13) == '8' end
 
 if op == 'sync' or op == 'declare' or op == 'init' then
   local value = score(node_of(ARGV[8]))
@@ -255,6 +256,7 @@ if op == 'credit' then
   if not m then return answer('closed') end
   local burnt = 0
   if read then
+    if not writes_ahead(holder) then return answer('unproven') end
     local since = dead_since(node_of(holder))
     if not since then return answer('alive?') end
     -- A node that lives on unheard has fenced itself by then.
@@ -279,13 +281,18 @@ end
 if op == 'reap' then
   if not pool then
     redis.call('SREM', KEYS[3], ARGV[7])
-    return answer('reaped', 0, 1)
+    return answer('reaped', 0, 1, now)
   end
-  local ended, in_use = 0, false
+  local ended, in_use, dead = 0, false, {}
   if pool.limit then
     ended = end_of_the_dead(nil)
     local _, leased = sums()
     in_use = leased > 0
+    for holder, m in pairs(members) do
+      local since = m.ended and dead_since(node_of(holder))
+      -- The same as in a credit: then a node that lives on unheard has fenced itself.
+      if since and writes_ahead(holder) and since + grace <= now then dead[#dead + 1] = holder end
+    end
   else
     -- Nobody's tenure ends before the pool is open: its opener may count on the members it was told.
     for holder, m in pairs(members) do
@@ -298,10 +305,10 @@ if op == 'reap' then
   if not in_use and now - pool.touched > idle then
     redis.call('DEL', KEYS[4])
     redis.call('SREM', KEYS[3], ARGV[7])
-    return answer('reaped', ended, 1)
+    return answer('reaped', ended, 1, now)
   end
   save()
-  return answer('reaped', ended, 0)
+  return answer('reaped', ended, 0, now, unpack(dead))
 end
 
 return redis.error_reply('ERR unknown operation')

@@ -199,6 +199,9 @@ impl Scene<'_> {
         let Some(pool) = self.pool.as_mut() else { return Err(Refusal::Closed) };
         let Some(known) = pool.members.get(&credit.holder) else { return Err(Refusal::Closed) };
         if let Some(read_ms) = credit.foreign {
+            if !credit.holder.node.writes_ahead() {
+                return Err(Refusal::Unproven);
+            }
             let Some(since) = self.lives.dead_since(credit.holder.node, self.now_ms) else {
                 return Err(Refusal::StillAlive);
             };
@@ -231,11 +234,21 @@ impl Scene<'_> {
     }
 
     pub(crate) fn reap(&mut self, reap: &Reap) -> Done {
-        let Some(pool) = self.pool.as_mut() else { return Done::Reaped { ended: 0, removed: true } };
-        let (mut ended, mut in_use) = (0, false);
+        let now_ms = self.now_ms;
+        let Some(pool) = self.pool.as_mut() else {
+            return Done::Reaped { ended: 0, removed: true, now_ms, dead: Vec::new() };
+        };
+        let (mut ended, mut in_use, mut dead) = (0, false, Vec::new());
         if pool.limit.is_some() {
             ended = pool.end_of_the_dead(self.lives, self.now_ms, None);
             in_use = pool.sums().1 > 0;
+            for (holder, _) in pool.members.iter().filter(|(_, member)| member.ended) {
+                // The same as in a credit: then a node that lives on unheard has fenced itself.
+                let since = self.lives.dead_since(holder.node, now_ms);
+                if holder.node.writes_ahead() && since.is_some_and(|since| since + self.grace_ms <= now_ms) {
+                    dead.push(*holder);
+                }
+            }
         } else {
             // Nobody's tenure ends before the pool is open: its opener may count on the members it was told.
             for (holder, member) in &pool.members {
@@ -249,7 +262,10 @@ impl Scene<'_> {
         if removed {
             *self.pool = None;
         }
-        Done::Reaped { ended, removed }
+        if removed {
+            dead.clear();
+        }
+        Done::Reaped { ended, removed, now_ms, dead }
     }
 
     fn has_later(&self, holder: Holder) -> bool {

@@ -96,7 +96,7 @@ pub struct Credit {
     /// Still held by requests. Without any, the tenure is closed.
     pub keep: i64,
     /// Another node says so, from the durable store: spent and held together, nothing kept. This is the time of
-    /// the [`Refusal::Read`] that was answered before the store was asked; 0 without one.
+    /// the [`Refusal::Read`] or [`Done::Reaped`] that was answered before the store was asked; 0 without one.
     pub foreign: Option<i64>,
 }
 
@@ -144,7 +144,7 @@ pub struct Granted {
 }
 
 /// What was done.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Done {
     /// The node lives; nothing new is opened for so long.
     Alive {
@@ -168,6 +168,11 @@ pub enum Done {
         ended: i64,
         /// The pool is gone.
         removed: bool,
+        /// Redis' clock.
+        now_ms: i64,
+        /// Tenures of the dead that others may credit: what the durable store has of them can't grow any more. Ask
+        /// it now, and say [`Done::Reaped::now_ms`] in the [`Credit`]. Sorted.
+        dead: Vec<Holder>,
     },
 }
 
@@ -214,6 +219,9 @@ pub enum Refusal {
     /// The holder's node has been dead for long enough: ask the durable store now, and say this time.
     #[error("the durable store must be asked first")]
     Read(i64),
+    /// That node did not write ahead: nobody knows what it spent of its lease.
+    #[error("what the holder spent can't be proven")]
+    Unproven,
     /// Others credit only the dead.
     #[error("the holder's node is alive")]
     StillAlive,

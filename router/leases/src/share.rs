@@ -124,13 +124,13 @@ impl Share {
         Ok(Held { tenure: tenure.holder.tenure, amount })
     }
 
-    /// Returns whether a hold that is durable now may be acted on. If not, settle it with nothing spent.
+    /// Returns whether a hold of a tenure ([`Held::tenure`]) that is durable now may be acted on. If not, settle it with nothing spent.
     ///
     /// A node may sleep between holding and writing: meanwhile Redis may have forgotten, and another node may have
     /// opened the pool anew from a durable store that did not know of the hold.
-    pub fn may_send(&self, now_ms: i64, standing: &Standing, held: &Held) -> bool {
-        let tenure = &self.current;
-        held.tenure == tenure.holder.tenure && standing.may_use(tenure.holder.node, tenure.epoch, now_ms)
+    pub fn may_send(&self, now_ms: i64, standing: &Standing, tenure: u64) -> bool {
+        let current = &self.current;
+        tenure == current.holder.tenure && standing.may_use(current.holder.node, current.epoch, now_ms)
     }
 
     /// Ends a hold with what was really spent. More than was held is taken, and counts.

@@ -197,7 +197,7 @@ impl Share {
                 self.retire(standing);
                 Outcome::Done
             }
-            Refusal::Closed | Refusal::StillAlive | Refusal::Read(_) => {
+            Refusal::Closed | Refusal::StillAlive | Refusal::Read(_) | Refusal::Unproven => {
                 self.waiting = None;
                 if let Op::Credit(credit) = &asked.op {
                     self.ended.retain(|tenure| tenure.holder != credit.holder);

@@ -1,6 +1,6 @@
 //! Operations as arguments of the script, and answers of the script.
 
-use crate::ids::{Epoch, PoolId};
+use crate::ids::{Epoch, Holder, PoolId};
 use crate::model::Surroundings;
 use crate::protocol::{Answer, Asked, Done, Granted, Op, Opening, Refusal};
 use crate::rate::{RateLimit, RateOp, RateRefusal, Taken};
@@ -114,15 +114,16 @@ fn read(parts: &[String]) -> Option<Answer> {
         "declared" => Ok(Done::Declared),
         "opened" => Ok(Done::Opened),
         "credited" => Ok(Done::Credited { burnt: number(0)? }),
-        "reaped" => Ok(Done::Reaped { ended: number(0)?, removed: number(1)? == 1 }),
+        "reaped" => Ok(Done::Reaped {
+            ended: number(0)?,
+            removed: number(1)? == 1,
+            now_ms: number(2)?,
+            dead: holders(rest.get(3..)?)?,
+        }),
         "epoch" => Err(Refusal::NewEpoch { epoch, wait_ms: number(0)? }),
         "wait" => Err(Refusal::Wait(number(0)?)),
         "uninitialised" => {
-            let mut members = Vec::new();
-            for text in rest.get(2..)? {
-                members.push(text.parse().ok()?);
-            }
-            members.sort_unstable();
+            let members = holders(rest.get(2..)?)?;
             Err(Refusal::Uninitialised(Opening { version: number(0)?, opened_ms: number(1)?, members }))
         }
         "fenced" => Err(Refusal::Fenced),
@@ -130,10 +131,17 @@ fn read(parts: &[String]) -> Option<Answer> {
         "stale" => Err(Refusal::Stale),
         "closed" => Err(Refusal::Closed),
         "read" => Err(Refusal::Read(number(0)?)),
+        "unproven" => Err(Refusal::Unproven),
         "alive?" => Err(Refusal::StillAlive),
         _ => return None,
     };
     Some(Answer { epoch, result })
+}
+
+fn holders(texts: &[String]) -> Option<Vec<Holder>> {
+    let mut list = texts.iter().map(|text| text.parse().ok()).collect::<Option<Vec<Holder>>>()?;
+    list.sort_unstable();
+    Some(list)
 }
 
 /// Returns the arguments for a bucket. Without a time, Redis takes its own.

@@ -12,7 +12,7 @@ use redis::{Connection, cmd};
 use support::RedisServer;
 use tidegate_leases::pool::{Member, Pool};
 use tidegate_leases::protocol::{
-    Answer, Asked, Beat, Credit, Declare, Granted, Init, Limit, MAX, Op, Reap, Refusal, Sync,
+    Answer, Asked, Beat, Credit, Declare, Done, Granted, Init, Limit, MAX, Op, Reap, Refusal, Sync,
 };
 use tidegate_leases::{Epoch, Holder, Model, NodeId, PoolId, Surroundings, wire};
 
@@ -50,8 +50,13 @@ enum Step {
     },
 }
 
+/// The second of three does not write ahead.
+fn id(n: u128) -> NodeId {
+    NodeId::new(n << 90, n != 2)
+}
+
 fn node() -> impl Strategy<Value = NodeId> {
-    (1_u128..4).prop_map(|n| NodeId(n << 90))
+    (1_u128..4).prop_map(id)
 }
 
 fn holder() -> impl Strategy<Value = Holder> {
@@ -163,18 +168,19 @@ impl Both {
         self.around.now_ms += ms;
         for (node, heard) in (1..4).zip(heard) {
             if heard {
-                let beat = Beat { node: NodeId(node << 90), first: false, ttl_ms: TTL_MS };
+                let beat = Beat { node: id(node), first: false, ttl_ms: TTL_MS };
                 self.ask(0, Op::Beat(beat), false);
             }
         }
     }
 
     fn die(&mut self, node: NodeId) {
-        let heard = [1, 2, 3].map(|other| NodeId(other << 90) != node);
+        let heard = [1, 2, 3].map(|other| id(other) != node);
         (0..2).for_each(|_| self.pass(60, heard));
         (0..2).for_each(|pool| self.ask(pool, Op::Reap(Reap { idle_ms: 1_000 }), false));
         (0..3).for_each(|_| self.pass(70, heard));
         for pool in 0..2 {
+            self.ask(pool, Op::Reap(Reap { idle_ms: 1_000 }), false);
             for tenure in 1..4 {
                 for read_ms in [0, i64::MAX] {
                     let holder = Holder { node, tenure };
@@ -190,6 +196,9 @@ impl Both {
         let text = format!("{:?}", answer.result);
         let kind = text.splitn(3, |c: char| !c.is_alphabetic()).take(2).collect::<Vec<_>>().join(" ");
         *self.seen.entry(kind).or_default() += 1;
+        if matches!(&answer.result, Ok(Done::Reaped { dead, .. }) if !dead.is_empty()) {
+            *self.seen.entry("dead to credit".to_owned()).or_default() += 1;
+        }
     }
 
     fn kept(&mut self, id: &PoolId) -> Option<Pool> {
@@ -266,7 +275,7 @@ fn the_script_answers_and_remembers_like_the_model() {
             seen: BTreeMap::new(),
         };
         for node in 1..4 {
-            let beat = Beat { node: NodeId(node << 90), first: true, ttl_ms: TTL_MS };
+            let beat = Beat { node: id(node), first: true, ttl_ms: TTL_MS };
             both.ask(0, Op::Beat(beat), false);
             both.ask(0, Op::Beat(beat), false);
         }
@@ -274,7 +283,7 @@ fn the_script_answers_and_remembers_like_the_model() {
             match step {
                 Step::Ask { pool, op, stray } => both.ask(pool, op, stray),
                 Step::Pass { ms, heard } => both.pass(ms, heard),
-                Step::Die { node } => both.die(NodeId(node << 90)),
+                Step::Die { node } => both.die(id(node)),
                 Step::Restart { forgets } => {
                     both.around.run += 1;
                     if forgets {
@@ -312,6 +321,8 @@ fn the_script_answers_and_remembers_like_the_model() {
         "Err Closed",
         "Err Read",
         "Err StillAlive",
+        "Err Unproven",
+        "dead to credit",
     ] {
         let count = seen.get(kind).copied().unwrap_or_default();
         assert!(count > 9, "few answers were {kind}: {seen:#?}");

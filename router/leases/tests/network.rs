@@ -27,6 +27,7 @@ fn step(faults: Faults) -> impl Strategy<Value = Step> {
         (6, (0_usize..3).prop_map(|node| Step::CreditTheDead { node }).boxed()),
         (1, (0_usize..3).prop_map(|node| Step::Forget { node }).boxed()),
     ];
+    steps.push((12, Just(Step::Recover).boxed()));
     if faults.kills {
         steps.push((3, (0_usize..3).prop_map(|node| Step::Kill { node }).boxed()));
     }
@@ -74,15 +75,20 @@ fn run(faults: Faults, cases: u32) {
 
 #[test]
 fn a_bad_network_with_bad_clocks_never_spends_more_than_the_limit_and_all_comes_back() {
-    run(Faults { kills: false, forgets: false }, 500);
+    run(Faults { kills: false, forgets: false, late: false }, 500);
 }
 
 #[test]
 fn killed_nodes_burn_what_they_had_and_nothing_else() {
-    run(Faults { kills: true, forgets: false }, 500);
+    run(Faults { kills: true, forgets: false, late: false }, 500);
+}
+
+#[test]
+fn what_the_dead_left_is_credited_only_where_all_of_it_is_known() {
+    run(Faults { kills: true, forgets: false, late: true }, 500);
 }
 
 #[test]
 fn a_redis_that_forgets_or_goes_back_in_time_hands_nothing_out_twice() {
-    run(Faults { kills: true, forgets: true }, 1_000);
+    run(Faults { kills: true, forgets: true, late: false }, 1_000);
 }

@@ -2,8 +2,9 @@
 
 mod check;
 mod net;
+mod store;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tidegate_leases::protocol::{Asked, Credit, Limit, Op, Reap};
 use tidegate_leases::{
@@ -11,16 +12,21 @@ use tidegate_leases::{
 };
 
 use net::Message;
+use store::{Entry, Ledger, Store};
 
 /// Clocks run up to a third fast or a quarter slow: the grace time covers it.
 pub(crate) const TIMING: Timing = Timing { ttl_ms: 100, beat_ms: 25, grace_ms: 200 };
 const RULES: Rules = Rules { slice: 50, idle_ms: 40, report_ms: 20 };
 const FIRST_LIMIT: i64 = 1_000;
+/// Between a process' death and the settling of its holds.
+const DEAD_AFTER_MS: i64 = 160;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Faults {
     pub(crate) kills: bool,
     pub(crate) forgets: bool,
+    /// The last node sends before a hold is durable.
+    pub(crate) late: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +67,8 @@ pub(crate) enum Step {
     CreditTheDead {
         node: usize,
     },
+    /// Somebody settles what killed processes left open.
+    Recover,
     /// The owner of a share dies without its process; its requests go on.
     Forget {
         node: usize,
@@ -107,12 +115,13 @@ impl Told {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stage {
     Held,
-    Written,
+    Writing,
     Sent,
 }
 
 #[derive(Debug)]
 struct Request {
+    id: u64,
     pool: usize,
     holder: Holder,
     held: Held,
@@ -131,8 +140,9 @@ struct Sim {
     /// Not before.
     wait_ms: Vec<i64>,
     requests: Vec<Request>,
-    /// The durable store is to be asked about this one, at that time of Redis.
-    credits: Vec<(usize, Holder, i64)>,
+    ledger: Ledger,
+    /// What dead nodes left, as Redis said; whether the durable store said that nothing of it is held any more.
+    credits: Vec<(usize, Holder, i64, bool)>,
     clock: (i64, i64),
     paused_until: i64,
 }
@@ -154,11 +164,12 @@ pub(crate) struct World {
     faults: Faults,
     /// Nothing is lost, late or doubled any more.
     calm: bool,
-    /// Per pool and holder: spent and held, as the durable store has it.
-    durable: BTreeMap<(usize, Holder), (i64, i64)>,
+    store: Store,
+    /// Ledgers of the killed, with their life and when they were killed.
+    legacies: BTreeMap<u64, (Ledger, i64)>,
     /// Per pool: spent, or held by requests that went upstream, be their node dead.
     used: Vec<i64>,
-    dead: BTreeSet<NodeId>,
+    requests: u64,
     lives: u64,
     pub(crate) told: Told,
 }
@@ -183,13 +194,14 @@ impl World {
             random: seed | 1,
             calm: false,
             faults,
-            durable: BTreeMap::new(),
-            dead: BTreeSet::new(),
+            store: Store::default(),
+            legacies: BTreeMap::new(),
+            requests: 0,
             lives: 0,
             told: Told::default(),
         };
-        for clock in clocks {
-            let sim = world.born(*clock);
+        for (at, clock) in clocks.iter().enumerate() {
+            let sim = world.born(*clock, !(faults.late && at + 1 == clocks.len()));
             world.nodes.push(sim);
         }
         // The first epoch's grace time.
@@ -197,9 +209,9 @@ impl World {
         world
     }
 
-    fn born(&mut self, clock: (i64, i64)) -> Sim {
+    fn born(&mut self, clock: (i64, i64), writes_ahead: bool) -> Sim {
         self.lives += 1;
-        let node = Node::new(NodeId(u128::from(self.lives)), TIMING);
+        let node = Node::new(NodeId::new(u128::from(self.lives), writes_ahead), TIMING);
         let tenures = Tenures::default();
         let share = |(pool, limit): (&PoolId, &Limit)| {
             Share::new(pool.clone(), &node.standing(), &tenures, RULES, *limit)
@@ -210,6 +222,7 @@ impl World {
         let (requests, credits, life) = (Vec::new(), Vec::new(), self.lives);
         Sim {
             life,
+            ledger: Ledger::default(),
             node,
             tenures,
             shares,
@@ -257,9 +270,12 @@ impl World {
             }
             Step::Pause { node, ms } => self.nodes[node].paused_until = self.around.now_ms + ms,
             Step::Kill { node } => {
-                self.dead.insert(self.nodes[node].node.standing().node);
-                self.nodes[node] = self.born(self.nodes[node].clock);
+                let writes_ahead = self.writes_ahead(node);
+                let born = self.born(self.nodes[node].clock, writes_ahead);
+                let killed = std::mem::replace(&mut self.nodes[node], born);
+                self.legacies.insert(killed.life, (killed.ledger.killed(), self.around.now_ms));
             }
+            Step::Recover => self.recover(),
             Step::Hold { node, .. }
             | Step::Write { node, .. }
             | Step::Send { node, .. }
@@ -274,6 +290,41 @@ impl World {
         }
     }
 
+    fn writes_ahead(&self, node: usize) -> bool {
+        self.nodes[node].node.standing().node.writes_ahead()
+    }
+
+    /// Lets ledgers write what is due.
+    fn write(&mut self) {
+        let now_ms = self.around.now_ms;
+        for node in 0..self.nodes.len() {
+            if self.runs(node) {
+                let delay_ms = if self.calm { 0 } else { self.random(12) as i64 };
+                self.nodes[node].ledger.send(now_ms, delay_ms);
+            }
+            let sim = &mut self.nodes[node];
+            while let Some(entry) = sim.ledger.arrived(now_ms) {
+                self.store.write(sim.life, entry);
+            }
+        }
+        for (life, (ledger, _)) in &mut self.legacies {
+            while let Some(entry) = ledger.arrived(now_ms) {
+                self.store.write(*life, entry);
+            }
+        }
+    }
+
+    /// A process is known to be dead after a while; by then what it wrote last has arrived.
+    fn recover(&mut self) {
+        let now_ms = self.around.now_ms;
+        let legacies = &self.legacies;
+        self.store.recover(|life| {
+            legacies.get(&life).is_some_and(|(ledger, killed_ms)| {
+                now_ms - killed_ms > DEAD_AFTER_MS && ledger.is_empty()
+            })
+        });
+    }
+
     fn act(&mut self, node: usize, step: &Step) {
         let now_ms = self.local(node);
         match *step {
@@ -282,23 +333,33 @@ impl World {
                 let standing = sim.node.standing();
                 let holder = sim.shares[pool].holder();
                 match sim.shares[pool].hold(now_ms, &standing, amount) {
-                    Ok(held) => sim.requests.push(Request { pool, holder, held, stage: Stage::Held }),
+                    Ok(held) => {
+                        self.requests += 1;
+                        let id = self.requests;
+                        sim.requests.push(Request { id, pool, holder, held, stage: Stage::Held });
+                    }
                     Err(_) => sim.needs[pool] = amount,
                 }
                 self.turn(node);
             }
             Step::Write { at, .. } => {
-                if let Some(request) = pick(&mut self.nodes[node].requests, at, Stage::Held) {
-                    request.stage = Stage::Written;
-                    self.durable.entry((request.pool, request.holder)).or_default().1 +=
-                        request.held.amount();
+                let sim = &mut self.nodes[node];
+                if let Some(request) = pick(&mut sim.requests, at, |it| it.stage == Stage::Held) {
+                    request.stage = Stage::Writing;
+                    let (pool, holder) = (request.pool, request.holder);
+                    let amount = request.held.amount();
+                    sim.ledger.append(Entry::Hold { request: request.id, pool, holder, amount });
                 }
             }
             Step::Send { at, .. } => {
-                let sim = &mut self.nodes[node];
+                let ahead = self.writes_ahead(node);
+                let (sim, store) = (&mut self.nodes[node], &self.store);
                 let standing = sim.node.standing();
-                let Some(request) = pick(&mut sim.requests, at, Stage::Written) else { return };
-                if sim.shares[request.pool].may_send(now_ms, &standing, &request.held) {
+                let ready = |it: &Request| {
+                    it.stage != Stage::Sent && (!ahead || (it.stage == Stage::Writing && store.has(it.id)))
+                };
+                let Some(request) = pick(&mut sim.requests, at, ready) else { return };
+                if sim.shares[request.pool].may_send(now_ms, &standing, request.held.tenure()) {
                     request.stage = Stage::Sent;
                     self.used[request.pool] += request.held.amount();
                     self.told.sent += 1;
@@ -336,39 +397,35 @@ impl World {
         let spent = if request.stage == Stage::Sent { amount * percent / 100 } else { 0 };
         sim.shares[request.pool].settle(request.held, spent);
         if request.stage != Stage::Held {
-            let entry = self.durable.entry((request.pool, request.holder)).or_default();
-            entry.0 += spent;
-            entry.1 -= amount;
+            let (pool, holder) = (request.pool, request.holder);
+            sim.ledger.append(Entry::Settle { request: request.id, pool, holder, spent });
         }
         if request.stage == Stage::Sent {
             self.used[request.pool] -= amount - spent;
         }
     }
 
+    /// What the living do for the dead, as the gateway does it: what is still held is left for later, and what was
+    /// spent is read after that, because a hold that ends is spent.
     fn credit_the_dead(&mut self, node: usize) {
         let epoch = self.nodes[node].node.standing().epoch;
-        let about = std::mem::take(&mut self.nodes[node].credits);
-        let credit = |holder, spent, read_ms| {
-            Op::Credit(Credit { holder, seq: 0, spent, keep: 0, foreign: Some(read_ms) })
-        };
-        for (pool, holder, read_ms) in about {
-            let (spent, open) = self.durable.get(&(pool, holder)).copied().unwrap_or_default();
-            self.post(node, pool, Asked { epoch, op: credit(holder, spent + open, read_ms) });
-        }
-        let holders: Vec<(usize, Holder)> = self.durable.keys().copied().collect();
-        for (pool, holder) in holders {
-            // A fenced life of a process that still runs may be credited too, but for what it holds then.
-            let gone = self.nodes.iter().all(|sim| sim.node.standing().node != holder.node);
-            if self.dead.contains(&holder.node) || (gone && self.faults.forgets) {
-                self.post(node, pool, Asked { epoch, op: credit(holder, 0, 0) });
+        for (pool, holder, read_ms, settled) in std::mem::take(&mut self.nodes[node].credits) {
+            if settled {
+                let (spent, foreign) = (self.store.spent(pool, holder), Some(read_ms));
+                let credit = Credit { holder, seq: 0, spent, keep: 0, foreign };
+                self.post(node, pool, Asked { epoch, op: Op::Credit(credit) });
+            } else if self.store.held(pool, holder) == 0 {
+                self.nodes[node].credits.push((pool, holder, read_ms, true));
             }
+        }
+        for pool in 0..self.pools.len() {
+            self.post(node, pool, Asked { epoch, op: Op::Reap(Reap { idle_ms: i64::MAX / 2 }) });
         }
     }
 }
 
-fn pick(requests: &mut [Request], at: usize, stage: Stage) -> Option<&mut Request> {
-    let mut fitting: Vec<&mut Request> =
-        requests.iter_mut().filter(|request| request.stage == stage).collect();
+fn pick(requests: &mut [Request], at: usize, fits: impl Fn(&Request) -> bool) -> Option<&mut Request> {
+    let mut fitting: Vec<&mut Request> = requests.iter_mut().filter(|request| fits(request)).collect();
     if fitting.is_empty() {
         return None;
     }

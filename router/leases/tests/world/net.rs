@@ -2,7 +2,7 @@
 
 use tidegate_leases::pool::Pool;
 use tidegate_leases::protocol::{Answer, Asked, Credit, Done, Op, Refusal};
-use tidegate_leases::{Epoch, Holder, NodeId, Outcome};
+use tidegate_leases::{Epoch, NodeId, Outcome};
 
 use super::World;
 
@@ -41,7 +41,7 @@ impl World {
         }
     }
 
-    fn random(&mut self, below: u64) -> u64 {
+    pub(super) fn random(&mut self, below: u64) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
@@ -51,6 +51,7 @@ impl World {
     /// A millisecond.
     pub(super) fn tick(&mut self) {
         self.around.now_ms += 1;
+        self.write();
         (0..self.nodes.len()).for_each(|node| self.turn(node));
         let now_ms = self.around.now_ms;
         let (due, later) = std::mem::take(&mut self.messages).into_iter().partition(|(at, _)| *at <= now_ms);
@@ -133,16 +134,15 @@ impl World {
         let now_ms = self.local(node);
         if matches!(asked.op, Op::Beat(_)) {
             self.lives += 1;
-            let (fresh, sim) = (NodeId(u128::from(self.lives)), &mut self.nodes[node]);
+            let fresh = NodeId::new(u128::from(self.lives), self.writes_ahead(node));
+            let sim = &mut self.nodes[node];
             sim.node.hear(asked, sent_ms, answer, fresh);
             return self.turn(node);
         }
         let sim = &mut self.nodes[node];
         let standing = sim.node.standing();
-        if let (Op::Credit(Credit { holder, foreign: Some(_), .. }), Err(Refusal::Read(at))) =
-            (asked.op, &answer.result)
-        {
-            sim.credits.push((share, holder, *at));
+        if let Ok(Done::Reaped { now_ms, dead, .. }) = &answer.result {
+            sim.credits.extend(dead.iter().map(|holder| (share, *holder, *now_ms, false)));
             return;
         }
         match sim.shares[share].hear(now_ms, &standing, asked, answer) {
@@ -152,11 +152,7 @@ impl World {
                 self.told.exhausted += 1;
             }
             Outcome::Open(opening) => {
-                let known = |((pool, holder), (spent, open)): (&(usize, Holder), &(i64, i64))| {
-                    let counts = *pool == share && !opening.members.contains(holder);
-                    if counts { spent + open } else { 0 }
-                };
-                let base = self.durable.iter().map(known).sum();
+                let base = self.store.of_others(share, &opening.members);
                 let asked = sim.shares[share].open(&standing, &opening, base);
                 sim.wait_ms[share] = now_ms + 10;
                 self.post(node, share, asked);
