@@ -80,8 +80,8 @@ fn record(number: usize) -> (KeyHash, KeyRecord) {
         scopes: vec!["completions.write".to_owned()],
         models: vec!["@own/*".to_owned()],
         limits: vec![
-            LimitRecord::Requests { amount: 600, per: Window::Minute },
-            LimitRecord::Tokens { amount: 100_000, per: Window::Minute },
+            LimitRecord::requests(600, Window::Minute),
+            LimitRecord::tokens(100_000, Window::Minute),
             LimitRecord::Concurrent { amount: 20 },
         ],
         metadata: [("team".to_owned(), format!("team {}", number % 100))].into_iter().collect(),

@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -23,6 +23,7 @@ use crate::cluster::Cluster;
 use crate::configs::{Configs, Saved};
 use crate::error::GatewayError;
 use crate::governance::{Objects, Wells};
+use crate::joining;
 use crate::models::ModelLists;
 use crate::money::PriceDesk;
 use crate::notices::{self, Notices};
@@ -33,7 +34,7 @@ use crate::routing::breakers::Breakers;
 use crate::routing::plans::Plans;
 use crate::routing::retry_budget::RetryBudgets;
 use crate::secret::{MasterKey, SecretError};
-use crate::settings::Settings;
+use crate::settings::{Durability, Settings};
 use crate::upstream::Client;
 
 /// Why the gateway did not start.
@@ -200,7 +201,9 @@ impl Gateway {
         let lock = lock(&settings.data)?;
         let cluster = match (&settings.store, &settings.shared) {
             (Some(_), Some(shared)) => {
-                Some(Cluster::new(shared.reveal()).map_err(|error| StartError::Shared(error.to_string()))?)
+                let writes_ahead = settings.durability == Durability::Each;
+                let cluster = Cluster::new(shared.reveal(), writes_ahead);
+                Some(cluster.map_err(|error| StartError::Shared(error.to_string()))?)
             }
             _ => None,
         };
@@ -250,7 +253,7 @@ impl Gateway {
             _lock: lock,
         });
         if let Some(cluster) = gateway.shards.cluster() {
-            join(&gateway, cluster);
+            joining::join(&gateway, cluster);
         }
         gateway.notices.apply(&gateway.settings(), gateway.book.store());
         notices::listen(&gateway);
@@ -275,6 +278,10 @@ impl Gateway {
         let old = self.settings();
         settings.listen.clone_from(&old.listen);
         settings.data.clone_from(&old.data);
+        if self.shards.cluster().is_some() {
+            // Others have been told, for when this node dies.
+            settings.durability = old.durability;
+        }
         let shared = settings.clone();
         let printed = self
             .book
@@ -421,49 +428,6 @@ impl Gateway {
         self.book.set_providers(all);
         self.prices.forget();
         self.models.forget();
-    }
-}
-
-/// Joins a cluster: leases are renewed, dead nodes' holds settled, and pools opened from what the store knows.
-fn join(gateway: &Arc<Gateway>, cluster: &Arc<Cluster>) {
-    let weak = Arc::downgrade(gateway);
-    cluster.set_base(Box::new(move |budget, period_start, members| {
-        let weak = weak.clone();
-        Box::pin(async move {
-            let gateway = weak.upgrade().ok_or("the gateway stops")?;
-            // Our own settlements first: what we spent without a member's name must be in what is read.
-            gateway.ledger.flush().await;
-            let read = gateway.book.read(move |store| {
-                let spent = store.spent_by(&budget, period_start)?;
-                let held = store.held_by(&budget, period_start)?;
-                Ok(spent.into_iter().chain(held).collect::<Vec<_>>())
-            });
-            let all = read.await.map_err(|error| error.to_string())?;
-            let members: Vec<String> = members.iter().map(ToString::to_string).collect();
-            Ok(all.iter().filter(|(by, _)| !members.contains(by)).map(|(_, amount)| amount).sum())
-        })
-    }));
-    actix_web::rt::spawn(cluster.clone().run());
-    actix_web::rt::spawn(settle_for_the_dead(Arc::downgrade(gateway), cluster.clone()));
-}
-
-/// Settles what dead nodes left open, at its held amount.
-async fn settle_for_the_dead(gateway: Weak<Gateway>, cluster: Arc<Cluster>) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        ticks.tick().await;
-        let Some(gateway) = gateway.upgrade() else { return };
-        let living = match cluster.living().await {
-            Ok(Some(living)) => living,
-            Ok(None) | Err(_) => continue,
-        };
-        match gateway.book.write(move |store| store.recover(&living)).await {
-            Ok(0) => {}
-            Ok(recovered) => {
-                tracing::warn!(recovered, "requests of a dead node were settled at their held amount")
-            }
-            Err(error) => tracing::warn!(%error, "what dead nodes left open could not be settled"),
-        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod configs;
 pub mod error;
 pub mod gateway;
 pub mod governance;
+mod joining;
 pub mod limits;
 pub mod models;
 pub mod money;

@@ -16,6 +16,9 @@ use crate::settings::Settings;
 const FILE_EVERY: Duration = Duration::from_millis(400);
 const STORE_EVERY: Duration = Duration::from_millis(200);
 const REST_EVERY: Duration = Duration::from_secs(60);
+const CROWDS_EVERY: Duration = Duration::from_secs(2);
+/// More settlements than this on their way to the store: some may be older than a few seconds.
+const USUALLY_WAITING: u64 = 10_000;
 /// A secret that was replaced where it lies is in use here after this time.
 const SECRETS_EVERY: Duration = Duration::from_secs(300);
 /// Rows a minute: more than any node logs, few enough to hold the store for milliseconds only.
@@ -56,8 +59,13 @@ pub async fn store(gateway: Arc<Gateway>) {
     let mut ticks = interval(STORE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut rest = interval(REST_EVERY);
+    let mut crowds = interval(CROWDS_EVERY);
     loop {
         tokio::select! {
+            _ = crowds.tick() => {
+                let ledger = gateway.ledger.view();
+                gateway.book.thin_out(ledger.healthy && ledger.waiting < USUALLY_WAITING);
+            }
             _ = rest.tick() => {
                 gateway.book.rest();
                 prune(&gateway).await;

@@ -145,6 +145,17 @@ impl Share {
         // Of a tenure that Redis has closed: what it held is burnt or in the base of the pool.
     }
 
+    /// Spends something that no lease covers, as somebody decided who could not ask. It is reported like the rest, and
+    /// then counts for all, be it above the limit. `tenure` is [`Share::holder`]'s of when that was decided, which the
+    /// durable store files it under.
+    pub fn charge(&mut self, tenure: u64, spent: i64) {
+        match self.ended.iter_mut().find(|ended| ended.holder.tenure == tenure) {
+            Some(ended) => ended.settle(0, spent),
+            // Or closed meanwhile: Redis counts what it is told, whoever tells.
+            None => self.current.settle(0, spent),
+        }
+    }
+
     /// Takes a changed limit; it goes to Redis with the next operation.
     pub fn set_limit(&mut self, limit: Limit) {
         if limit.revision > self.limit.revision {
@@ -173,7 +184,10 @@ impl Share {
     pub(crate) fn retire(&mut self, standing: &Standing) {
         let next = Holder { node: standing.node, tenure: self.tenures.next() };
         let ended = std::mem::replace(&mut self.current, Tenure::new(next, standing.epoch));
-        if ended.seq > 0 {
+        if !ended.joined {
+            // Redis does not know what it was charged. In doubt a base counts it too.
+            self.current.spent = ended.spent;
+        } else if ended.seq > 0 {
             self.ended.push(ended);
         }
         self.waiting = None;

@@ -1,5 +1,6 @@
 //! What a share says to Redis, and what it makes of the answers.
 
+use crate::ids::Epoch;
 use crate::node::Standing;
 use crate::protocol::{Answer, Asked, Credit, Declare, Done, Granted, Init, Op, Opening, Refusal, Sync, cut};
 use crate::share::{Share, Waiting};
@@ -95,15 +96,22 @@ impl Share {
         if self.current.epoch == standing.epoch {
             return;
         }
+        if self.current.epoch == Epoch::UNKNOWN {
+            // It was charged before anybody was heard.
+            self.current.epoch = standing.epoch;
+            return;
+        }
         let idle = self.current.held == 0 && self.lease() <= 0;
         if !self.current.joined || idle {
             self.retire(standing);
             self.ended.clear();
+            // The base has it.
+            self.current.spent = 0;
         }
     }
 
     fn choose(&mut self, now_ms: i64, standing: &Standing, need: i64) -> Option<Op> {
-        if self.current.epoch != standing.epoch {
+        if self.current.epoch != standing.epoch || self.current.undeclared {
             let tenure = &mut self.current;
             tenure.seq += 1;
             let lease = (tenure.authority - tenure.spent).max(0);
@@ -156,6 +164,7 @@ impl Share {
             (Op::Declare(declare), Done::Declared) => {
                 let tenure = &mut self.current;
                 tenure.epoch = asked.epoch;
+                (tenure.joined, tenure.undeclared) = (true, false);
                 tenure.authority = declare.spent.saturating_add(declare.lease);
                 tenure.reported = declare.spent;
                 Outcome::Done
@@ -189,7 +198,13 @@ impl Share {
     }
 
     fn refused(&mut self, standing: &Standing, asked: &Asked, refusal: &Refusal) -> Outcome {
+        let unknown = !self.current.joined && self.current.spent > 0 && !self.current.undeclared;
         match refusal {
+            Refusal::Wait(_) | Refusal::Uninitialised(_) if unknown && matches!(asked.op, Op::Sync(_)) => {
+                self.current.undeclared = true;
+                self.waiting = None;
+                Outcome::Done
+            }
             Refusal::NewEpoch { .. } | Refusal::Fenced => Outcome::Hurry,
             Refusal::Wait(ms) => Outcome::Wait(*ms),
             Refusal::Uninitialised(opening) => Outcome::Open(opening.clone()),

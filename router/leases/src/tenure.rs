@@ -47,6 +47,9 @@ pub(crate) struct Tenure {
     /// As Redis knows it.
     pub(crate) reported: i64,
     pub(crate) held: i64,
+    /// Redis must hear of it by [`Declare`](crate::protocol::Declare), because whoever opens the pool would count
+    /// what it spent.
+    pub(crate) undeclared: bool,
     /// Of an ended one: what Redis counts as burnt, at most.
     pub(crate) burnt: i64,
 }
@@ -62,6 +65,7 @@ impl Tenure {
             spent: 0,
             reported: 0,
             held: 0,
+            undeclared: false,
             burnt: i64::MAX,
         }
     }

@@ -131,7 +131,8 @@ async fn a_redis_that_was_killed_hears_what_is_leased_before_it_leases_again() {
     assert!(begun.elapsed() < Duration::from_millis(1_800), "{:?}", begun.elapsed());
     server.restart();
     let patience = Instant::now() + PATIENCE;
-    while one.node.standing().epoch == epoch || !one.share.may_send(one.now_ms(), &one.node.standing(), held.tenure())
+    while one.node.standing().epoch == epoch
+        || !one.share.may_send(one.now_ms(), &one.node.standing(), held.tenure())
     {
         assert!(Instant::now() < patience, "{:?}", one.share);
         one.talk(0).await;

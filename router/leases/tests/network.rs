@@ -28,6 +28,14 @@ fn step(faults: Faults) -> impl Strategy<Value = Step> {
         (1, (0_usize..3).prop_map(|node| Step::Forget { node }).boxed()),
     ];
     steps.push((12, Just(Step::Recover).boxed()));
+    if faults.open {
+        let let_in = (0_usize..3, 0_usize..2, amount()).prop_map(|(node, pool, amount)| Step::LetIn {
+            node,
+            pool,
+            amount,
+        });
+        steps.push((8, let_in.boxed()));
+    }
     if faults.kills {
         steps.push((3, (0_usize..3).prop_map(|node| Step::Kill { node }).boxed()));
     }
@@ -75,20 +83,26 @@ fn run(faults: Faults, cases: u32) {
 
 #[test]
 fn a_bad_network_with_bad_clocks_never_spends_more_than_the_limit_and_all_comes_back() {
-    run(Faults { kills: false, forgets: false, late: false }, 500);
+    run(Faults { kills: false, forgets: false, late: false, open: false }, 500);
 }
 
 #[test]
 fn killed_nodes_burn_what_they_had_and_nothing_else() {
-    run(Faults { kills: true, forgets: false, late: false }, 500);
+    run(Faults { kills: true, forgets: false, late: false, open: false }, 500);
 }
 
 #[test]
 fn what_the_dead_left_is_credited_only_where_all_of_it_is_known() {
-    run(Faults { kills: true, forgets: false, late: true }, 500);
+    run(Faults { kills: true, forgets: false, late: true, open: false }, 500);
+}
+
+#[test]
+fn what_nobody_checked_is_reported_and_stops_the_pool() {
+    run(Faults { kills: false, forgets: false, late: false, open: true }, 300);
+    run(Faults { kills: false, forgets: true, late: false, open: true }, 300);
 }
 
 #[test]
 fn a_redis_that_forgets_or_goes_back_in_time_hands_nothing_out_twice() {
-    run(Faults { kills: true, forgets: true, late: false }, 1_000);
+    run(Faults { kills: true, forgets: true, late: false, open: false }, 1_000);
 }

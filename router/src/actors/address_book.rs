@@ -13,6 +13,7 @@ use tidegate_store::{
 };
 
 use super::budget::BudgetHandle;
+use super::crowd::{CROWD, CROWDED_REST_SECS, Sleepers};
 use super::key::KeyHandle;
 use super::limiter::LimiterHandle;
 use super::provider::ProviderHandle;
@@ -42,6 +43,7 @@ pub struct AddressBook {
     unknown: DashMap<KeyHash, Instant>,
     budgets: DashMap<String, Arc<BudgetHandle>>,
     limiters: DashMap<String, Arc<LimiterHandle>>,
+    sleepers: Sleepers,
     /// By place: slug, or workspace and slug.
     providers: DashMap<String, Arc<ProviderHandle>>,
     /// Whether any of them has a circuit breaker.
@@ -80,6 +82,7 @@ impl AddressBook {
             hashes: DashMap::new(),
             budgets: DashMap::new(),
             limiters: DashMap::new(),
+            sleepers: Sleepers::default(),
             providers: DashMap::new(),
             breakers: AtomicBool::new(false),
             owned: AtomicBool::new(false),
@@ -198,7 +201,10 @@ impl AddressBook {
         if let Some(known) = self.limiters.get(id) {
             return known.clone();
         }
-        let start = || LimiterHandle::start(id.to_owned(), limits.clone(), &self.shards);
+        let start = || {
+            let used = self.sleepers.wake(id, limits);
+            LimiterHandle::start(id.to_owned(), limits.clone(), used.as_deref(), &self.shards)
+        };
         self.limiters.entry(id.to_owned()).or_insert_with(start).clone()
     }
 
@@ -366,7 +372,33 @@ impl AddressBook {
         });
         self.budgets.retain(|_, budget| Arc::strong_count(budget) > 1 || !budget.rested(REST_AFTER_SECS));
         self.limiters.retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.rested(REST_AFTER_SECS));
+        self.sleepers.sweep();
         self.unknown.retain(|_, since| since.elapsed() < UNKNOWN_FOR);
+    }
+
+    /// Lets buckets rest that nobody used for some seconds, where there is a crowd of them. `settled` says that what
+    /// budgets spent is in the store, where they look when they wake.
+    pub fn thin_out(&self, settled: bool) {
+        self.thin_out_beyond(CROWD, CROWDED_REST_SECS, settled);
+    }
+
+    fn thin_out_beyond(&self, crowd: usize, idle_secs: u64, settled: bool) {
+        if settled && self.budgets.len() > crowd {
+            self.budgets.retain(|_, budget| Arc::strong_count(budget) > 1 || !budget.rested(idle_secs));
+            self.budgets.shrink_to_fit();
+        }
+        if self.limiters.len() > crowd {
+            self.limiters.retain(|_, limiter| {
+                let stays = Arc::strong_count(limiter) > 1 || !limiter.is_idle(idle_secs);
+                if !stays {
+                    // Whoever wakes it waits for this entry.
+                    self.sleepers.lay(limiter);
+                }
+                stays
+            });
+            self.limiters.shrink_to_fit();
+            self.sleepers.sweep();
+        }
     }
 
     /// Returns the connection that writes are run on; it may be waited for only where a thread may block.
@@ -407,4 +439,82 @@ async fn run<T: Send + 'static>(
         question(store.as_mut())
     });
     answer.await.map_err(|_| StoreError::Database("a question to the store was broken off".into()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_store::{LedgerEntry, LogRow, Payment, SettleRecord, SqliteStore, Unit, Window};
+
+    fn book(folder: &tempfile::TempDir) -> AddressBook {
+        let open = || Box::new(SqliteStore::open(&folder.path().join("t.db")).unwrap());
+        AddressBook::new(open(), open(), Shards::start(1))
+    }
+
+    /// As many as come and go of a policy's buckets: what they cost must not grow with how many there were.
+    const MANY: usize = 1_000;
+
+    #[actix::test]
+    async fn limiters_in_a_crowd_rest_and_forget_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = book(&folder);
+        let limits = Arc::new(vec![LimitRecord::requests(2, Window::Hour)]);
+        for number in 0..MANY {
+            let limiter = book.limiter(&format!("rate:p:user:{number}"), &limits);
+            limiter.admit(&limits, 1).await.unwrap().unwrap().settle(1);
+        }
+        book.thin_out_beyond(MANY, 0, true);
+        assert_eq!(book.limiters.len(), MANY, "this is no crowd yet");
+        let kept = book.limiter("rate:p:user:0", &limits);
+        let permit = kept.admit(&limits, 1).await.unwrap().unwrap();
+        // Settlements are on their way to their actors for a moment.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while book.limiters.len() > 1 {
+            assert!(Instant::now() < deadline, "{} stay awake", book.limiters.len());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            book.thin_out_beyond(1, 0, true);
+        }
+        assert!(Arc::ptr_eq(&kept, &book.limiter("rate:p:user:0", &limits)), "one is in use");
+        permit.settle(1);
+        for number in 1..10 {
+            let limiter = book.limiter(&format!("rate:p:user:{number}"), &limits);
+            limiter.admit(&limits, 1).await.unwrap().unwrap().settle(1);
+            assert!(limiter.admit(&limits, 1).await.unwrap().is_err(), "two are used up");
+        }
+        let others = Arc::new(vec![LimitRecord::requests(3, Window::Hour)]);
+        let changed = book.limiter("rate:p:user:11", &others);
+        for _ in 0..3 {
+            changed.admit(&others, 1).await.unwrap().unwrap().settle(1);
+        }
+    }
+
+    #[actix::test]
+    async fn budgets_in_a_crowd_rest_and_wake_with_what_is_in_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = book(&folder);
+        let terms = Arc::new(BudgetRecord { unit: Unit::Requests, ..BudgetRecord::named("p", "p", 2) });
+        let mut batch = Vec::new();
+        for number in 0..MANY {
+            let budget = book.declared_budget(&format!("usage:p:user:{number}"), &terms).await.unwrap();
+            budget.reserve(1, 1).await.unwrap().unwrap().settle(1);
+            assert_eq!(budget.observe().await.unwrap().spent, 1);
+            let payment = Payment {
+                budget: budget.id().to_owned(),
+                period_start: terms.period_start(clock::unix()),
+                amount: 1,
+                by: String::new(),
+            };
+            let row = LogRow { id: number.to_string(), ..LogRow::default() };
+            let settle = SettleRecord { budgets: vec![payment], held: false, row };
+            batch.push(LedgerEntry::Settle(Box::new(settle)));
+        }
+        book.thin_out_beyond(MANY - 1, 0, false);
+        assert_eq!(book.budgets.len(), MANY, "what they spent is not in the store yet");
+        book.write(move |store| store.commit(&batch)).await.unwrap();
+        book.thin_out_beyond(MANY - 1, 0, true);
+        assert_eq!(book.budgets.len(), 0);
+        let budget = book.declared_budget("usage:p:user:7", &terms).await.unwrap();
+        budget.reserve(1, 1).await.unwrap().unwrap().settle(1);
+        assert!(budget.reserve(1, 1).await.unwrap().is_err(), "two are used up");
+    }
 }

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use tidegate_leases::PoolId;
 use tidegate_leases::protocol::{Answer, Asked, Opening};
-use tidegate_store::{BudgetRecord, Unit};
+use tidegate_store::{BudgetRecord, OnStoreLoss, Unit};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -25,7 +25,7 @@ use super::Unavailable;
 use super::news::{News, Story};
 use super::owner::Owner;
 use super::permit::Hold;
-use super::pool::{Heard, Next, Part, Pool};
+use super::pool::{Heard, Next, Part, Pool, dealt};
 use super::shards::Shards;
 use crate::clock;
 use crate::cluster::{Cluster, Polled};
@@ -35,6 +35,8 @@ use crate::limits::{Exhausted, Spend};
 const MAILBOX: usize = 4_096;
 /// Longest wait for a shared limit; then the request is refused with 503.
 const SHARED_WITHIN: Duration = Duration::from_secs(5);
+/// Longest wait for one that is open on store loss; then the request is let in.
+const OPEN_WITHIN: Duration = Duration::from_millis(500);
 /// Longest pause between two questions about a shared limit.
 const PAUSE_MS: i64 = 200;
 /// Shares of a limit at which somebody is told, beside the amounts that the budget names.
@@ -190,18 +192,17 @@ impl BudgetHandle {
                 Err(Refused::Shared(_)) => Err(Unavailable),
             };
         };
-        let deadline = Instant::now() + SHARED_WITHIN;
+        let is_open = self.record().on_store_loss == OnStoreLoss::Open;
+        let deadline = Instant::now() + if is_open { OPEN_WITHIN } else { SHARED_WITHIN };
         loop {
             // Before the actor says what to ask: what it says must be asked.
             if Instant::now() >= deadline {
-                return Err(Unavailable);
+                return if is_open { self.let_in(shared, need, want).await } else { Err(Unavailable) };
             }
             let answered = shared.answered.notified();
             let next = match self.owner.ask(order.clone()).await? {
                 Ok(hold) => {
-                    let polled: std::sync::Weak<dyn Polled> =
-                        Arc::downgrade(&(self.clone() as Arc<dyn Polled>));
-                    shared.cluster.watch(&self.id, polled);
+                    self.watched(shared);
                     return Ok(Ok(hold));
                 }
                 Err(Refused::Exhausted(exhausted)) => return Ok(Err(exhausted)),
@@ -214,10 +215,16 @@ impl BudgetHandle {
             match next {
                 Next::Ask(pool, asked) => {
                     // A task of its own: the answer must come to the actor also if the asker leaves.
+                    let about = pool.clone();
                     match self.clone().talking(pool, asked).await.map_err(|_| Unavailable)? {
                         Heard::Exhausted(exhausted) => {
+                            // What dead nodes left may be what is missing.
+                            shared.cluster.doubt(about);
                             let resets_at = self.record().period_end(clock::unix());
                             return Ok(Err(Exhausted { resets_at, ..exhausted }));
+                        }
+                        Heard::Wait(_) if is_open && shared.cluster.is_lost() => {
+                            return self.let_in(shared, need, want).await;
                         }
                         Heard::Wait(ms) => {
                             let ms = u64::try_from(ms.clamp(1, PAUSE_MS)).unwrap_or(1);
@@ -234,12 +241,36 @@ impl BudgetHandle {
                 Next::Busy => {
                     let _told = tokio::time::timeout(Duration::from_millis(50), answered).await;
                 }
+                Next::Suspended if is_open && shared.cluster.is_lost() => {
+                    return self.let_in(shared, need, want).await;
+                }
                 Next::Suspended => {
                     shared.cluster.hurry();
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
         }
+    }
+
+    /// Sees to it that what was leased or spent is reported.
+    fn watched(self: &Arc<Self>, shared: &Shared) {
+        let polled: std::sync::Weak<dyn Polled> = Arc::downgrade(&(self.clone() as Arc<dyn Polled>));
+        shared.cluster.watch(&self.id, polled);
+    }
+
+    /// Holds what no lease covers, as long as what this node knows of the budget is below its limit.
+    async fn let_in(
+        self: &Arc<Self>,
+        shared: &Shared,
+        need: i64,
+        want: i64,
+    ) -> Result<Result<Hold, Exhausted>, Unavailable> {
+        let answer = self.owner.ask(LetIn { need, want, handle: self.clone() }).await?;
+        if answer.is_ok() {
+            self.watched(shared);
+            shared.cluster.let_in("budget", &self.id);
+        }
+        Ok(answer)
     }
 
     #[expect(clippy::disallowed_methods, reason = "it ends by itself within the client's deadline")]
@@ -281,10 +312,9 @@ impl BudgetHandle {
         Heard::Again
     }
 
-    /// Returns whether leases may be used at this moment.
-    #[must_use]
-    pub fn may_send(&self) -> bool {
-        self.shared.as_ref().is_none_or(|shared| Cluster::now_ms() < shared.cluster.standing().until_ms)
+    /// Returns whether parts of leases, of these pools and tenures, may be acted on now that they are durable.
+    pub(super) async fn may_send(&self, places: Vec<(i64, u64)>) -> bool {
+        self.owner.ask(MaySend(places)).await.unwrap_or(false)
     }
 
     /// Puts a changed record in force.
@@ -479,6 +509,38 @@ impl Handler<Reserve> for BudgetActor {
     }
 }
 
+/// Holds without a lease: the budget is open on store loss.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<Hold, Exhausted>")]
+struct LetIn {
+    need: i64,
+    want: i64,
+    handle: Arc<BudgetHandle>,
+}
+
+impl Handler<LetIn> for BudgetActor {
+    type Result = Result<Hold, Exhausted>;
+
+    fn handle(&mut self, order: LetIn, _context: &mut Self::Context) -> Self::Result {
+        self.collect_lost();
+        // What all nodes spent as far as Redis said, and what this one did since.
+        let known = self.pool.as_ref().and_then(Pool::seen).map_or(0, |seen| seen.spent_all);
+        let amount = self.spend.reserve_beyond(clock::unix(), known, order.need.max(1), order.want);
+        let amount = match amount {
+            Ok(amount) => amount,
+            Err(exhausted) => {
+                self.refused(&exhausted);
+                return Err(exhausted);
+            }
+        };
+        let part = self.pool.as_mut().map(|pool| pool.let_in(self.spend.terms(), amount));
+        self.publish();
+        let (spent, held) = self.spend.state();
+        let left = self.spend.terms().limit - spent.max(known) - held;
+        Ok(Hold::new(order.handle, amount, part, left.max(0)))
+    }
+}
+
 /// What Redis answered; `None` when nothing came.
 #[derive(Clone, Message)]
 #[rtype(result = "Heard")]
@@ -544,6 +606,19 @@ impl Handler<Due> for BudgetActor {
     }
 }
 
+/// Asks whether parts of leases may be acted on.
+#[derive(Clone, Message)]
+#[rtype(result = "bool")]
+struct MaySend(Vec<(i64, u64)>);
+
+impl Handler<MaySend> for BudgetActor {
+    type Result = bool;
+
+    fn handle(&mut self, question: MaySend, _context: &mut Self::Context) -> Self::Result {
+        self.pool.as_ref().is_some_and(|pool| pool.may_send(&question.0))
+    }
+}
+
 /// Ends a hold. If the message dies unread, it leaves its figures in the gauge.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -577,12 +652,8 @@ impl Handler<SettleHold> for BudgetActor {
         order.read = true;
         self.spend.settle(clock::unix(), order.held, order.actual);
         if let Some(pool) = &mut self.pool {
-            let mut rest = order.actual;
-            let mut parts = std::mem::take(&mut order.parts).into_iter().peekable();
-            while let Some(part) = parts.next() {
-                // The last one takes what is more than all of them held.
-                let spent = if parts.peek().is_some() { rest.min(part.amount()) } else { rest };
-                rest -= spent;
+            let spent = dealt(&order.parts, order.actual);
+            for (part, spent) in std::mem::take(&mut order.parts).into_iter().zip(spent) {
                 pool.settle(part, spent);
             }
         }

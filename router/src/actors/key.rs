@@ -375,7 +375,7 @@ pub(crate) mod tests {
 
     #[actix::test]
     async fn a_dropped_permit_gives_the_request_back() {
-        let limits = vec![LimitRecord::Requests { amount: 1, per: Window::Hour }];
+        let limits = vec![LimitRecord::requests(1, Window::Hour)];
         let key = KeyHandle::start(record(limits), &Shards::start(1));
         drop(key.admit(wish("a")).await.unwrap().unwrap());
         let permit = key.admit(wish("a")).await.unwrap().unwrap();
@@ -386,10 +386,7 @@ pub(crate) mod tests {
 
     #[actix::test]
     async fn limits_survive_a_panicked_key() {
-        let limits = vec![
-            LimitRecord::Requests { amount: 1, per: Window::Hour },
-            LimitRecord::Concurrent { amount: 5 },
-        ];
+        let limits = vec![LimitRecord::requests(1, Window::Hour), LimitRecord::Concurrent { amount: 5 }];
         let key = KeyHandle::start(record(limits), &Shards::start(1));
         let permit = key.admit(wish("a")).await.unwrap().unwrap();
         assert!(key.owner().address().send(Panic).await.is_err());

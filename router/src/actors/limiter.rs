@@ -45,14 +45,22 @@ pub struct LimiterHandle {
 }
 
 impl LimiterHandle {
-    /// Starts the actor of these limits.
+    /// Starts the actor of these limits. `used` is what [`Self::meters`] said when it went to rest.
     #[must_use]
-    pub fn start(id: String, limits: Arc<Vec<LimitRecord>>, shards: &Shards) -> Arc<Self> {
+    pub fn start(
+        id: String,
+        limits: Arc<Vec<LimitRecord>>,
+        used: Option<&[u64]>,
+        shards: &Shards,
+    ) -> Arc<Self> {
         let gauge = Arc::new(LimiterGauge {
             in_flight: AtomicU32::new(0),
             lost: AtomicU32::new(0),
             meters: ArcSwap::from_pointee(meters(&limits)),
         });
+        for (meter, used) in gauge.meters.load().iter().zip(used.unwrap_or_default()) {
+            meter.store(*used, Ordering::Relaxed);
+        }
         let shard = shards.of(&id);
         let cluster = shards.cluster().cloned();
         let shared = cluster.clone().map(|cluster| Arc::new(SharedGate::new(cluster, &id, &limits)));
@@ -116,13 +124,31 @@ impl LimiterHandle {
         })
     }
 
-    /// Returns whether nothing is lost if it rests: its limits are full and nobody is inside.
+    /// Returns the limits in force.
+    #[must_use]
+    pub fn limits(&self) -> Arc<Vec<LimitRecord>> {
+        self.limits.load_full()
+    }
+
+    /// Returns when each limit is full again, in nanoseconds since the process began.
+    #[must_use]
+    pub fn meters(&self) -> Box<[u64]> {
+        self.gauge.meters.load().iter().map(|meter| meter.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Returns whether it may rest: nobody asked of late, and nobody is inside.
+    #[must_use]
+    pub fn is_idle(&self, idle_secs: u64) -> bool {
+        clock::uptime().as_secs().saturating_sub(self.last_used.load(Ordering::Relaxed)) >= idle_secs
+            && self.gauge.in_flight.load(Ordering::Relaxed) == 0
+            && self.gauge.lost.load(Ordering::Relaxed) == 0
+    }
+
+    /// Returns whether nothing is lost if it rests: its limits are full, too.
     #[must_use]
     pub fn rested(&self, idle_secs: u64) -> bool {
         let now = u64::try_from(clock::uptime().as_nanos()).unwrap_or(u64::MAX);
-        clock::uptime().as_secs().saturating_sub(self.last_used.load(Ordering::Relaxed)) >= idle_secs
-            && self.gauge.in_flight.load(Ordering::Relaxed) == 0
-            && self.gauge.meters.load().iter().all(|meter| meter.load(Ordering::Relaxed) <= now)
+        self.is_idle(idle_secs) && self.meters().iter().all(|full_at| *full_at <= now)
     }
 
     pub(super) fn gauge(&self) -> Arc<LimiterGauge> {
@@ -241,13 +267,13 @@ mod tests {
     use tidegate_store::Window;
 
     fn requests(amount: u32) -> Arc<Vec<LimitRecord>> {
-        Arc::new(vec![LimitRecord::Requests { amount, per: Window::Hour }])
+        Arc::new(vec![LimitRecord::requests(amount, Window::Hour)])
     }
 
     #[actix::test]
     async fn a_dropped_permit_gives_the_request_back() {
         let limits = requests(1);
-        let limiter = LimiterHandle::start("l".into(), limits.clone(), &Shards::start(1));
+        let limiter = LimiterHandle::start("l".into(), limits.clone(), None, &Shards::start(1));
         drop(limiter.admit(&limits, 1).await.unwrap().unwrap());
         limiter.admit(&limits, 1).await.unwrap().unwrap().settle(3);
         assert!(limiter.admit(&limits, 1).await.unwrap().is_err());
@@ -256,7 +282,7 @@ mod tests {
 
     #[actix::test]
     async fn other_limits_act_on_the_next_request() {
-        let limiter = LimiterHandle::start("l".into(), requests(1), &Shards::start(1));
+        let limiter = LimiterHandle::start("l".into(), requests(1), None, &Shards::start(1));
         limiter.admit(&requests(1), 1).await.unwrap().unwrap().settle(0);
         assert!(limiter.admit(&requests(1), 1).await.unwrap().is_err());
         limiter.admit(&requests(2), 1).await.unwrap().unwrap().settle(0);

@@ -5,6 +5,7 @@
 
 pub mod address_book;
 pub mod budget;
+mod crowd;
 mod health;
 pub mod key;
 pub mod ledger;
@@ -13,7 +14,7 @@ pub mod news;
 mod owner;
 pub mod permit;
 pub mod plugins;
-mod pool;
+pub(crate) mod pool;
 pub mod provider;
 pub mod shards;
 

@@ -12,7 +12,7 @@ use super::Unavailable;
 use super::budget::{BudgetHandle, SettleHold};
 use super::key::{KeyHandle, SettleKey};
 use super::limiter::{LimiterHandle, SettleLimiter};
-use super::pool::Part;
+use super::pool::{Part, dealt};
 use super::provider::{Began, Outcome, ProviderHandle, SettleProvider};
 use crate::cluster::SharedGate;
 use crate::limits::{Exhausted, Grant, Pass, RateView};
@@ -183,6 +183,8 @@ pub struct Hold {
     amount: i64,
     /// What of leases it is, in a cluster.
     parts: Vec<Part>,
+    /// So many parts were durable when they could still be acted on.
+    checked: usize,
     /// What the budget has left beside it.
     left: i64,
     settled: bool,
@@ -190,7 +192,7 @@ pub struct Hold {
 
 impl Hold {
     pub(super) fn new(handle: Arc<BudgetHandle>, amount: i64, part: Option<Part>, left: i64) -> Self {
-        Self { handle, amount, parts: part.into_iter().collect(), left, settled: false }
+        Self { handle, amount, parts: part.into_iter().collect(), checked: 0, left, settled: false }
     }
 
     /// Returns what the budget had left beside it when it was made.
@@ -199,17 +201,35 @@ impl Hold {
         self.left
     }
 
-    /// Returns whose spend it is in the durable store; empty is this node's.
+    /// Returns whose spend `amount` would be in the durable store; an empty name is this node's. There are several
+    /// where the node was taken for dead while it was held.
     #[must_use]
-    pub fn by(&self) -> &str {
-        self.parts.first().map_or("", |part| part.by())
+    pub fn payers(&self, amount: i64) -> Vec<(Arc<str>, i64)> {
+        let mut payers: Vec<(Arc<str>, i64)> = Vec::with_capacity(1);
+        for (part, pays) in self.parts.iter().zip(dealt(&self.parts, amount)) {
+            match payers.iter_mut().find(|(by, _)| by == part.by()) {
+                Some((_, sum)) => *sum += pays,
+                None => payers.push((part.by().clone(), pays)),
+            }
+        }
+        if payers.is_empty() {
+            payers.push(("".into(), amount));
+        }
+        payers
     }
 
-    /// Returns whether a hold that is durable now may still be acted on: a node that slept meanwhile may have been
-    /// taken for dead.
+    /// Returns whether it is part of a lease.
     #[must_use]
-    pub fn may_send(&self) -> bool {
-        self.parts.is_empty() || self.handle.may_send()
+    pub fn is_leased(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Returns whether what was added to it since the last such question, and is durable now, may be acted on: a node
+    /// that slept meanwhile may have been taken for dead.
+    pub async fn may_send(&mut self) -> bool {
+        let fresh: Vec<_> = self.parts[self.checked..].iter().filter_map(Part::place).collect();
+        self.checked = self.parts.len();
+        fresh.is_empty() || self.handle.may_send(fresh).await
     }
 
     /// Returns how much is held.

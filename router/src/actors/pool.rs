@@ -19,23 +19,54 @@ const UNHEARD_MS: i64 = 2_500;
 /// More resets than a budget ever sees in one period.
 const RESETS: i64 = 1_000_000_000;
 
-/// A part of a lease that a request holds.
+/// A part of a lease that a request holds, or what it was let in with while there was none to be had.
 #[derive(Debug)]
 pub(super) struct Part {
     period: i64,
-    held: Held,
+    held: Kept,
     by: Arc<str>,
+}
+
+/// What is held.
+#[derive(Debug)]
+enum Kept {
+    /// Part of a lease.
+    Leased(Held),
+    /// Nothing that Redis knows of: a tenure and an amount.
+    Unleased(u64, i64),
 }
 
 impl Part {
     pub(super) fn amount(&self) -> i64 {
-        self.held.amount()
+        match &self.held {
+            Kept::Leased(held) => held.amount(),
+            Kept::Unleased(_, amount) => *amount,
+        }
     }
 
     /// Returns whose spend it is in the durable store.
     pub(super) fn by(&self) -> &Arc<str> {
         &self.by
     }
+
+    /// Returns the numbers of its pool and its tenure, where it is part of a lease.
+    pub(super) fn place(&self) -> Option<(i64, u64)> {
+        match &self.held {
+            Kept::Leased(held) => Some((self.period, held.tenure())),
+            Kept::Unleased(..) => None,
+        }
+    }
+}
+
+/// Says what each of the parts pays of `spent`; the last one pays what is more than all of them held.
+pub(super) fn dealt(parts: &[Part], spent: i64) -> Vec<i64> {
+    let mut rest = spent;
+    let pays = |(at, part): (usize, &Part)| {
+        let pays = if at + 1 < parts.len() { rest.min(part.amount()) } else { rest };
+        rest -= pays;
+        pays
+    };
+    parts.iter().enumerate().map(pays).collect()
 }
 
 /// What a budget says when it can't decide by itself.
@@ -137,6 +168,7 @@ impl Pool {
             match self.share.hold(now_ms, &standing, amount) {
                 Ok(held) => {
                     let by = self.share.holder().to_string().into();
+                    let held = Kept::Leased(held);
                     return Ok(Part { period: self.share.pool().period, held, by });
                 }
                 Err(Short::Suspended) => {
@@ -164,6 +196,14 @@ impl Pool {
         Err(asked.map_or(silent, |asked| Next::Ask(pool, asked)))
     }
 
+    /// Holds something that no lease covers; what it comes to is reported like the rest.
+    pub(super) fn let_in(&mut self, record: &BudgetRecord, amount: i64) -> Part {
+        self.roll(record);
+        let holder = self.share.holder();
+        let held = Kept::Unleased(holder.tenure, amount);
+        Part { period: self.share.pool().period, held, by: holder.to_string().into() }
+    }
+
     /// Has the question sent again whose asker left before it was sent.
     fn repeat_unheard(&mut self, now_ms: i64) {
         if self.asked_ms.is_some_and(|asked| now_ms - asked > UNHEARD_MS) {
@@ -172,11 +212,24 @@ impl Pool {
         }
     }
 
+    /// Returns whether parts that are durable now may be acted on: pool and tenure of each.
+    pub(super) fn may_send(&self, places: &[(i64, u64)]) -> bool {
+        let (now_ms, standing) = self.now();
+        places.iter().all(|(period, tenure)| {
+            let mut shares = std::iter::once(&self.share).chain(&self.past);
+            let share = shares.find(|share| share.pool().period == *period);
+            share.is_some_and(|share| share.may_send(now_ms, &standing, *tenure))
+        })
+    }
+
     /// Ends a hold; `spent` is this part's.
     pub(super) fn settle(&mut self, part: Part, spent: i64) {
         let mut shares = std::iter::once(&mut self.share).chain(&mut self.past);
         if let Some(share) = shares.find(|share| share.pool().period == part.period) {
-            share.settle(part.held, spent);
+            match part.held {
+                Kept::Leased(held) => share.settle(held, spent),
+                Kept::Unleased(tenure, _) => share.charge(tenure, spent),
+            }
         }
     }
 
@@ -250,6 +303,18 @@ fn exhausted(granted: &Granted) -> Exhausted {
 fn share(cluster: &Cluster, name: &Arc<str>, period: i64, limit: Limit) -> Share {
     let pool = PoolId::new(name.clone(), period);
     Share::new(pool, &cluster.standing(), cluster.tenures(), Cluster::rules(limit.amount), limit)
+}
+
+/// Returns the start of a pool's period, and what remains of the number of its last reset.
+#[must_use]
+pub(crate) fn pool_period(pool: &PoolId) -> (i64, i64) {
+    (pool.period.div_euclid(RESETS), pool.period.rem_euclid(RESETS))
+}
+
+/// Returns whether a pool is the one after this reset.
+#[must_use]
+pub(crate) fn is_after_reset(pool: &PoolId, number: i64) -> bool {
+    pool_period(pool).1 == number % RESETS
 }
 
 /// Returns the number of the pool: another one for each period, and after each reset in it.

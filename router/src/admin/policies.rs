@@ -19,8 +19,15 @@ const NAME: Field = Field::new("name", Kind::Text(255), "name for people");
 const CONDITIONS: Field =
     Field::new("conditions", Kind::Objects, "what must hold: key, value (a text, a list, or *), excludes");
 
+const STORE_LOSS: Field = Field::new(
+    "on_store_loss",
+    Kind::Word(&["closed", "open"]),
+    "what holds while the nodes' shared Redis does not answer; closed without",
+);
+
 const NEW_USAGE: &[Field] = &[
     NAME,
+    STORE_LOSS,
     WORKSPACE,
     CONDITIONS.required(),
     Field::new("description", Kind::Text(500), "more words"),
@@ -36,6 +43,7 @@ const NEW_USAGE: &[Field] = &[
 
 const USAGE: &[Field] = &[
     NAME,
+    STORE_LOSS,
     STATUS,
     CONDITIONS,
     Field::new("description", Kind::Text(500), "more words"),
@@ -49,6 +57,7 @@ const USAGE: &[Field] = &[
 
 const NEW_RATE: &[Field] = &[
     NAME,
+    STORE_LOSS,
     WORKSPACE,
     CONDITIONS.required(),
     Field::new("description", Kind::Text(500), "more words"),
@@ -66,6 +75,7 @@ const NEW_RATE: &[Field] = &[
 
 const RATE: &[Field] = &[
     NAME,
+    STORE_LOSS,
     STATUS,
     CONDITIONS,
     Field::new("description", Kind::Text(500), "more words"),
@@ -95,8 +105,9 @@ pub(super) const ROUTES: &[Route] = &[
     route!(DELETE "/policies/rate-limits/{id}" ["policies.delete"] "Archive a rate limit policy", &[], &[] => archive_rate),
 ];
 
-const KEPT: [&str; 14] = [
+const KEPT: [&str; 15] = [
     "name",
+    "on_store_loss",
     "description",
     "conditions",
     "group_by",

@@ -107,5 +107,10 @@ async fn observed(request: &HttpRequest, worker: &Worker) -> Result<serde_json::
         "breakers": gateway.breakers.views(crate::clock::uptime(), MOST_BREAKERS),
         "ledger": gateway.ledger.view(),
         "cache": gateway.cache.view(),
+        // Of several nodes: whether the shared Redis is lost, and what was let in without it since the start.
+        "shared": gateway.shards.cluster().map(|cluster| json!({
+            "lost": cluster.is_lost(),
+            "unchecked": cluster.unchecked(),
+        })),
     }))
 }

@@ -78,8 +78,8 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
                 check_config(&settings, store.as_ref(), config)?;
             }
             let limits = [
-                rpm.map(|amount| LimitRecord::Requests { amount, per: Window::Minute }),
-                tpm.map(|amount| LimitRecord::Tokens { amount, per: Window::Minute }),
+                rpm.map(|amount| LimitRecord::requests(amount, Window::Minute)),
+                tpm.map(|amount| LimitRecord::tokens(amount, Window::Minute)),
                 concurrent.map(|amount| LimitRecord::Concurrent { amount }),
             ];
             let id = new_id("key").map_err(|error| error.to_string())?;

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tidegate_leases::{Batch, ClientError, RateLimit, RateOp, RateRefusal};
-use tidegate_store::{LimitRecord, Window};
+use tidegate_store::{LimitRecord, OnStoreLoss, Window};
 
 use super::node::Cluster;
+use crate::clock;
 use crate::limits::{RateKind, Refusal};
 
 /// Redis did not answer.
@@ -24,7 +25,29 @@ struct Shared {
     amount: u32,
     per: Window,
     limit: RateLimit,
+    on_store_loss: OnStoreLoss,
     batch: Mutex<Batch>,
+    debt: Mutex<Debt>,
+}
+
+/// What was let in while Redis did not answer, as far as it would still be missing from the shared bucket.
+#[derive(Debug, Default)]
+struct Debt {
+    /// When time has paid it off, in microseconds of the node's clock.
+    until_us: i64,
+}
+
+impl Debt {
+    /// Adds so many tokens, each of which takes `token_us` to come again.
+    fn add(&mut self, now_us: i64, count: i64, token_us: i64) {
+        self.until_us = self.until_us.max(now_us).saturating_add(count.saturating_mul(token_us));
+    }
+
+    /// Returns how many tokens it still is, a begun one in full, and forgets it.
+    fn take(&mut self, now_us: i64, token_us: i64) -> i64 {
+        let rest = (std::mem::take(&mut self.until_us) - now_us).max(0);
+        rest / token_us + i64::from(rest % token_us > 0)
+    }
 }
 
 /// The shared rate limits of one owner.
@@ -38,9 +61,13 @@ impl SharedGate {
     #[must_use]
     pub fn new(cluster: Arc<Cluster>, owner: &str, limits: &[LimitRecord]) -> Self {
         let shared = limits.iter().filter_map(|limit| {
-            let (kind, amount, per) = match *limit {
-                LimitRecord::Requests { amount, per } => (RateKind::Requests, amount, per),
-                LimitRecord::Tokens { amount, per } => (RateKind::Tokens, amount, per),
+            let (kind, amount, per, on_store_loss) = match *limit {
+                LimitRecord::Requests { amount, per, on_store_loss } => {
+                    (RateKind::Requests, amount, per, on_store_loss)
+                }
+                LimitRecord::Tokens { amount, per, on_store_loss } => {
+                    (RateKind::Tokens, amount, per, on_store_loss)
+                }
                 LimitRecord::Concurrent { .. } => return None,
             };
             let period_ms = i64::try_from(per.seconds() * 1_000).ok()?;
@@ -53,13 +80,16 @@ impl SharedGate {
                 amount,
                 per,
                 limit: rate,
+                on_store_loss,
                 batch: Mutex::new(Batch::new(rate)),
+                debt: Mutex::new(Debt::default()),
             })
         });
         Self { shared: shared.collect(), cluster }
     }
 
-    /// Takes a request with about `tokens` from every limit, or nothing from any.
+    /// Takes a request with about `tokens` from every limit, or nothing from any. Limits that are open on store loss
+    /// let in what can't be checked: the owner's own limits, which are as large, hold on each node.
     ///
     /// # Errors
     /// [`Silent`] when Redis can't be asked; inside, the first limit that refuses.
@@ -68,6 +98,10 @@ impl SharedGate {
             let count = shared.units(tokens);
             match shared.take(&self.cluster, count).await {
                 Ok(Ok(())) => {}
+                Err(Silent) if shared.on_store_loss == OnStoreLoss::Open => {
+                    shared.debt().add(now_us(), count, shared.token_us());
+                    self.cluster.let_in("rate limit", &shared.bucket);
+                }
                 other => {
                     for taken in &self.shared[..at] {
                         taken.put_back(taken.units(tokens));
@@ -107,6 +141,11 @@ impl SharedGate {
     }
 }
 
+/// Returns the node's monotonic clock, in microseconds.
+fn now_us() -> i64 {
+    i64::try_from(clock::uptime().as_micros()).unwrap_or(i64::MAX)
+}
+
 /// Does something that nobody waits for.
 #[expect(clippy::disallowed_methods, reason = "it ends by itself within the client's deadline")]
 fn behind(work: impl Future<Output = ()> + Send + 'static) {
@@ -121,6 +160,28 @@ impl Shared {
             RateKind::Requests => 1,
             // More than the whole limit needs the whole limit, as with the owner's own.
             RateKind::Tokens => i64::from(tokens.min(self.amount)),
+        }
+    }
+
+    /// Returns how long a token takes to come again, in microseconds.
+    fn token_us(&self) -> i64 {
+        (self.limit.token_ns() / 1_000).max(1)
+    }
+
+    fn debt(&self) -> std::sync::MutexGuard<'_, Debt> {
+        self.debt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Charges the shared bucket with what was let in while it could not be asked. Behind the request that found it
+    /// answering again.
+    fn report(&self, cluster: &Arc<Cluster>) {
+        let owed = self.debt().take(now_us(), self.token_us()).min(self.limit.burst());
+        if owed > 0 {
+            let (cluster, bucket, limit) = (cluster.clone(), self.bucket.clone(), self.limit);
+            behind(async move {
+                // As much as is there: others may have taken it, or time paid it off.
+                let _charged = cluster.take(&bucket, &limit, &RateOp::Take { want: owed, need: 1 }).await;
+            });
         }
     }
 
@@ -154,7 +215,10 @@ impl Shared {
             }
             let Err(op) = spent else { return Ok(Ok(())) };
             match cluster.take(&self.bucket, &self.limit, &op).await {
-                Ok(taken) => self.batch().fill(now_ms, &taken),
+                Ok(taken) => {
+                    self.batch().fill(now_ms, &taken);
+                    self.report(cluster);
+                }
                 Err(ClientError::Rate(RateRefusal::Wait(ms))) => {
                     let wait = Duration::from_millis(u64::try_from(ms.max(1)).unwrap_or(1));
                     return Ok(Err(Refusal::Rate {
@@ -174,12 +238,31 @@ impl Shared {
                     }));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a shared rate limit could not be checked");
+                    if self.on_store_loss == OnStoreLoss::Closed {
+                        tracing::warn!(%error, "a shared rate limit could not be checked");
+                    }
                     return Err(Silent);
                 }
             }
         }
         let wait = Duration::from_millis(50);
         Ok(Err(Refusal::Rate { kind: self.kind, limit: self.amount, per: self.per, wait }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_pays_off_what_was_let_in() {
+        let mut debt = Debt::default();
+        (0..3).for_each(|_| debt.add(1_000, 1, 100));
+        assert_eq!(debt.take(1_050, 100), 3);
+        assert_eq!(debt.take(1_050, 100), 0, "it is reported once");
+        debt.add(2_000, 5, 100);
+        assert_eq!(debt.take(2_400, 100), 1);
+        debt.add(3_000, 5, 100);
+        assert_eq!(debt.take(9_000, 100), 0);
     }
 }

@@ -8,4 +8,4 @@ mod gate;
 mod node;
 
 pub use gate::{SharedGate, Silent};
-pub use node::{Base, Cluster, Polled};
+pub use node::{Books, Cluster, Polled};

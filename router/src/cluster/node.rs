@@ -1,14 +1,16 @@
 //! One node of a cluster: its heartbeat, its clock, its connection, and who has something to report.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use futures_util::future::{BoxFuture, join_all};
-use tidegate_leases::protocol::{Answer, Asked};
+use tidegate_leases::protocol::{Answer, Asked, Done};
 use tidegate_leases::{
-    Client, ClientError, Epoch, Holder, Node, NodeId, PoolId, RateLimit, RateOp, Rules, Standing, Taken,
-    Tenures, Timing,
+    Client, ClientError, Epoch, Holder, Legacy, Node, NodeId, PoolId, RateLimit, RateOp, Rules, Standing,
+    Taken, Tenures, Timing,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -22,6 +24,8 @@ const REPORT_EVERY: Duration = Duration::from_millis(100);
 const REAP_EVERY: Duration = Duration::from_secs(2);
 /// A pool that nobody used for so long is forgotten by Redis.
 const POOL_IDLE_MS: i64 = 3_600_000;
+/// Pools that are looked after at once because they had not enough; others come in turn.
+const MOST_DOUBTED: usize = 256;
 /// How long the end of a node may take.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 /// A process that was not heard of for so long is dead: its open holds are settled.
@@ -36,9 +40,23 @@ pub trait Polled: Send + Sync {
     fn poll(self: Arc<Self>, leaving: bool) -> BoxFuture<'static, bool>;
 }
 
-/// Asks the durable store what was spent and is held of a budget in a period by all but some.
-pub type Base =
-    Box<dyn Fn(String, i64, Vec<Holder>) -> BoxFuture<'static, Result<i64, String>> + Send + Sync>;
+/// What the durable store says of shared budgets. Errors are sentences for the log.
+pub trait Books: Send + Sync {
+    /// Returns what was spent and is held of a budget in a period by all but `members`.
+    fn base(
+        &self,
+        budget: String,
+        period_start: i64,
+        members: Vec<Holder>,
+    ) -> BoxFuture<'static, Result<i64, String>>;
+
+    /// Returns what dead holders spent of a pool; those of whom something is still held are left out.
+    fn spent(
+        &self,
+        pool: PoolId,
+        holders: Vec<Holder>,
+    ) -> BoxFuture<'static, Result<Vec<(Holder, i64)>, String>>;
+}
 
 /// A node of a cluster.
 pub struct Cluster {
@@ -47,27 +65,46 @@ pub struct Cluster {
     tenures: Tenures,
     active: DashMap<String, Weak<dyn Polled>>,
     hurried: Notify,
-    base: OnceLock<Base>,
+    books: OnceLock<Box<dyn Books>>,
+    /// What dead nodes left in pools, as Redis said last.
+    legacies: Mutex<Vec<Legacy>>,
+    /// Pools that had not enough for somebody: dead nodes may have left something in them.
+    doubted: Mutex<BTreeSet<PoolId>>,
+    /// Whether every hold is durable before it is acted on.
+    writes_ahead: bool,
+    /// Whether Redis answered last.
+    heard: AtomicBool,
+    /// Let in without a check since Redis was lost.
+    unchecked: AtomicU64,
+    /// Let in without a check since the process began.
+    unchecked_in_all: AtomicU64,
     first: NodeId,
     /// The epoch that was seen last, and since when.
     since: Mutex<(Epoch, i64)>,
 }
 
 impl Cluster {
-    /// Makes a node with a fresh id. It is heard of when [`Self::run`] runs.
+    /// Makes a node with a fresh id. It is heard of when [`Self::run`] runs. `writes_ahead` says of all its time that
+    /// every hold is durable before it is acted on.
     ///
     /// # Errors
     /// [`ClientError`] when the address is wrong.
-    pub fn new(url: &str) -> Result<Arc<Self>, ClientError> {
+    pub fn new(url: &str, writes_ahead: bool) -> Result<Arc<Self>, ClientError> {
         let timing = Timing::default();
-        let first = NodeId(Uuid::new_v4().as_u128());
+        let first = NodeId::new(Uuid::new_v4().as_u128(), writes_ahead);
         Ok(Arc::new(Self {
             client: Client::new(url, PREFIX, &timing)?,
             node: Mutex::new(Node::new(first, timing)),
             tenures: Tenures::default(),
             active: DashMap::new(),
             hurried: Notify::new(),
-            base: OnceLock::new(),
+            books: OnceLock::new(),
+            legacies: Mutex::default(),
+            doubted: Mutex::default(),
+            writes_ahead,
+            heard: AtomicBool::new(true),
+            unchecked: AtomicU64::new(0),
+            unchecked_in_all: AtomicU64::new(0),
             first,
             since: Mutex::new((Epoch::UNKNOWN, Self::now_ms())),
         }))
@@ -80,8 +117,8 @@ impl Cluster {
     }
 
     /// Sets how the durable store is asked; the first one stays.
-    pub fn set_base(&self, base: Base) {
-        let _first_stays = self.base.set(base);
+    pub fn set_books(&self, books: Box<dyn Books>) {
+        let _first_stays = self.books.set(books);
     }
 
     /// Asks the durable store what was spent and is held of a budget by all but `members`.
@@ -89,10 +126,65 @@ impl Cluster {
     /// # Errors
     /// A sentence for the log.
     pub async fn base(&self, budget: String, period_start: i64, members: Vec<Holder>) -> Result<i64, String> {
-        match self.base.get() {
-            Some(base) => base(budget, period_start, members).await,
+        match self.books.get() {
+            Some(books) => books.base(budget, period_start, members).await,
             None => Err("the store can't be asked yet".to_owned()),
         }
+    }
+
+    /// Returns whether Redis did not answer last, or not for so long that leases may not be used.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        !self.heard.load(Ordering::Relaxed) || Self::now_ms() >= self.standing().until_ms
+    }
+
+    /// Notes that something was let in that could not be checked, because its limit is open on store loss.
+    pub fn let_in(&self, kind: &str, limit: &str) {
+        self.unchecked_in_all.fetch_add(1, Ordering::Relaxed);
+        if self.unchecked.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                kind,
+                limit,
+                "requests are let in that no shared limit checks: on_store_loss is open"
+            );
+        }
+    }
+
+    /// Returns how much was let in without a check since the process began: once for each limit of a request.
+    #[must_use]
+    pub fn unchecked(&self) -> u64 {
+        self.unchecked_in_all.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a pool had not enough left: what dead nodes left in it is looked for next.
+    pub fn doubt(&self, pool: PoolId) {
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        if doubted.len() < MOST_DOUBTED {
+            doubted.insert(pool);
+        }
+    }
+
+    /// Tells Redis what dead nodes really spent, so that others can have the rest. Returns of how many leases.
+    ///
+    /// Only of nodes that wrote every hold down before they acted on it, a grace time after their death, and of whom
+    /// nothing is held any more: then what the durable store has of them is all there will ever be.
+    ///
+    /// # Errors
+    /// A sentence for the log.
+    pub async fn credit_the_dead(&self) -> Result<usize, String> {
+        let legacies = std::mem::take(&mut *self.legacies.lock().unwrap_or_else(PoisonError::into_inner));
+        let Some(books) = self.books.get() else { return Ok(0) };
+        let mut credited = 0;
+        for legacy in legacies {
+            let spent = books.spent(legacy.pool.clone(), legacy.holders.clone()).await?;
+            for (holder, spent) in spent {
+                let answer = self.client.credit(&legacy, holder, spent, fresh_epoch()).await;
+                let answer = answer.map_err(|error| error.to_string())?;
+                // Another node was first, or Redis has begun anew: nothing is left to do in either case.
+                credited += usize::from(matches!(answer.result, Ok(Done::Credited { .. })));
+            }
+        }
+        Ok(credited)
     }
 
     /// Returns this node's monotonic clock, in milliseconds.
@@ -180,26 +272,43 @@ impl Cluster {
         for ticks in [&mut reports, &mut reaps] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
-        let (mut cursor, mut heard) = (0, true);
+        let mut cursor = 0;
         loop {
             tokio::select! {
                 () = self.beat_due() => {
-                    let is_heard = self.beat().await;
-                    if is_heard != heard {
-                        heard = is_heard;
+                    let heard = self.beat().await;
+                    if heard != self.heard.swap(heard, Ordering::Relaxed) {
                         if heard {
                             tracing::info!("the shared Redis answers");
                         } else {
                             tracing::error!("the shared Redis does not answer: shared limits refuse soon");
                         }
                     }
+                    if heard && !self.is_lost() {
+                        let requests = self.unchecked.swap(0, Ordering::Relaxed);
+                        if requests > 0 {
+                            tracing::warn!(requests, "were let in while limits could not be checked, and are reported");
+                        }
+                    }
                 }
                 _ = reports.tick() => self.report(false).await,
-                _ = reaps.tick() => {
-                    cursor = self.client.reap(cursor, POOL_IDLE_MS, fresh_epoch()).await.unwrap_or(0);
-                }
+                _ = reaps.tick() => cursor = self.reap(cursor).await.unwrap_or(0),
             }
         }
+    }
+
+    /// Looks after pools that had not enough, and after some of all; finds what dead nodes left.
+    async fn reap(&self, cursor: u64) -> Result<u64, ClientError> {
+        let doubted = std::mem::take(&mut *self.doubted.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut found = Vec::new();
+        for pool in doubted {
+            found.extend(self.client.look_after(pool, POOL_IDLE_MS, fresh_epoch()).await?);
+        }
+        let (next, others) = self.client.reap(cursor, POOL_IDLE_MS, fresh_epoch()).await?;
+        found.extend(others);
+        // What was found before and not credited yet is found again.
+        *self.legacies.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        Ok(next)
     }
 
     async fn beat_due(&self) {
@@ -215,7 +324,7 @@ impl Cluster {
             let Some(asked) = self.lock().beat(sent_ms) else { return true };
             match self.client.heartbeat(&asked, fresh_epoch()).await {
                 Ok(answer) => {
-                    let fresh = NodeId(Uuid::new_v4().as_u128());
+                    let fresh = NodeId::new(Uuid::new_v4().as_u128(), self.writes_ahead);
                     if !self.lock().hear(&asked, sent_ms, &answer, fresh) {
                         return true;
                     }

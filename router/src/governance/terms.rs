@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 use tidegate_prices::NanoUsd;
-use tidegate_store::{BudgetRecord, LimitRecord, Period, Unit, Window};
+use tidegate_store::{BudgetRecord, LimitRecord, OnStoreLoss, Period, Unit, Window};
 
 use super::Bad;
 
@@ -72,12 +72,34 @@ pub fn read_usage_limit(id: &str, name: &str, limit: &Value, path: &str) -> Resu
         }
     };
     Ok(BudgetRecord {
+        on_store_loss: read_store_loss(members, path)?,
         unit,
         period,
         restarts_at,
         alerts: alert.into_iter().collect(),
         ..BudgetRecord::named(id, name, limit)
     })
+}
+
+/// Reads `on_store_loss` of a limit: what holds while the nodes' shared store does not answer.
+///
+/// # Errors
+/// [`Bad`]
+pub fn read_store_loss(members: &Map<String, Value>, path: &str) -> Result<OnStoreLoss, Bad> {
+    match members.get("on_store_loss") {
+        None | Some(Value::Null) => Ok(OnStoreLoss::Closed),
+        Some(value) if value == "closed" => Ok(OnStoreLoss::Closed),
+        Some(value) if value == "open" => Ok(OnStoreLoss::Open),
+        Some(_) => Err(Bad::new(format!("{path}.on_store_loss"), "closed or open is expected")),
+    }
+}
+
+/// Writes it where it is not the default, which Portkey's clients do not know.
+fn write_store_loss(mut shown: Value, on_store_loss: OnStoreLoss) -> Value {
+    if on_store_loss == OnStoreLoss::Open {
+        shown["on_store_loss"] = json!("open");
+    }
+    shown
 }
 
 /// Reads `usage_limits`: nothing, one limit, or a list with at most one of each type. Ids become `prefix:type`.
@@ -170,14 +192,15 @@ pub fn write_usage_limit(budget: &BudgetRecord, next: Option<String>) -> Value {
         Period::Monthly => (json!("monthly"), Value::Null),
         Period::Days(days) => (Value::Null, json!(days)),
     };
-    json!({
+    let shown = json!({
         "type": unit_name(budget.unit),
         "credit_limit": write_amount(budget.unit, budget.limit),
         "alert_threshold": budget.alerts.first().map(|alert| write_amount(budget.unit, *alert)),
         "periodic_reset": reset,
         "periodic_reset_days": days,
         "next_usage_reset_at": next,
-    })
+    });
+    write_store_loss(shown, budget.on_store_loss)
 }
 
 /// Reads `rate_limits`: nothing, one limit, or a list.
@@ -210,7 +233,12 @@ pub fn read_rate_limit(limit: &Value, path: &str) -> Result<LimitRecord, Bad> {
         Bad::new(format!("{path}.value"), "a whole number from 0 to 4294967295 is expected")
     })?;
     let kind = members.get("type").and_then(Value::as_str);
+    let on_store_loss = read_store_loss(members, path)?;
     if kind == Some("concurrent") {
+        if on_store_loss == OnStoreLoss::Open {
+            let message = "each node counts its own concurrency; only closed is accepted";
+            return Err(Bad::new(format!("{path}.on_store_loss"), message));
+        }
         return Ok(LimitRecord::Concurrent { amount });
     }
     let per = match members.get("unit").and_then(Value::as_str) {
@@ -222,8 +250,8 @@ pub fn read_rate_limit(limit: &Value, path: &str) -> Result<LimitRecord, Bad> {
         _ => return Err(Bad::new(format!("{path}.unit"), "rps, rpm, rph, rpd or rpw is expected")),
     };
     match kind {
-        Some("requests") => Ok(LimitRecord::Requests { amount, per }),
-        Some("tokens") => Ok(LimitRecord::Tokens { amount, per }),
+        Some("requests") => Ok(LimitRecord::requests(amount, per).with_store_loss(on_store_loss)),
+        Some("tokens") => Ok(LimitRecord::tokens(amount, per).with_store_loss(on_store_loss)),
         _ => Err(Bad::new(format!("{path}.type"), "requests, tokens or concurrent is expected")),
     }
 }
@@ -249,10 +277,13 @@ pub fn write_rate_limit(limit: &LimitRecord) -> Value {
         Window::Week => "rpw",
     };
     match *limit {
-        LimitRecord::Requests { amount, per } => {
-            json!({"type": "requests", "unit": unit(per), "value": amount})
+        LimitRecord::Requests { amount, per, on_store_loss } => {
+            let shown = json!({"type": "requests", "unit": unit(per), "value": amount});
+            write_store_loss(shown, on_store_loss)
         }
-        LimitRecord::Tokens { amount, per } => json!({"type": "tokens", "unit": unit(per), "value": amount}),
+        LimitRecord::Tokens { amount, per, on_store_loss } => {
+            write_store_loss(json!({"type": "tokens", "unit": unit(per), "value": amount}), on_store_loss)
+        }
         LimitRecord::Concurrent { amount } => json!({"type": "concurrent", "value": amount}),
     }
 }
@@ -281,6 +312,7 @@ mod tests {
             (json!({"type": "euros", "credit_limit": 1}), "usage_limits.type"),
             (json!({"credit_limit": 1, "alert_threshold": 1}), "usage_limits.alert_threshold"),
             (json!({"credit_limit": -1}), "usage_limits.credit_limit"),
+            (json!({"credit_limit": 1, "on_store_loss": "allow"}), "usage_limits.on_store_loss"),
             (json!({"credit_limit": 1, "periodic_reset": "yearly"}), "usage_limits.periodic_reset"),
             (
                 json!({"credit_limit": 1, "periodic_reset": "weekly", "periodic_reset_days": 3}),
@@ -298,7 +330,7 @@ mod tests {
     fn limits_come_alone_or_in_lists() {
         let one = json!({"type": "requests", "unit": "rpm", "value": 3});
         let read = read_rate_limits(&one, "rate_limits").unwrap();
-        assert_eq!(read, [LimitRecord::Requests { amount: 3, per: Window::Minute }]);
+        assert_eq!(read, [LimitRecord::requests(3, Window::Minute)]);
         assert_eq!(write_rate_limit(&read[0]), one);
         assert_eq!(read_rate_limits(&Value::Null, "rate_limits").unwrap(), []);
         let twice = json!([{"type": "cost", "credit_limit": 1}, {"type": "cost", "credit_limit": 2}]);
@@ -307,6 +339,12 @@ mod tests {
         let ids: Vec<_> =
             read_usage_limits("w", "w", &both, "u").unwrap().into_iter().map(|b| b.id).collect();
         assert_eq!(ids, ["w:cost", "w:tokens"]);
+        let open = json!({"type": "tokens", "unit": "rph", "value": 3, "on_store_loss": "open"});
+        let read = read_rate_limits(&open, "rate_limits").unwrap();
+        assert_eq!(read, [LimitRecord::tokens(3, Window::Hour).with_store_loss(OnStoreLoss::Open)]);
+        assert_eq!(write_rate_limit(&read[0]), open);
+        let own = json!({"type": "concurrent", "value": 3, "on_store_loss": "open"});
+        assert_eq!(read_rate_limits(&own, "rate_limits").unwrap_err().param, "rate_limits.on_store_loss");
         let bad = json!([{"type": "requests", "unit": "rpx", "value": 3}]);
         assert_eq!(read_rate_limits(&bad, "rate_limits").unwrap_err().param, "rate_limits[0].unit");
     }

@@ -61,10 +61,10 @@ impl Gate {
         let mut gate = Self { in_flight, ..Self::default() };
         for (at, limit) in limits.iter().enumerate() {
             match *limit {
-                LimitRecord::Requests { amount, per } => {
+                LimitRecord::Requests { amount, per, .. } => {
                     gate.rates.push(RateLimit::new(RateKind::Requests, amount, per, meter(at)));
                 }
-                LimitRecord::Tokens { amount, per } => {
+                LimitRecord::Tokens { amount, per, .. } => {
                     gate.rates.push(RateLimit::new(RateKind::Tokens, amount, per, meter(at)));
                 }
                 LimitRecord::Concurrent { amount } => {
@@ -171,10 +171,8 @@ mod tests {
 
     #[test]
     fn a_refusal_takes_nothing_from_the_limits_before_it() {
-        let mut gate = gate(&[
-            LimitRecord::Requests { amount: 10, per: Window::Minute },
-            LimitRecord::Tokens { amount: 100, per: Window::Minute },
-        ]);
+        let mut gate =
+            gate(&[LimitRecord::requests(10, Window::Minute), LimitRecord::tokens(100, Window::Minute)]);
         let now = Duration::from_secs(1);
         gate.admit(now, 100).unwrap();
         let before = gate.views(now);
@@ -194,10 +192,8 @@ mod tests {
 
     #[test]
     fn settling_corrects_the_estimate_in_every_token_window() {
-        let mut gate = gate(&[
-            LimitRecord::Tokens { amount: 100, per: Window::Minute },
-            LimitRecord::Tokens { amount: 1_000, per: Window::Hour },
-        ]);
+        let mut gate =
+            gate(&[LimitRecord::tokens(100, Window::Minute), LimitRecord::tokens(1_000, Window::Hour)]);
         let now = Duration::from_secs(1);
         let grant = gate.admit(now, 50).unwrap();
         gate.settle(now, grant, 90);
@@ -207,10 +203,8 @@ mod tests {
 
     #[test]
     fn it_says_when_there_is_room_again() {
-        let mut gate = gate(&[
-            LimitRecord::Requests { amount: 2, per: Window::Minute },
-            LimitRecord::Tokens { amount: 60, per: Window::Minute },
-        ]);
+        let mut gate =
+            gate(&[LimitRecord::requests(2, Window::Minute), LimitRecord::tokens(60, Window::Minute)]);
         let now = Duration::from_secs(100);
         assert!(gate.free_from() <= now);
         gate.admit(now, 10).unwrap();
@@ -219,8 +213,7 @@ mod tests {
         assert_eq!(gate.free_from(), now + Duration::from_secs(30));
         assert!(gate.admit(now + Duration::from_secs(29), 1).is_err());
         assert!(gate.admit(now + Duration::from_secs(30), 1).is_ok());
-        let closed =
-            Gate::new(&[LimitRecord::Requests { amount: 0, per: Window::Hour }], 0, |_| Arc::default());
+        let closed = Gate::new(&[LimitRecord::requests(0, Window::Hour)], 0, |_| Arc::default());
         assert_eq!(closed.free_from(), Duration::MAX);
     }
 
@@ -248,7 +241,7 @@ mod tests {
             amount in 1u32..40,
             gaps in proptest::collection::vec(0u64..3_000_000_000, 1..300),
         ) {
-            let mut gate = gate(&[LimitRecord::Requests { amount, per: Window::Minute }]);
+            let mut gate = gate(&[LimitRecord::requests(amount, Window::Minute)]);
             let weight = u128::from(60_000_000_000u64 / u64::from(amount));
             let mut oracle = Oracle { debt_until: 0, weight, burst: u128::from(amount) };
             let mut now = Duration::from_secs(3_600);
@@ -275,9 +268,9 @@ mod tests {
             requests in 1u32..20, tokens in 1u32..2_000, asked in proptest::collection::vec(1u32..500, 1..60),
         ) {
             let mut gate = gate(&[
-                LimitRecord::Requests { amount: requests, per: Window::Hour },
-                LimitRecord::Tokens { amount: tokens, per: Window::Minute },
-                LimitRecord::Tokens { amount: tokens, per: Window::Day },
+                LimitRecord::requests(requests, Window::Hour),
+                LimitRecord::tokens(tokens, Window::Minute),
+                LimitRecord::tokens(tokens, Window::Day),
             ]);
             let now = Duration::from_secs(9);
             for tokens in asked {
@@ -292,7 +285,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_more_requests_than_the_limit_at_once(amount in 1u32..50, tries in 1usize..200) {
-            let mut gate = gate(&[LimitRecord::Requests { amount, per: Window::Hour }]);
+            let mut gate = gate(&[LimitRecord::requests(amount, Window::Hour)]);
             let admitted = (0..tries).filter(|_| gate.admit(Duration::from_secs(9), 0).is_ok()).count();
             prop_assert_eq!(admitted, tries.min(amount as usize));
         }

@@ -66,13 +66,22 @@ impl Spend {
     /// # Errors
     /// [`Exhausted`] when less than `need` is left.
     pub fn reserve(&mut self, now: i64, need: i64, want: i64) -> Result<i64, Exhausted> {
+        self.reserve_beyond(now, 0, need, want)
+    }
+
+    /// Reserves up to `want`, at least `need`, where others say that at least `known` is spent in all.
+    ///
+    /// # Errors
+    /// [`Exhausted`] when less than `need` is left.
+    pub fn reserve_beyond(&mut self, now: i64, known: i64, need: i64, want: i64) -> Result<i64, Exhausted> {
         self.roll(now);
-        let left = self.terms.limit.saturating_sub(self.spent).saturating_sub(self.held);
+        let spent = self.spent.max(known);
+        let left = self.terms.limit.saturating_sub(spent).saturating_sub(self.held);
         // A used-up budget refuses also what costs nothing: its owner asked for a stop.
         if need > left || left <= 0 {
             return Err(Exhausted {
                 limit: self.terms.limit,
-                spent: self.spent,
+                spent,
                 held: self.held,
                 resets_at: self.terms.period_end(now),
             });

@@ -113,6 +113,12 @@ impl Attempt {
         row
     }
 
+    /// Returns the row to write with a hold that is on disk already.
+    #[must_use]
+    pub(super) fn hold_again(&self) -> LogRow {
+        LogRow { id: self.hold_name(), ..self.docket.row() }
+    }
+
     /// Returns the name of its hold.
     #[must_use]
     pub(super) fn hold_name(&self) -> String {

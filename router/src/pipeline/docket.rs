@@ -272,6 +272,12 @@ impl Docket {
         row
     }
 
+    /// Returns the row as known so far.
+    #[must_use]
+    pub(super) fn row(&self) -> LogRow {
+        self.open().row.clone()
+    }
+
     /// Notes how an attempt ended.
     pub(super) fn note(&self, attempt: AttemptRow, hold: Option<String>, share: Share) {
         self.open().note(&self.way, attempt, hold, share);

@@ -163,9 +163,7 @@ impl Settlement {
             // From here on a row may be on disk, also if this future is dropped meanwhile.
             self.durable = true;
             self.gateway.ledger.append_durable(LedgerEntry::Hold(Box::new(hold))).await?;
-            if !self.holds.iter().all(Hold::may_send) {
-                return Err(crate::actors::Unavailable.into());
-            }
+            self.look_again().await?;
         }
         self.asked_us = micros(self.started);
         if let Some(attempt) = &self.attempt {
@@ -259,10 +257,33 @@ impl Settlement {
             return Err(refused);
         }
         if self.durable && added.iter().any(|more| *more > 0) {
-            let request = self.attempt.as_ref().map(Attempt::hold_name).unwrap_or_default();
-            let nano_usd = self.held_nano_usd() - before;
-            let entry = LedgerEntry::Extend { request, amounts: added, nano_usd };
+            let entry = match &self.attempt {
+                // In full: a node that was taken for dead has no hold there any more, or holds for another tenure too.
+                Some(attempt) if self.holds.iter().any(Hold::is_leased) => {
+                    let (budgets, nano_usd) = (self.payments(Hold::amount), self.held_nano_usd());
+                    LedgerEntry::Hold(Box::new(HoldRecord { budgets, nano_usd, row: attempt.hold_again() }))
+                }
+                attempt => {
+                    let request = attempt.as_ref().map(Attempt::hold_name).unwrap_or_default();
+                    let nano_usd = self.held_nano_usd() - before;
+                    LedgerEntry::Extend { request, amounts: added, nano_usd }
+                }
+            };
             self.gateway.ledger.append_durable(entry).await?;
+            self.look_again().await?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether what is durable now may be acted on: meanwhile others may have taken this node for dead.
+    ///
+    /// # Errors
+    /// 503.
+    async fn look_again(&mut self) -> Result<(), GatewayError> {
+        for hold in &mut self.holds {
+            if !hold.may_send().await {
+                return Err(crate::actors::Unavailable.into());
+            }
         }
         Ok(())
     }
@@ -383,16 +404,15 @@ impl Settlement {
 
     fn payments(&self, amount: impl Fn(&Hold) -> i64) -> Vec<Payment> {
         let now = clock::unix();
-        let payment = |hold: &Hold| {
+        let mut payments = Vec::with_capacity(self.holds.len());
+        for hold in &self.holds {
             let record = hold.budget().record();
-            Payment {
-                budget: record.id.clone(),
-                period_start: record.period_start(now),
-                amount: amount(hold),
-                by: hold.by().to_owned(),
+            for (by, amount) in hold.payers(amount(hold)) {
+                let (budget, period_start) = (record.id.clone(), record.period_start(now));
+                payments.push(Payment { budget, period_start, amount, by: by.as_ref().to_owned() });
             }
-        };
-        self.holds.iter().map(payment).collect()
+        }
+        payments
     }
 
     /// Returns the most that money budgets hold for it, in nano-dollars.

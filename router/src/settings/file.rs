@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use tidegate_notify::ChannelSettings;
-use tidegate_store::{Unmeasured, Window};
+use tidegate_store::{OnStoreLoss, Unmeasured, Window};
 use toml::Spanned;
 
 use super::cache::CacheSettings;
@@ -279,6 +279,9 @@ pub struct BudgetSettings {
     /// Every so many days, in place of `period`.
     #[serde(default)]
     pub days: Option<u16>,
+    /// What holds while the shared Redis does not answer.
+    #[serde(default)]
+    pub on_store_loss: OnStoreLoss,
 }
 
 /// Names of periods.
@@ -309,6 +312,9 @@ pub struct LimitSettings {
     /// The window of `requests` and `tokens`.
     #[serde(default)]
     pub per: Option<Window>,
+    /// What holds while the shared Redis does not answer.
+    #[serde(default)]
+    pub on_store_loss: OnStoreLoss,
 }
 
 /// `[[config]]`

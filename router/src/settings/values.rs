@@ -3,7 +3,7 @@
 use std::fmt;
 
 use tidegate_prices::NanoUsd;
-use tidegate_store::{BreakerRecord, BudgetRecord, LimitRecord, Origin, Period, Window};
+use tidegate_store::{BreakerRecord, BudgetRecord, LimitRecord, OnStoreLoss, Origin, Period, Window};
 
 use super::file::{BreakerSettings, BudgetSettings, LimitSettings, PeriodName};
 use crate::actors::key::MAX_LIMITS;
@@ -68,13 +68,17 @@ pub(super) fn limits(settings: &[LimitSettings]) -> Result<Vec<LimitRecord>, Str
 
 fn one_limit(limit: &LimitSettings) -> Result<LimitRecord, String> {
     let window = |per: Option<Window>| per.ok_or("`per` is missing: second, minute, hour, day or week");
-    match (limit.requests, limit.tokens, limit.concurrent) {
-        (Some(amount), None, None) => Ok(LimitRecord::Requests { amount, per: window(limit.per)? }),
-        (None, Some(amount), None) => Ok(LimitRecord::Tokens { amount, per: window(limit.per)? }),
+    if limit.concurrent.is_some() && limit.on_store_loss == OnStoreLoss::Open {
+        return Err("`concurrent` takes no `on_store_loss`: each node counts its own".into());
+    }
+    let read = match (limit.requests, limit.tokens, limit.concurrent) {
+        (Some(amount), None, None) => Ok(LimitRecord::requests(amount, window(limit.per)?)),
+        (None, Some(amount), None) => Ok(LimitRecord::tokens(amount, window(limit.per)?)),
         (None, None, Some(_)) if limit.per.is_some() => Err("`concurrent` takes no `per`".into()),
         (None, None, Some(amount)) => Ok(LimitRecord::Concurrent { amount }),
         _ => Err("needs exactly one of `requests`, `tokens`, `concurrent`".into()),
-    }
+    };
+    read.map(|read| read.with_store_loss(limit.on_store_loss))
 }
 
 pub(super) fn budget(id: String, name: &str, settings: &BudgetSettings) -> Result<BudgetRecord, String> {
@@ -89,7 +93,12 @@ pub(super) fn budget(id: String, name: &str, settings: &BudgetSettings) -> Resul
         (None, Some(_)) => return Err("budget.days: 1 to 365 are accepted".into()),
         (Some(_), Some(_)) => return Err("budget: `period` and `days` exclude each other".into()),
     };
-    Ok(BudgetRecord { origin: Origin::Settings, period, ..BudgetRecord::named(id, name, limit.as_i64()) })
+    Ok(BudgetRecord {
+        origin: Origin::Settings,
+        period,
+        on_store_loss: settings.on_store_loss,
+        ..BudgetRecord::named(id, name, limit.as_i64())
+    })
 }
 
 /// Reads a circuit breaker. Its defaults shut out a provider that fails half of the time, for half a minute.

@@ -37,8 +37,8 @@ pub use period::Period;
 pub use postgres::PostgresStore;
 pub use record::{
     AttemptRow, BreakerRecord, BudgetRecord, Change, ChangeKind, HoldRecord, KeyExtra, KeyHash, KeyKind,
-    KeyRecord, KeyStatus, LedgerEntry, LimitRecord, LogFilter, LogRow, ModelRecord, OldSecret, Origin,
-    Payment, ProviderRecord, RotationRecord, SettleRecord, SpendRecord, Unit, Unmeasured, Window,
+    KeyRecord, KeyStatus, LedgerEntry, LimitRecord, LogFilter, LogRow, ModelRecord, OldSecret, OnStoreLoss,
+    Origin, Payment, ProviderRecord, RotationRecord, SettleRecord, SpendRecord, Unit, Unmeasured, Window,
 };
 pub use sqlite::{BackupCheck, SqliteStore, backup_check};
 pub use store::{KeyFilter, Store, StoreError, Write};

@@ -1,12 +1,14 @@
 //! Three nodes, one PostgreSQL, one Redis: what holds on one node holds on all together.
 
+mod deaths;
+mod losses;
 mod servers;
 mod trace;
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_tests::{Client, Gateway, Mock, Settings, gateway, sse, wait};
+use tidegate_tests::{Client, Gateway, Mock, Settings, sse, wait};
 
 use crate::support::{KEY, OUTPUT_NANO, chat, chat_stream, providers};
 use servers::{Postgres, Redis};
@@ -171,35 +173,6 @@ async fn one_bucket_of_a_policy_is_shared_by_all_nodes() {
     }
     assert!(good <= 100 - 3, "{good} requests beside three to warm up");
     assert!(good >= 80, "most of the limit can be used: {good}");
-    trace::follow(&cluster.redis.trace());
-}
-
-#[tokio::test]
-async fn a_node_that_is_killed_leaves_no_holds_and_no_overspend() {
-    let mut cluster = Cluster::start(3, Redis::start(true), |settings| {
-        paying(settings).toml("[ledger]\ndurability = \"each\"")
-    })
-    .await;
-    cluster.warm().await;
-    let running = streams(&cluster, 20);
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    cluster.nodes[2].kill();
-    let ends = ends(running).await;
-    cluster.nodes.truncate(2);
-    settled(&cluster).await;
-    let given = words(&ends) * OUTPUT_NANO;
-    assert!(given <= DOLLAR, "{given} given out");
-    // What the dead node held is settled by the others once they are sure that it is dead.
-    wait::until_async("the dead node's holds to be settled", || async {
-        let spent = cluster.nodes[0].cli(&["budget", "list"]);
-        let budget = gateway::rows(spent, &["budgets"]).remove(0);
-        (budget["held"] == 0).then_some(())
-    })
-    .await;
-    let logged = cluster.logged();
-    assert!(logged <= DOLLAR, "{logged} logged");
-    let asked = i64::try_from(cluster.mock.requests().len()).expect("requests");
-    assert!(asked > 0);
     trace::follow(&cluster.redis.trace());
 }
 

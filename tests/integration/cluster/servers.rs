@@ -72,8 +72,18 @@ impl Redis {
 
     /// `kill -9`, and another one in its place.
     pub(super) fn restart(&mut self) {
+        self.stop();
+        self.go_on();
+    }
+
+    /// `kill -9`.
+    pub(super) fn stop(&mut self) {
         self.child.kill().expect("redis-server lives");
         self.child.wait().expect("an end");
+    }
+
+    /// Another one in the place of the one that was stopped.
+    pub(super) fn go_on(&mut self) {
         self.child = serve(self.port, &self.folder, self.keeps);
     }
 

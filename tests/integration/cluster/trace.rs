@@ -32,6 +32,8 @@ pub(super) struct Told {
     pub(super) most: i64,
     /// Leased at the end and not spent.
     pub(super) leased: i64,
+    /// Counted as spent at the end with tenures that ended, by whether their node wrote ahead.
+    pub(super) burnt: BTreeMap<bool, i64>,
 }
 
 /// Follows a trace.
@@ -40,7 +42,7 @@ pub(super) struct Told {
 /// When more was out than the limit.
 pub(super) fn follow(trace: &[Vec<String>]) -> Told {
     let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
-    let mut told = Told { changes: 0, most: 0, leased: 0 };
+    let mut told = Told { changes: 0, most: 0, leased: 0, burnt: BTreeMap::new() };
     let mut inside = false;
     let mut touched = Vec::new();
     for command in trace {
@@ -80,14 +82,16 @@ pub(super) fn follow(trace: &[Vec<String>]) -> Told {
             }
         }
     }
-    told.leased = pools
-        .values()
-        .flat_map(|pool| pool.fields.iter().filter(|(name, _)| name.starts_with("m:")))
-        .map(|(_, value)| {
-            let numbers: Vec<i64> = value.split(' ').filter_map(|number| number.parse().ok()).collect();
-            // An ended one's rest is burnt: spent, as far as anybody knows.
-            if numbers[3] == 1 { 0 } else { numbers[1] - numbers[2] }
-        })
-        .sum();
+    let members = pools.values().flat_map(|pool| &pool.fields);
+    for (name, value) in members.filter_map(|(name, value)| Some((name.strip_prefix("m:")?, value))) {
+        let numbers: Vec<i64> = value.split(' ').filter_map(|number| number.parse().ok()).collect();
+        let lease = numbers[1] - numbers[2];
+        if numbers[3] == 1 {
+            // Spent, as far as anybody knows. The version of a node's id says whether it wrote ahead.
+            *told.burnt.entry(name.get(12..13) == Some("8")).or_default() += lease;
+        } else {
+            told.leased += lease;
+        }
+    }
     told
 }

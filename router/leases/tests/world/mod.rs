@@ -27,6 +27,8 @@ pub(crate) struct Faults {
     pub(crate) forgets: bool,
     /// The last node sends before a hold is durable.
     pub(crate) late: bool,
+    /// Requests are let in that nobody checks.
+    pub(crate) open: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +69,12 @@ pub(crate) enum Step {
     CreditTheDead {
         node: usize,
     },
+    /// A request that nobody checks: its limit is open on store loss.
+    LetIn {
+        node: usize,
+        pool: usize,
+        amount: i64,
+    },
     /// Somebody settles what killed processes left open.
     Recover,
     /// The owner of a share dies without its process; its requests go on.
@@ -94,6 +102,7 @@ pub(crate) struct Told {
     pub(crate) fenced: u64,
     pub(crate) epochs: u64,
     pub(crate) delivered: u64,
+    pub(crate) let_in: u64,
 }
 
 impl Told {
@@ -108,6 +117,7 @@ impl Told {
         self.fenced += other.fenced;
         self.epochs += other.epochs;
         self.delivered += other.delivered;
+        self.let_in += other.let_in;
     }
 }
 
@@ -169,6 +179,8 @@ pub(crate) struct World {
     legacies: BTreeMap<u64, (Ledger, i64)>,
     /// Per pool: spent, or held by requests that went upstream, be their node dead.
     used: Vec<i64>,
+    /// Per pool: spent by requests that nobody checked.
+    let_in: Vec<i64>,
     requests: u64,
     lives: u64,
     pub(crate) told: Told,
@@ -188,6 +200,7 @@ impl World {
             largest: vec![FIRST_LIMIT; pools.len()],
             doubt: vec![0; pools.len()],
             used: vec![0; pools.len()],
+            let_in: vec![0; pools.len()],
             limits,
             pools,
             messages: Vec::new(),
@@ -282,6 +295,7 @@ impl World {
             | Step::Settle { node, .. }
             | Step::Reap { node, .. }
             | Step::CreditTheDead { node }
+            | Step::LetIn { node, .. }
             | Step::Forget { node } => {
                 if self.runs(node) {
                     self.act(node, step);
@@ -319,9 +333,9 @@ impl World {
         let now_ms = self.around.now_ms;
         let legacies = &self.legacies;
         self.store.recover(|life| {
-            legacies.get(&life).is_some_and(|(ledger, killed_ms)| {
-                now_ms - killed_ms > DEAD_AFTER_MS && ledger.is_empty()
-            })
+            legacies
+                .get(&life)
+                .is_some_and(|(ledger, killed_ms)| now_ms - killed_ms > DEAD_AFTER_MS && ledger.is_empty())
         });
     }
 
@@ -374,6 +388,16 @@ impl World {
                 // A pool that goes and comes again counts holds in full, of tenures that were to be credited.
                 let idle_ms = if self.faults.forgets { 0 } else { i64::MAX / 2 };
                 self.post(node, pool, Asked { epoch, op: Op::Reap(Reap { idle_ms }) });
+            }
+            Step::LetIn { pool, amount, .. } => {
+                self.requests += 1;
+                let (sim, request) = (&mut self.nodes[node], self.requests);
+                let holder = sim.shares[pool].holder();
+                sim.shares[pool].charge(holder.tenure, amount);
+                sim.ledger.append(Entry::Settle { request, pool, holder, spent: amount });
+                self.used[pool] += amount;
+                self.let_in[pool] += amount;
+                self.told.let_in += 1;
             }
             Step::CreditTheDead { .. } => self.credit_the_dead(node),
             Step::Forget { .. } => {

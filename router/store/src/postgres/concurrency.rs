@@ -147,6 +147,20 @@ fn holds_of_living_nodes_and_ones_own_stay() {
 }
 
 #[test]
+fn what_is_held_is_found_whatever_words_a_client_put_into_the_budgets_name() {
+    let database = Server::shared().database();
+    let mut store = open(&database, "node");
+    for (at, name) in ["b", "usage:p:user:\"a\\b\"", "usage:p:user:ü %_", "[\"b\",0"].iter().enumerate() {
+        let request = format!("r{at}");
+        let budgets = vec![pays(name, 0, 7)];
+        let held = HoldRecord { budgets, nano_usd: 7, row: row(&request, None) };
+        store.commit(&[LedgerEntry::Hold(Box::new(held))]).unwrap();
+        let held = store.held_by(name, 0).unwrap();
+        assert_eq!(held.iter().map(|(_, amount)| amount).sum::<i64>(), 7, "of {name}");
+    }
+}
+
+#[test]
 fn nodes_that_recover_at_once_settle_a_hold_once() {
     let database = Server::shared().database();
     let holds: Vec<_> = (0..200).map(|n| hold(&format!("r{n:03}"), 1)).collect();

@@ -206,8 +206,10 @@ pub(super) async fn held_by(
     period_start: i64,
 ) -> Result<Vec<(String, i64)>, Fault> {
     let sql = "SELECT budgets, node FROM hold WHERE strpos(budgets, $1) > 0";
+    // As it is written there: clients' words in a policy's buckets may need escaping.
+    let written = json("budget", &budget)?;
     let mut held = Vec::new();
-    for row in session.rows(sql, &[&budget]).await? {
+    for row in session.rows(sql, &[&written]).await? {
         let (text, node): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let payments: Vec<Payment> = read("hold", &text)?;
         for payment in payments {

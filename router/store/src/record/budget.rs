@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Origin;
+use super::{OnStoreLoss, Origin};
 use crate::period::Period;
 
 /// A budget.
@@ -29,6 +29,9 @@ pub struct BudgetRecord {
     /// Amounts at which somebody is told.
     #[serde(default)]
     pub alerts: Vec<i64>,
+    /// What holds while the nodes' shared store does not answer.
+    #[serde(default, skip_serializing_if = "OnStoreLoss::is_closed")]
+    pub on_store_loss: OnStoreLoss,
 }
 
 /// What a budget counts.
@@ -57,6 +60,7 @@ impl BudgetRecord {
             period: Period::Total,
             restarts_at: None,
             alerts: Vec::new(),
+            on_store_loss: OnStoreLoss::Closed,
         }
     }
 

@@ -54,6 +54,25 @@ impl Window {
     }
 }
 
+/// What a limit that several nodes share does while what they share it by does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStoreLoss {
+    /// Refuses.
+    #[default]
+    Closed,
+    /// Lets in what this node by itself would, and counts it.
+    Open,
+}
+
+impl OnStoreLoss {
+    /// Returns whether it refuses.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        *self == Self::Closed
+    }
+}
+
 /// One limit of a key or provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -64,6 +83,9 @@ pub enum LimitRecord {
         amount: u32,
         /// The window.
         per: Window,
+        /// What holds while the nodes' shared store does not answer.
+        #[serde(default, skip_serializing_if = "OnStoreLoss::is_closed")]
+        on_store_loss: OnStoreLoss,
     },
     /// So many tokens (input and output) in a window.
     Tokens {
@@ -71,12 +93,38 @@ pub enum LimitRecord {
         amount: u32,
         /// The window.
         per: Window,
+        /// What holds while the nodes' shared store does not answer.
+        #[serde(default, skip_serializing_if = "OnStoreLoss::is_closed")]
+        on_store_loss: OnStoreLoss,
     },
     /// So many requests at the same time.
     Concurrent {
         /// How many.
         amount: u32,
     },
+}
+
+impl LimitRecord {
+    /// Makes a limit of requests that refuses while it can't be checked.
+    #[must_use]
+    pub fn requests(amount: u32, per: Window) -> Self {
+        Self::Requests { amount, per, on_store_loss: OnStoreLoss::Closed }
+    }
+
+    /// Makes a limit of tokens that refuses while it can't be checked.
+    #[must_use]
+    pub fn tokens(amount: u32, per: Window) -> Self {
+        Self::Tokens { amount, per, on_store_loss: OnStoreLoss::Closed }
+    }
+
+    /// Returns it with another answer to the loss of the shared store; concurrency is counted by each node and has none.
+    #[must_use]
+    pub fn with_store_loss(mut self, answer: OnStoreLoss) -> Self {
+        if let Self::Requests { on_store_loss, .. } | Self::Tokens { on_store_loss, .. } = &mut self {
+            *on_store_loss = answer;
+        }
+        self
+    }
 }
 
 /// What changed in the store since a sequence number.
