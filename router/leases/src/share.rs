@@ -149,7 +149,7 @@ impl Share {
     /// then counts for all, be it above the limit. `tenure` is [`Share::holder`]'s of when that was decided, which the
     /// durable store files it under.
     pub fn charge(&mut self, tenure: u64, spent: i64) {
-        match self.ended.iter_mut().find(|ended| ended.holder.tenure == tenure) {
+        match self.ended.iter_mut().find(|ended| ended.joined && ended.holder.tenure == tenure) {
             Some(ended) => ended.settle(0, spent),
             // Or closed meanwhile: Redis counts what it is told, whoever tells.
             None => self.current.settle(0, spent),
@@ -183,11 +183,12 @@ impl Share {
     /// Ends the current tenure and begins the next.
     pub(crate) fn retire(&mut self, standing: &Standing) {
         let next = Holder { node: standing.node, tenure: self.tenures.next() };
-        let ended = std::mem::replace(&mut self.current, Tenure::new(next, standing.epoch));
+        let mut ended = std::mem::replace(&mut self.current, Tenure::new(next, standing.epoch));
         if !ended.joined {
-            // Redis does not know what it was charged. In doubt a base counts it too.
-            self.current.spent = ended.spent;
-        } else if ended.seq > 0 {
+            // Redis may not know what it was charged. In doubt that is counted twice.
+            self.current.spent = std::mem::take(&mut ended.spent);
+        }
+        if ended.seq > 0 {
             self.ended.push(ended);
         }
         self.waiting = None;

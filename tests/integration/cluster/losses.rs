@@ -58,6 +58,8 @@ async fn without_redis_open_limits_let_in_and_count_and_closed_ones_refuse() {
     for node in &cluster.nodes {
         until_status(node, CLOSED, 200).await;
         assert_eq!(status(node, CLOSED_RATE).await.0, 200);
+        // Awake, it knows no more of what others spend than Redis says.
+        until_status(node, KEY, 200).await;
     }
     cluster.redis.stop();
     for node in &cluster.nodes {
@@ -81,7 +83,7 @@ async fn without_redis_open_limits_let_in_and_count_and_closed_ones_refuse() {
         assert_eq!(status(node, CLOSED_RATE).await.0, 503);
         let shared = node.state().await["shared"].clone();
         assert_eq!(shared["lost"], true);
-        assert!(shared["unchecked"].as_u64().expect("a count") >= 2, "{shared}");
+        assert!(shared["unchecked"].as_u64().expect("a count") > 0, "{shared}");
     }
     assert!(words * OUTPUT_NANO > LIMIT, "{words} words: the budget is above its limit by what was let in");
     let first = &cluster.nodes[0];
