@@ -712,8 +712,9 @@ impl Handler<Observe> for BudgetActor {
         self.collect_lost();
         self.publish();
         let (own, held) = self.spend.state();
-        // In a cluster what all nodes spent, as far as this one heard.
-        let spent = self.pool.as_ref().and_then(Pool::seen).map_or(own, |seen| seen.spent_all);
+        // In a cluster what all nodes spent, as far as this one heard; what it let in unheard comes on top.
+        let seen = self.pool.as_ref().and_then(Pool::seen).map_or(0, |seen| seen.spent_all);
+        let spent = own.max(seen);
         let now = clock::unix();
         actix::MessageResult(BudgetView {
             id: self.spend.terms().id.clone(),
