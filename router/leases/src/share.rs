@@ -150,9 +150,9 @@ impl Share {
     /// durable store files it under.
     pub fn charge(&mut self, tenure: u64, spent: i64) {
         match self.ended.iter_mut().find(|ended| ended.joined && ended.holder.tenure == tenure) {
-            Some(ended) => ended.settle(0, spent),
+            Some(ended) => ended.charge(spent),
             // Or closed meanwhile: Redis counts what it is told, whoever tells.
-            None => self.current.settle(0, spent),
+            None => self.current.charge(spent),
         }
     }
 
@@ -186,7 +186,7 @@ impl Share {
         let mut ended = std::mem::replace(&mut self.current, Tenure::new(next, standing.epoch));
         if !ended.joined {
             // Redis may not know what it was charged. In doubt that is counted twice.
-            self.current.spent = std::mem::take(&mut ended.spent);
+            self.current.charge(std::mem::take(&mut ended.spent));
         }
         if ended.seq > 0 {
             self.ended.push(ended);

@@ -106,7 +106,7 @@ impl Share {
             self.retire(standing);
             self.ended.clear();
             // The base has it.
-            self.current.spent = 0;
+            (self.current.spent, self.current.charged) = (0, 0);
         }
     }
 
@@ -215,6 +215,11 @@ impl Share {
             Refusal::Closed | Refusal::StillAlive | Refusal::Read(_) | Refusal::Unproven => {
                 self.waiting = None;
                 if let Op::Credit(credit) = &asked.op {
+                    // Others closed it from the durable store, while this node went on without Redis: what no lease
+                    // covered may be later than that. In doubt it is counted twice.
+                    let ended = self.ended.iter().filter(|tenure| tenure.holder == credit.holder);
+                    let charged = ended.map(|tenure| tenure.charged).sum();
+                    self.current.charge(charged);
                     self.ended.retain(|tenure| tenure.holder != credit.holder);
                 }
                 Outcome::Done

@@ -47,6 +47,8 @@ pub(crate) struct Tenure {
     /// As Redis knows it.
     pub(crate) reported: i64,
     pub(crate) held: i64,
+    /// Of what was spent: what no lease covered.
+    pub(crate) charged: i64,
     /// Redis must hear of it by [`Declare`](crate::protocol::Declare), because whoever opens the pool would count
     /// what it spent.
     pub(crate) undeclared: bool,
@@ -65,6 +67,7 @@ impl Tenure {
             spent: 0,
             reported: 0,
             held: 0,
+            charged: 0,
             undeclared: false,
             burnt: i64::MAX,
         }
@@ -73,6 +76,12 @@ impl Tenure {
     /// Returns what a request may hold now; below zero when more was spent than was there.
     pub(crate) fn available(&self) -> i64 {
         self.authority.saturating_sub(self.spent).saturating_sub(self.held)
+    }
+
+    /// Spends what no lease covers.
+    pub(crate) fn charge(&mut self, spent: i64) {
+        self.settle(0, spent);
+        self.charged = self.charged.saturating_add(spent.max(0));
     }
 
     pub(crate) fn settle(&mut self, held: i64, spent: i64) {
