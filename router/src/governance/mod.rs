@@ -6,6 +6,7 @@
 //! a change that can't be written changes nothing; an object that can't be read any more is left out and logged.
 
 mod bad;
+mod by_workspace;
 mod objects;
 pub mod policy;
 pub mod providers;

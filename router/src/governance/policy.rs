@@ -4,6 +4,7 @@
 //! only that there is one. What a condition excludes is looked at first. Requests that lack a value to group by are
 //! not counted.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
@@ -92,20 +93,20 @@ impl Key {
         }
     }
 
-    fn of(&self, facts: &Facts<'_>) -> Option<String> {
+    fn of<'a>(&self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
         let text = match self {
-            Self::ApiKey => facts.key.to_owned(),
-            Self::Metadata(key) => facts.metadata.get(key)?.clone(),
-            Self::VirtualKey => facts.slug.to_owned(),
-            Self::Provider => facts.vendor.to_owned(),
-            Self::Config => facts.config?.to_owned(),
+            Self::ApiKey => facts.key,
+            Self::Metadata(key) => facts.metadata.get(key)?,
+            Self::VirtualKey => facts.slug,
+            Self::Provider => facts.vendor,
+            Self::Config => facts.config?,
             // Requests don't come from prompts yet.
             Self::Prompt => return None,
-            Self::Model => format!("@{}/{}", facts.slug, facts.model),
-            Self::Endpoint => facts.endpoint.trim_start_matches('/').to_owned(),
-            Self::Workspace => facts.workspace.to_owned(),
+            Self::Model => return Some(format!("@{}/{}", facts.slug, facts.model).into()),
+            Self::Endpoint => facts.endpoint.trim_start_matches('/'),
+            Self::Workspace => facts.workspace,
         };
-        Some(text).filter(|text| !text.is_empty())
+        Some(text.into()).filter(|text: &Cow<'_, str>| !text.is_empty())
     }
 }
 
