@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::middleware::{NormalizePath, TrailingSlash};
 use actix_web::{App, HttpServer, web};
 
-use crate::api::{self, Readiness};
+use crate::api::{self, Readiness, Tidy};
 use crate::gateway::Gateway;
 use crate::upstream::Client;
 
@@ -53,7 +52,7 @@ pub fn bind(gateway: Arc<Gateway>) -> io::Result<Bound> {
         App::new()
             .app_data(web::Data::new(worker))
             .app_data(web::Data::new(shown.clone()))
-            .wrap(NormalizePath::new(TrailingSlash::Trim))
+            .wrap(Tidy)
             .configure(api::routes)
     })
     .on_connect(move |io, _| {

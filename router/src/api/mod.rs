@@ -14,6 +14,7 @@ mod open_webui;
 mod passthrough;
 mod plugins;
 pub(crate) mod render;
+mod tidy;
 
 use actix_web::web::{self, ServiceConfig};
 use tidegate_providers::Endpoint;
@@ -23,6 +24,7 @@ use crate::pipeline::Dialect;
 pub(crate) use body::read as read_body;
 pub use health::Readiness;
 pub(crate) use render::wrong_method;
+pub(crate) use tidy::Tidy;
 
 /// Finds the gateway key of a request.
 pub(crate) fn credentials_of(request: &actix_web::HttpRequest) -> Option<&str> {
