@@ -45,9 +45,14 @@ pub fn bind(gateway: Arc<Gateway>) -> io::Result<Bound> {
     let settings = gateway.settings();
     let readiness = Readiness::default();
     let shown = readiness.clone();
+    let workers =
+        settings.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let connect = Duration::from_millis(settings.timeouts.connect_ms);
     let write = Duration::from_millis(settings.timeouts.write_ms);
     let server = HttpServer::new(move || {
+        if workers == 1 {
+            gateway.shards.move_in();
+        }
         let worker = Worker { gateway: gateway.clone(), client: Client::new(connect) };
         App::new()
             .app_data(web::Data::new(worker))
@@ -62,7 +67,7 @@ pub fn bind(gateway: Arc<Gateway>) -> io::Result<Bound> {
     })
     .backlog(BACKLOG)
     .max_connections(CONNECTIONS)
-    .workers(settings.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)))
+    .workers(workers)
     // Small SSE chunks must leave at once.
     .tcp_nodelay(true)
     // A client that closes its side is gone: its upstream is cancelled at once.

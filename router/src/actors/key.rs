@@ -97,7 +97,7 @@ impl KeyHandle {
             lost: AtomicU32::new(0),
             meters: ArcSwap::from_pointee(new_meters(&record)),
         });
-        let shard = shards.of(&record.id);
+        let shards = shards.clone();
         let cluster = shards.cluster().cloned();
         let shared = shared(cluster.as_ref(), &record);
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
@@ -106,7 +106,7 @@ impl KeyHandle {
             let spawn = move || {
                 let record = this.upgrade().map_or_else(|| first.clone(), |it| (*it.record()).clone());
                 let gauge = state.clone();
-                KeyActor::start_in_arbiter(&shard, move |_| KeyActor::new(record, gauge))
+                KeyActor::start_in_arbiter(&shards.near(&record.id), move |_| KeyActor::new(record, gauge))
             };
             Self {
                 record: ArcSwap::from_pointee(record),

@@ -53,7 +53,7 @@ impl LimiterHandle {
             lost: AtomicU32::new(0),
             meters: ArcSwap::from_pointee(meters(&limits)),
         });
-        let shard = shards.of(&id);
+        let (threads, place) = (shards.clone(), id.clone());
         let cluster = shards.cluster().cloned();
         let shared = cluster.clone().map(|cluster| Arc::new(SharedGate::new(cluster, &id, &limits)));
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
@@ -61,7 +61,7 @@ impl LimiterHandle {
             let spawn = move || {
                 let limits = this.upgrade().map_or_else(|| first.clone(), |it| it.limits.load_full());
                 let gauge = state.clone();
-                LimiterActor::start_in_arbiter(&shard, move |_| {
+                LimiterActor::start_in_arbiter(&threads.near(&place), move |_| {
                     let gate = gate(&limits, &gauge);
                     LimiterActor { gate, gauge }
                 })

@@ -83,7 +83,7 @@ impl ProviderHandle {
         });
         let health = Arc::new(Health::default());
         let meters: Vec<Arc<AtomicU64>> = record.limits.iter().map(|_| Arc::default()).collect();
-        let shard = shards.of(&record.place());
+        let (threads, place) = (shards.clone(), record.place());
         let state = health.clone();
         let (slug, vendor_name, limits) = (record.slug.clone(), record.vendor.clone(), record.limits.clone());
         let rules = record.breaker.as_ref().map(rules);
@@ -92,7 +92,7 @@ impl ProviderHandle {
             let (health, meters, limits) = (state.clone(), meters.clone(), limits.clone());
             let news = news.clone();
             let (slug, vendor) = (slug.clone(), vendor_name.clone());
-            ProviderActor::start_in_arbiter(&shard, move |_| {
+            ProviderActor::start_in_arbiter(&threads.near(&place), move |_| {
                 let in_flight = health.in_flight();
                 let gate = Gate::new(&limits, in_flight, |at| meters[at].clone());
                 let actor =

@@ -64,6 +64,7 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
             std::thread::spawn(tidegate_prices::tokens::warm);
         }
         let served = bound.server.await.map_err(|error| error.to_string());
+        gateway.shards.move_out();
         for task in tasks.into_iter().chain(file) {
             task.abort();
         }
