@@ -303,7 +303,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<bool> {
         loop {
-            let mut waiting = true;
+            let mut waiting = false;
             if !self.output.is_blocked() && matches!(rest, Rest::More) {
                 waiting = self.collect(body.as_mut(), rest, cx);
             }

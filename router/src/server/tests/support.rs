@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_http::error::PayloadError;
-use actix_http::{HttpMessage, KeepAlive, Request, Response, ServiceConfig};
+use actix_http::{KeepAlive, Request, Response, ServiceConfig};
 use actix_web::body::{BodyStream, BoxBody, SizedStream};
 use actix_web::dev::fn_service;
 use actix_web::http::StatusCode;
