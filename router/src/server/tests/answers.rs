@@ -198,3 +198,9 @@ async fn an_answer_after_a_stop_says_that_it_is_the_last() {
     assert!(answer.contains("\r\nconnection: close\r\n") && answer.ends_with("x@a"), "{answer}");
     peer.ended().await;
 }
+
+#[actix_web::test]
+async fn a_connection_is_small() {
+    let size = connect().size;
+    assert!(size <= 1 << 10, "{size} bytes a connection beside its handler");
+}

@@ -26,6 +26,9 @@ use crate::server::connection::{Answer, Connection, Terms};
 /// Longer than anything that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A handler at work.
+type Handling = Pin<Box<dyn Future<Output = Result<Answer, Answer>>>>;
+
 /// Pieces of an answer, or why it breaks off.
 pub(super) type Piece = Result<Bytes, io::Error>;
 
@@ -56,6 +59,8 @@ pub(super) struct Peer {
     pub(super) sip: mpsc::UnboundedSender<()>,
     /// Says that the server stops.
     pub(super) stop: watch::Sender<bool>,
+    /// Bytes of the connection with all its states, but for a handler's.
+    pub(super) size: usize,
     served: JoinHandle<()>,
 }
 
@@ -85,14 +90,19 @@ pub(super) fn connect_with(terms: Terms, pipe: usize) -> Peer {
         pieces: Rc::new(RefCell::new(Some(pieces))),
         sips: Rc::new(RefCell::new(Some(sips))),
     };
-    let app = Rc::new(fn_service(move |request| handlers.clone().handle(request)));
+    let app = Rc::new(fn_service(move |request| {
+        let handling: Handling = Box::pin(handlers.clone().handle(request));
+        handling
+    }));
     let (io, far) = duplex(pipe);
     let far = Counted { io: far, writes: seen.writes.clone() };
     let (stop, mut stopped) = watch::channel(false);
     let stopping = Box::pin(async move { drop(stopped.wait_for(|stop| *stop).await) });
     let connection = Connection::new(far, app, Rc::new(terms), None, stopping);
-    let served = actix_web::rt::spawn(connection.run());
-    Peer { io, seen, drip: Some(drip), sip, stop, served }
+    let running = connection.run();
+    let size = size_of_val(&running);
+    let served = actix_web::rt::spawn(running);
+    Peer { size, io, seen, drip: Some(drip), sip, stop, served }
 }
 
 impl Peer {
@@ -194,7 +204,7 @@ struct Handlers {
 }
 
 impl Handlers {
-    async fn handle(self, mut request: Request) -> Result<Answer, Response<BoxBody>> {
+    async fn handle(self, mut request: Request) -> Result<Answer, Answer> {
         self.seen.calls.set(self.seen.calls.get() + 1);
         match request.path() {
             "/echo" => {

@@ -5,11 +5,12 @@
 //! and answer are dropped at once. A connection that waits, for a request or for the next piece of an answer, holds
 //! no buffer of requests.
 
+mod answer;
+mod client;
+
 use std::future::{Future, poll_fn};
-use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -17,28 +18,18 @@ use std::time::Duration;
 use actix_http::error::ParseError;
 use actix_http::h1::{Codec, Message, MessageType};
 use actix_http::{ConnectionType, Payload, Request, Response, ServiceConfig};
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody};
 use actix_web::dev::Service;
-use actix_web::error::PayloadError;
 use actix_web::http::header::{HOST, HeaderValue};
 use actix_web::http::{Method, StatusCode, Version};
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::body::{Feeder, body};
 use super::output::Output;
 use super::timer::Timer;
-
-/// The most that is read at once.
-const READ: usize = 32 << 10;
-/// Bytes of further requests that are kept while one is answered.
-const PIPELINED: usize = 64 << 10;
-/// Bytes of an answer that are collected, if they are there, before they are written.
-const COLLECTED: usize = 64 << 10;
-/// Room for the head of an answer.
-const HEAD: usize = 1 << 10;
 
 /// What all connections of a worker share.
 pub(super) struct Terms {
@@ -85,22 +76,6 @@ enum Head {
     Request(Request),
     Refused(StatusCode),
     Over,
-}
-
-/// What the client did while it waits.
-enum Client {
-    /// It sent some of the body: the handler must be polled again.
-    Fed,
-    Quiet,
-    Gone,
-}
-
-/// What is still to come of an answer.
-enum Rest {
-    More,
-    Nothing,
-    /// It was broken off, and so is the connection.
-    Cut,
 }
 
 /// How a connection goes on after an answer.
@@ -231,200 +206,6 @@ where
             Some(answer) => self.answer(answer, old, empty).await,
             None => Next::Gone,
         }
-    }
-
-    /// Asks the handler. None when the client went away.
-    async fn ask(&mut self, request: Request) -> Option<Answer> {
-        let app = self.app.clone();
-        let mut asked = pin!(app.call(request));
-        poll_fn(|cx| {
-            loop {
-                if let Poll::Ready(answer) = asked.as_mut().poll(cx) {
-                    return Poll::Ready(Some(answer.map_or_else(Into::into, Into::into)));
-                }
-                if self.output.len() > 0
-                    && let Poll::Ready(Err(_)) = self.output.poll_write(&mut self.io, cx)
-                {
-                    return Poll::Ready(None);
-                }
-                match self.poll_client(cx) {
-                    Client::Fed => {}
-                    Client::Quiet => return Poll::Pending,
-                    Client::Gone => return Poll::Ready(None),
-                }
-            }
-        })
-        .await
-    }
-
-    /// Writes an answer. `old` clients know no chunks, and the answer to HEAD is `empty`.
-    async fn answer(&mut self, answer: Answer, old: bool, empty: bool) -> Next {
-        let (mut head, body) = answer.into_parts();
-        let size = body.size();
-        let endless = old && size == BodySize::Stream;
-        if endless {
-            head.head_mut().no_chunking(true);
-        }
-        let stopping = poll_fn(|cx| Poll::Ready(self.is_stopping(cx))).await;
-        if endless || stopping || self.eof || self.garbled || self.feeder.is_some() {
-            head.head_mut().set_connection_type(ConnectionType::Close);
-        }
-        let content = match size {
-            BodySize::Sized(size) => usize::try_from(size).unwrap_or(COLLECTED).min(COLLECTED),
-            BodySize::None | BodySize::Stream => 0,
-        };
-        self.output.bytes().reserve(HEAD + content);
-        if let Err(error) = self.codec.encode(Message::Item((head, size)), self.output.bytes()) {
-            tracing::warn!(%error, "the head of an answer can't be written");
-            return Next::Gone;
-        }
-        let mut rest = if empty || matches!(size, BodySize::None | BodySize::Sized(0)) {
-            Rest::Nothing
-        } else {
-            Rest::More
-        };
-        let mut body = pin!(body);
-        if !poll_fn(|cx| self.poll_answer(body.as_mut(), &mut rest, cx)).await {
-            return Next::Gone;
-        }
-        if self.codec.keep_alive() && self.feeder.is_none() {
-            return Next::Again;
-        }
-        Next::Close { lingering: self.garbled || self.feeder.is_some() || !self.input.is_empty() }
-    }
-
-    /// Writes an answer as it comes, to its end. False when it was broken off, or the client went away.
-    ///
-    /// What is ready is written at once and together; nothing is asked of the body while the client has not taken it.
-    fn poll_answer(
-        &mut self,
-        mut body: Pin<&mut BoxBody>,
-        rest: &mut Rest,
-        cx: &mut Context<'_>,
-    ) -> Poll<bool> {
-        loop {
-            let mut waiting = false;
-            if !self.output.is_blocked() && matches!(rest, Rest::More) {
-                waiting = self.collect(body.as_mut(), rest, cx);
-            }
-            if self.output.len() > 0 {
-                match self.output.poll_write(&mut self.io, cx) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(_)) => return Poll::Ready(false),
-                    Poll::Pending => waiting = true,
-                }
-            }
-            if self.output.len() == 0 {
-                match rest {
-                    Rest::More => {}
-                    Rest::Nothing => return Poll::Ready(true),
-                    Rest::Cut => return Poll::Ready(false),
-                }
-            }
-            if !waiting {
-                continue;
-            }
-            match self.poll_client(cx) {
-                Client::Fed => {}
-                Client::Quiet => return Poll::Pending,
-                Client::Gone => return Poll::Ready(false),
-            }
-        }
-    }
-
-    /// Collects what is ready of a body. Returns whether the body must be waited for.
-    fn collect(&mut self, mut body: Pin<&mut BoxBody>, rest: &mut Rest, cx: &mut Context<'_>) -> bool {
-        while self.output.len() < COLLECTED {
-            let written = match body.as_mut().poll_next(cx) {
-                // To the codec an empty piece is the end.
-                Poll::Ready(Some(Ok(piece))) if piece.is_empty() => continue,
-                Poll::Ready(Some(Ok(piece))) => {
-                    self.codec.encode(Message::Chunk(Some(piece)), self.output.bytes())
-                }
-                Poll::Ready(Some(Err(error))) => Err(io::Error::other(error.to_string())),
-                Poll::Ready(None) => {
-                    *rest = Rest::Nothing;
-                    self.codec.encode(Message::Chunk(None), self.output.bytes())
-                }
-                Poll::Pending => return true,
-            };
-            if let Err(error) = written {
-                tracing::debug!(%error, "an answer is broken off");
-                *rest = Rest::Cut;
-            }
-            if !matches!(rest, Rest::More) {
-                break;
-            }
-        }
-        false
-    }
-
-    /// Looks at what the client does while it waits for its answer.
-    fn poll_client(&mut self, cx: &mut Context<'_>) -> Client {
-        loop {
-            if self.eof {
-                return Client::Gone;
-            }
-            if self.feeder.as_ref().is_some_and(|feeder| !feeder.wants(cx)) {
-                return Client::Quiet;
-            }
-            if self.feeder.is_some() {
-                if self.feed(cx) {
-                    return Client::Fed;
-                }
-            } else if self.input.len() >= PIPELINED {
-                return Client::Quiet;
-            }
-            match self.poll_read(cx) {
-                Poll::Pending => return Client::Quiet,
-                Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(0) | Err(_)) => {
-                    self.eof = true;
-                    // The handler may say that the body is incomplete; who else closes doesn't wait for its answer.
-                    if let Some(feeder) = self.feeder.take() {
-                        feeder.end(Err(PayloadError::Incomplete(None)), cx);
-                        return Client::Fed;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Passes what was read to the handler, as far as it wants it. Returns whether there was any.
-    fn feed(&mut self, cx: &Context<'_>) -> bool {
-        let mut fed = false;
-        if self.input.is_empty() {
-            return fed;
-        }
-        while let Some(feeder) = self.feeder.as_ref().filter(|feeder| feeder.wants(cx)) {
-            match self.codec.decode(&mut self.input) {
-                Ok(Some(Message::Chunk(Some(piece)))) => feeder.feed(piece, cx),
-                Ok(Some(Message::Chunk(None) | Message::Item(_))) => {
-                    feeder.end(Ok(()), cx);
-                    self.feeder = None;
-                }
-                Ok(None) => break,
-                Err(_) => {
-                    feeder.end(Err(PayloadError::EncodingCorrupted), cx);
-                    self.feeder = None;
-                    self.garbled = true;
-                }
-            }
-            fed = true;
-        }
-        if self.input.is_empty() {
-            self.input = BytesMut::new();
-        }
-        fed
-    }
-
-    /// Reads what there is. No bytes are the end.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut space = [MaybeUninit::uninit(); READ];
-        let mut space = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut space))?;
-        self.input.extend_from_slice(space.filled());
-        Poll::Ready(Ok(space.filled().len()))
     }
 
     /// Returns whether no more requests are welcome.
