@@ -50,6 +50,34 @@ async fn requests_may_be_sent_before_their_turn() {
 }
 
 #[actix_web::test]
+async fn requests_may_be_cut_anywhere() {
+    let chunks =
+        "POST /echo HTTP/1.1\r\nhost: b\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n1\r\n!\r\n0\r\n\r\n";
+    let head = "HEAD / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let sized = "POST /echo HTTP/1.1\r\nhost: c\r\ncontent-length: 3\r\n\r\ntwo";
+    let last = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let all = format!("{GET}{chunks}{head}\r\n{sized}{chunks}{last}");
+    let whole = answers([&all, ""]).await;
+    assert_eq!(whole.matches("HTTP/1.1 200 OK").count(), 6, "{whole}");
+    assert!(whole.contains("two@c") && whole.ends_with("hello"), "{whole}");
+    for at in 1..all.len() {
+        let (first, rest) = all.split_at(at);
+        assert_eq!(answers([first, rest]).await, whole, "cut after {first:?}");
+    }
+}
+
+/// Returns all answers to requests that come in two parts, without their dates.
+async fn answers(parts: [&str; 2]) -> String {
+    let mut peer = connect();
+    for part in parts {
+        peer.send(part).await;
+        peer.settle().await;
+    }
+    let answers = peer.read_all().await;
+    answers.split("\r\n").filter(|line| !line.starts_with("date: ")).collect::<Vec<_>>().join("\r\n")
+}
+
+#[actix_web::test]
 async fn requests_are_answered_in_order_and_not_at_once() {
     let mut peer = connect();
     peer.send(format!("GET /drip HTTP/1.1\r\nhost: a\r\n\r\n{GET}")).await;
