@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Answer {
     /// The first bytes of its body.
     pub(crate) first: Instant,
+    /// The first text in it.
+    pub(crate) token: Instant,
     /// Its end.
     pub(crate) end: Instant,
 }
@@ -48,8 +50,8 @@ impl Client {
         let asked = async {
             self.begin(request, verifier).await?;
             let first = Instant::now();
-            self.finish(verifier).await?;
-            Ok(Answer { first, end: Instant::now() })
+            let token = self.finish(verifier).await?;
+            Ok(Answer { first, token, end: Instant::now() })
         };
         tokio::time::timeout(PATIENCE, asked).await.map_err(io::Error::other)?
     }
@@ -64,8 +66,8 @@ impl Client {
         begun
     }
 
-    /// Reads the rest of an answer and judges it.
-    pub(crate) async fn finish(&mut self, verifier: &mut Verifier) -> io::Result<()> {
+    /// Reads the rest of an answer, judges it and returns when its first text came.
+    pub(crate) async fn finish(&mut self, verifier: &mut Verifier) -> io::Result<Instant> {
         let finished = self.try_finish(verifier).await;
         if finished.is_err() {
             self.stream = None;
@@ -109,7 +111,8 @@ impl Client {
         Ok(())
     }
 
-    async fn try_finish(&mut self, verifier: &mut Verifier) -> io::Result<()> {
+    async fn try_finish(&mut self, verifier: &mut Verifier) -> io::Result<Instant> {
+        let mut token = verifier.has_token().then(Instant::now);
         let (Some(stream), Some((mut decoder, closes))) = (&mut self.stream, self.decoder.take()) else {
             return Err(io::Error::other("no answer has begun"));
         };
@@ -122,11 +125,15 @@ impl Client {
                 return Err(io::Error::other("the connection ended in the middle of an answer"));
             }
             decoder.decode(&self.read, |bytes| verifier.take(bytes))?;
+            if token.is_none() && verifier.has_token() {
+                token = Some(Instant::now());
+            }
         }
         if closes {
             self.stream = None;
         }
-        verifier.end().map_err(io::Error::other)
+        verifier.end().map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
+        Ok(token.unwrap_or_else(Instant::now))
     }
 
     /// Reads what there is of an error, for a sentence about it.

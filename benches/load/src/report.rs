@@ -53,7 +53,7 @@ pub(crate) fn print(rows: &[Row]) -> io::Result<()> {
             by_target.into_iter().map(|(target, values)| (target, median(values))).collect();
         let cells = targets.iter().map(|target| cell(name, &medians, target, base));
         println!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
-        if name.starts_with("latency") || name.starts_with("first chunk") {
+        if name.starts_with("latency") || name.starts_with("first ") {
             added(name, &medians, &targets);
         }
     }

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::client::{Client, post};
 use crate::process::Process;
 use crate::script::{MODEL, Script};
-use crate::verify::{Closeness, Verifier};
+use crate::verify::Closeness;
 use crate::work::{Question, block_on};
 
 use peers::Peer;
@@ -207,7 +207,7 @@ impl Running {
         let address = if script.streams() { self.stream } else { self.whole };
         let body = script.request(&self.model, prompt);
         let request: Rc<[u8]> = post(address, "/v1/chat/completions", &self.headers, &body).into();
-        Question { address, request, script, closeness: self.closeness }
+        Question { address, request, script, closeness: self.closeness, seen: Rc::default() }
     }
 
     /// Stops it in order.
@@ -217,7 +217,7 @@ impl Running {
 
     fn first_answer(&mut self, started: Instant) -> io::Result<()> {
         let question = self.question(Script::whole(64), 128);
-        let mut verifier = Verifier::new(question.script, question.closeness);
+        let mut verifier = question.verifier();
         loop {
             let asked =
                 block_on(async { Client::new(question.address).ask(&question.request, &mut verifier).await });
@@ -229,6 +229,10 @@ impl Running {
                 && !process.runs()?
             {
                 return Err(io::Error::other(format!("the target ended: {error}")));
+            }
+            // A wrong answer does not become right.
+            if error.kind() == io::ErrorKind::InvalidData {
+                return Err(error);
             }
             if started.elapsed() > PATIENCE {
                 return Err(io::Error::other(format!("the target does not answer: {error}")));

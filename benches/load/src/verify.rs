@@ -1,5 +1,7 @@
 //! Whether an answer is the one that was sent: byte for byte, or, for gateways that write it anew, by what it says.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -23,17 +25,24 @@ pub(crate) struct Verifier {
     /// The body or the text that must come.
     wanted: Arc<[u8]>,
     at: usize,
+    /// Where the first text of an answer begins.
+    token: usize,
+    /// What came of all answers of a measurement, in bytes of what is wanted.
+    seen: Rc<Cell<u64>>,
     line: Vec<u8>,
     usages: usize,
     ends: usize,
     dones: usize,
-    /// Events of the answer with data, `[DONE]` not counted.
-    events: usize,
     fault: Option<String>,
 }
 
 impl Verifier {
-    pub(crate) fn new(script: Script, closeness: Closeness) -> Self {
+    pub(crate) fn new(script: Script, closeness: Closeness, seen: Rc<Cell<u64>>) -> Self {
+        let token = match closeness {
+            // The first event says the role only.
+            Closeness::Bytes if script.streams() => script.events()[0].len(),
+            _ => 0,
+        };
         let wanted = match closeness {
             Closeness::Bytes if script.streams() => script.events().concat(),
             Closeness::Bytes => script.body(),
@@ -44,11 +53,12 @@ impl Verifier {
             closeness,
             wanted: wanted.into_bytes().into(),
             at: 0,
+            token,
+            seen,
             line: Vec::new(),
             usages: 0,
             ends: 0,
             dones: 0,
-            events: 0,
             fault: None,
         }
     }
@@ -57,8 +67,18 @@ impl Verifier {
     pub(crate) fn start(&mut self) {
         self.at = 0;
         self.line.clear();
-        (self.usages, self.ends, self.dones, self.events) = (0, 0, 0, 0);
+        (self.usages, self.ends, self.dones) = (0, 0, 0);
         self.fault = None;
+    }
+
+    /// Returns the bytes that are wanted of one answer.
+    pub(crate) fn length(&self) -> usize {
+        self.wanted.len()
+    }
+
+    /// Says whether the first text has come.
+    pub(crate) fn has_token(&self) -> bool {
+        self.at > self.token
     }
 
     /// Takes more of the body.
@@ -110,6 +130,7 @@ impl Verifier {
             });
         }
         self.at += bytes.len();
+        self.seen.set(self.seen.get() + bytes.len() as u64);
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -122,7 +143,6 @@ impl Verifier {
         if self.dones > 0 {
             self.fault.get_or_insert("an event behind [DONE]".to_owned());
         }
-        self.events += 1;
         let event: Value = match serde_json::from_slice(data) {
             Ok(event) => event,
             Err(error) => {
@@ -150,7 +170,7 @@ mod tests {
     use super::*;
 
     fn verify(closeness: Closeness, events: &[String]) -> Result<(), String> {
-        let mut verifier = Verifier::new(Script::stream(10, 0), closeness);
+        let mut verifier = Verifier::new(Script::stream(10, 0), closeness, Rc::default());
         let body = events.concat();
         for cut in [0, 1, 77, body.len()] {
             verifier.start();

@@ -1,6 +1,6 @@
 //! The load: closed loops, open loops, held streams. All on one thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -25,11 +25,13 @@ pub(crate) struct Question {
     pub(crate) request: Rc<[u8]>,
     pub(crate) script: Script,
     pub(crate) closeness: Closeness,
+    /// What has come so far, in bytes of what is wanted.
+    pub(crate) seen: Rc<Cell<u64>>,
 }
 
 impl Question {
-    fn verifier(&self) -> Verifier {
-        Verifier::new(self.script, self.closeness)
+    pub(crate) fn verifier(&self) -> Verifier {
+        Verifier::new(self.script, self.closeness, self.seen.clone())
     }
 }
 
@@ -45,8 +47,8 @@ pub(crate) struct Tally {
     pub(crate) whole_us: Vec<f64>,
     /// From when a request was due to the first bytes of its body, microseconds.
     pub(crate) first_us: Vec<f64>,
-    /// How long all of it took.
-    pub(crate) took: Duration,
+    /// From when a request was due to the first text, microseconds.
+    pub(crate) token_us: Vec<f64>,
 }
 
 impl Tally {
@@ -111,6 +113,7 @@ pub(crate) async fn closed(question: &Question, connections: usize, spread: Dura
                         tally.done += 1;
                         tally.whole_us.push(micros(answer.end - asked));
                         tally.first_us.push(micros(answer.first - asked));
+                        tally.token_us.push(micros(answer.token - asked));
                     }
                     Err(error) => {
                         tally.fail(&error);
@@ -123,9 +126,7 @@ pub(crate) async fn closed(question: &Question, connections: usize, spread: Dura
         });
     }
     while tasks.join_next().await.is_some() {}
-    let mut tally = tally.take();
-    tally.took = started.elapsed();
-    tally
+    tally.take()
 }
 
 /// So many requests a second, whether the ones before are answered or not. Times count from when a request was due, not
@@ -149,6 +150,7 @@ pub(crate) async fn open(question: &Question, rate: u64, time: Duration) -> Tall
                     tally.done += 1;
                     tally.whole_us.push(micros(answer.end.saturating_duration_since(due)));
                     tally.first_us.push(micros(answer.first.saturating_duration_since(due)));
+                    tally.token_us.push(micros(answer.token.saturating_duration_since(due)));
                     idle.borrow_mut().push((client, verifier));
                 }
                 Err(error) => tally.fail(&error),
@@ -157,9 +159,7 @@ pub(crate) async fn open(question: &Question, rate: u64, time: Duration) -> Tall
         while tasks.try_join_next().is_some() {}
     }
     while tasks.join_next().await.is_some() {}
-    let mut tally = tally.take();
-    tally.took = started.elapsed();
-    tally
+    tally.take()
 }
 
 /// Says on a thread of its own when each request is due: the runtime's timers know milliseconds only.
@@ -217,7 +217,7 @@ impl Held {
     pub(crate) async fn finish(mut self) -> Tally {
         for (client, verifier) in &mut self.streams {
             match client.finish(verifier).await {
-                Ok(()) => self.tally.done += 1,
+                Ok(_token) => self.tally.done += 1,
                 Err(error) => self.tally.fail(&error),
             }
         }

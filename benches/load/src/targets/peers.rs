@@ -11,7 +11,7 @@ use crate::process::Process;
 use crate::script::MODEL;
 
 const PORTKEY: &str = "@portkey-ai/gateway@1.15.2";
-const LITELLM: &str = "litellm[proxy]==1.109.1";
+const LITELLM: &str = "litellm[proxy]==1.106.2";
 
 /// A peer that answers soon: its process, its address, what requests to it carry, and what it consists of.
 pub(super) struct Peer {
@@ -88,6 +88,8 @@ pub(super) fn litellm(folder: &Path, upstream: SocketAddr, launch: &Launch) -> i
         .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         .env("LITELLM_LOG", "ERROR")
         .env("LITELLM_TELEMETRY", "False");
+    // No key, as with the other peers.
+    command.env("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY", "true");
     let headers = "authorization: Bearer sk-of-nobody\r\n".to_owned();
     Ok(Peer { process: Process::quiet(&mut command)?, address, headers, files: cache().join("litellm") })
 }
