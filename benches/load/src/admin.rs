@@ -14,7 +14,7 @@ use crate::http1::{Decoder, answer_head};
 use crate::work::block_on;
 
 /// So many connections make objects at the same time.
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 32;
 
 /// Whom to ask, as whom.
 pub(crate) struct Admin {
