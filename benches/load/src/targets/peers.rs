@@ -10,7 +10,12 @@ use super::{Launch, free_port};
 use crate::process::Process;
 use crate::script::MODEL;
 
-const PORTKEY: &str = "@portkey-ai/gateway@1.15.2";
+/// With the newest adapter between Node and Hono that its range allows, every stream is a 500: "immutable" headers.
+const PORTKEY: &str = r#"{
+  "private": true,
+  "dependencies": {"@portkey-ai/gateway": "1.15.2"},
+  "overrides": {"@hono/node-server": "1.13.8"}
+}"#;
 const LITELLM: &str = "litellm[proxy]==1.106.2";
 
 /// A peer that answers soon: its process, its address, what requests to it carry, and what it consists of.
@@ -33,10 +38,10 @@ pub(crate) fn install(name: &str) -> io::Result<()> {
     let folder = cache().join(name);
     std::fs::create_dir_all(&folder)?;
     match name {
-        "portkey" => run(Command::new("npm")
-            .args(["install", "--no-audit", "--no-fund", "--prefix"])
-            .arg(&folder)
-            .arg(PORTKEY)),
+        "portkey" => {
+            std::fs::write(folder.join("package.json"), PORTKEY)?;
+            run(Command::new("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&folder))
+        }
         "litellm" => {
             run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
             run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", LITELLM]))
