@@ -166,6 +166,9 @@ fn loaded(
         tokio::time::sleep(time).await;
         let (cpu_after, seen_after, took) = (cpu()?, question.seen.get(), started.elapsed());
         let tally = good(load.await.map_err(io::Error::other)?)?;
+        if seen_after == seen_before {
+            return Err(io::Error::other("no answer came in the middle of the run; raise --seconds"));
+        }
         Ok(Steady {
             answers: (seen_after - seen_before) as f64 / question.verifier().length() as f64,
             seconds: took.as_secs_f64(),
