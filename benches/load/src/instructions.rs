@@ -102,7 +102,9 @@ fn count(target: Target, upstream: SocketAddr, keep: Option<&Path>) -> io::Resul
     std::fs::create_dir_all(&folder)?;
     let out = format!("--callgrind-out-file={}", folder.join("out").display());
     let launch = Launch {
-        prefix: ["valgrind", "-q", "--tool=callgrind", "--fair-sched=yes", &out].map(OsString::from).to_vec(),
+        prefix: ["valgrind", "-q", "--tool=callgrind", "--fair-sched=yes", "--compress-strings=no", &out]
+            .map(OsString::from)
+            .to_vec(),
         single: true,
     };
     let mut place = Place::new(target)?;
