@@ -17,6 +17,7 @@ mod guardrails;
 mod integrations;
 mod keys;
 mod limits;
+mod logs;
 mod openapi;
 mod organisation;
 mod people;
@@ -47,6 +48,7 @@ const TABLES: &[&[Route]] = &[
     keys::ROUTES,
     policies::ROUTES,
     audit_logs::ROUTES,
+    logs::ROUTES,
     integrations::TABLES[0],
     integrations::TABLES[1],
     integrations::TABLES[2],
