@@ -13,6 +13,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tidegate_store::LimitRecord;
 
 use super::Unavailable;
+use super::news::{Holder, News, Quiet};
 use super::owner::Owner;
 use super::permit::LimiterPermit;
 use super::shards::Shards;
@@ -42,6 +43,8 @@ pub struct LimiterHandle {
     last_used: AtomicU64,
     cluster: Option<Arc<Cluster>>,
     shared: ArcSwapOption<SharedGate>,
+    news: Arc<News>,
+    quiet: Quiet,
 }
 
 impl LimiterHandle {
@@ -54,6 +57,7 @@ impl LimiterHandle {
             meters: ArcSwap::from_pointee(meters(&limits)),
         });
         let (threads, place) = (shards.clone(), id.clone());
+        let news = shards.news().clone();
         let cluster = shards.cluster().cloned();
         let shared = cluster.clone().map(|cluster| Arc::new(SharedGate::new(cluster, &id, &limits)));
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
@@ -74,6 +78,8 @@ impl LimiterHandle {
                 last_used: AtomicU64::new(clock::uptime().as_secs()),
                 cluster,
                 shared: ArcSwapOption::from(shared),
+                news,
+                quiet: Quiet::default(),
             }
         })
     }
@@ -98,6 +104,7 @@ impl LimiterHandle {
         let known = self.limits.load();
         if !Arc::ptr_eq(&known, limits) {
             if **known != **limits {
+                self.quiet.end();
                 self.gauge.meters.store(Arc::new(meters(limits)));
                 let shared = self.cluster.clone().map(|cluster| SharedGate::new(cluster, &self.id, limits));
                 self.shared.store(shared.map(Arc::new));
@@ -107,13 +114,23 @@ impl LimiterHandle {
         }
         let permit = match self.owner.ask(Admit { tokens, handle: self.clone() }).await? {
             Ok(permit) => permit,
-            Err(refused) => return Ok(Err(refused)),
+            Err(refused) => {
+                self.tell(&refused.0);
+                return Ok(Err(refused));
+            }
         };
         let Some(shared) = self.shared.load_full() else { return Ok(Ok(permit)) };
         Ok(match shared.take(tokens).await? {
             Ok(()) => Ok(permit.with_shared(shared, tokens)),
-            Err(refusal) => Err((refusal, permit.views.clone())),
+            Err(refusal) => {
+                self.tell(&refusal);
+                Err((refusal, permit.views.clone()))
+            }
         })
+    }
+
+    fn tell(&self, refusal: &Refusal) {
+        self.news.limited(&self.quiet, refusal, || Holder::Limiter(self.id.clone()));
     }
 
     /// Returns whether nothing is lost if it rests: its limits are full and nobody is inside.

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
 use crate::governance::Bad;
+pub(super) use crate::governance::terms::flag;
 use crate::server::Worker;
 
 /// Bytes of a body.
@@ -265,15 +266,6 @@ impl Ctx {
             }
         }
         merged
-    }
-}
-
-/// Reads a flag.
-pub(super) fn flag(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(flag) => Some(*flag),
-        Value::Number(number) => number.as_u64().map(|number| number == 1),
-        _ => None,
     }
 }
 

@@ -67,7 +67,6 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/ready").route(web::get().to(health::ready)))
         .service(at("/v1/admin/state").route(web::get().to(admin::state)))
         .service(at("/v1/admin/explain").route(web::post().to(explain::explain)))
-        .service(at("/v1/admin/logs/{id}").route(web::get().to(admin::logged)))
         .service(at("/v1/admin/cache").route(web::delete().to(cache::purge)))
         .service(at("/v1/plugins").route(web::get().to(plugins::list)).route(web::post().to(plugins::upload)))
         .service(

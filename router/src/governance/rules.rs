@@ -7,8 +7,11 @@ use serde_json::Value;
 use tidegate_store::{BudgetRecord, LimitRecord, ObjectKind, ObjectRecord};
 
 use super::by_workspace::ByWorkspace;
+use super::customs::{Logging, UserKeys};
+use super::defaults::Defaults;
 use super::objects::Objects;
 use super::policy::{Facts, RatePolicy, Scope, UsagePolicy};
+use super::switches::{BLOCK_INLINE_CONFIG, Switches};
 use super::{Bad, terms};
 
 /// Limits of one holder, with the id of its actor.
@@ -37,49 +40,29 @@ pub struct WorkspaceRules {
     pub config: Option<String>,
     /// Guardrails of every request of it: the organisation's, then its own.
     pub guardrails: Defaults,
+    /// Who sees and changes what in it.
+    pub switches: Switches,
+    /// Whether configs, vendors and hosts in headers are refused.
+    pub blocks_inline: bool,
+    /// What holds for keys of its users.
+    pub user_keys: UserKeys,
+    /// What the request log keeps.
+    pub logging: Logging,
 }
 
-/// Ids of guardrails that judge every request and every answer, whatever its config says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Defaults {
-    /// Of requests.
-    pub input: Vec<String>,
-    /// Of answers.
-    pub output: Vec<String>,
-}
-
-impl Defaults {
-    fn of(body: &Value) -> Self {
-        let side = |name: &str| {
-            let ids = body["defaults"][name].as_array().into_iter().flatten();
-            ids.filter_map(|id| id.as_str().map(str::to_owned)).collect()
-        };
-        Self { input: side("input_guardrails"), output: side("output_guardrails") }
-    }
-
-    /// Puts the organisation's in front, where the workspace is not exempt.
-    fn behind(&mut self, organisation: &Value, workspace: &str) {
-        let everyone = Self::of(organisation);
-        let exempt = |side: &str| {
-            let excluded = organisation["exclusions"][side].as_array().into_iter().flatten();
-            excluded.into_iter().any(|id| id == workspace)
-        };
-        for (own, mut ids, side) in [
-            (&mut self.input, everyone.input, "input_guardrails"),
-            (&mut self.output, everyone.output, "output_guardrails"),
-        ] {
-            if !exempt(side) {
-                own.retain(|id| !ids.contains(id));
-                ids.append(own);
-                *own = ids;
+impl WorkspaceRules {
+    /// Puts what the organisation says under what the workspace says.
+    fn within(&mut self, organisation: &Value, workspace: &Value) {
+        let (house, own) = (&organisation["settings"], &workspace["settings"]);
+        self.switches = Switches::of(&[&workspace["security_settings"], &organisation["security_settings"]]);
+        self.blocks_inline = self.switches.is_on(BLOCK_INLINE_CONFIG);
+        self.user_keys = UserKeys::of(house, own);
+        self.logging = Logging::of(house, own);
+        for name in house["required_metadata"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            if !self.required_metadata.iter().any(|own| own == name) {
+                self.required_metadata.push(name.to_owned());
             }
         }
-    }
-
-    /// Returns whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.input.is_empty() && self.output.is_empty()
     }
 }
 
@@ -217,9 +200,11 @@ impl Rules {
         if object.is_some_and(|object| object.body["is_default"] == Value::Bool(true)) {
             id.clone_into(&mut self.default_workspace);
         }
-        let read = object.and_then(|object| kept(object, workspace(object))).map(|mut read| {
+        let read = object.and_then(|object| {
+            let mut read = kept(object, workspace(object))?;
             read.guardrails.behind(organisation, id);
-            Arc::new(read)
+            read.within(organisation, &object.body);
+            Some(Arc::new(read))
         });
         put(Arc::make_mut(&mut self.workspaces), id, read);
     }
@@ -249,6 +234,11 @@ impl Rules {
     #[must_use]
     pub fn workspace_id<'a>(&'a self, key: &'a tidegate_store::KeyRecord) -> &'a str {
         key.workspace.as_deref().unwrap_or(&self.default_workspace)
+    }
+
+    /// Returns the workspaces.
+    pub fn workspaces(&self) -> impl Iterator<Item = &Arc<WorkspaceRules>> {
+        self.workspaces.values()
     }
 
     /// Returns a workspace by id.
@@ -371,6 +361,7 @@ fn workspace(object: &ObjectRecord) -> Result<WorkspaceRules, Bad> {
         guardrails: Defaults::of(body),
         id,
         name,
+        ..WorkspaceRules::default()
     })
 }
 
