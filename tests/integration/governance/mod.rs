@@ -12,5 +12,6 @@ mod orders;
 mod providers;
 mod rotation;
 mod secrets;
+mod tenancy;
 mod users;
 mod workspaces;
