@@ -32,6 +32,7 @@ mod slugs;
 mod who;
 mod workspaces;
 
+pub(crate) use change::{Change, tell};
 pub(crate) use keys::watch as rotate_keys;
 pub use openapi::document;
 pub(crate) use who::allow;

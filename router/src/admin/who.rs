@@ -174,13 +174,19 @@ impl Who {
     }
 }
 
-/// Refuses who has neither one of these scopes nor the one for everything, on routes beside the table.
+/// Refuses who has neither one of these scopes nor the one for everything, on routes beside the table. Returns the
+/// key of who has it.
 ///
 /// # Errors
 /// 401 without a key that works, 403 naming what is missing.
-pub(crate) async fn allow(gateway: &Gateway, key: Option<&str>, scope: &str) -> Result<(), GatewayError> {
-    if Who::of(gateway, key).await?.has(scope) {
-        return Ok(());
+pub(crate) async fn allow(
+    gateway: &Gateway,
+    key: Option<&str>,
+    scope: &str,
+) -> Result<Arc<KeyRecord>, GatewayError> {
+    let who = Who::of(gateway, key).await?;
+    if who.has(scope) {
+        return Ok(who.key);
     }
     let message = format!("This API key lacks the scope {ADMIN_SCOPE} or {scope}");
     Err(GatewayError::new(ErrorKind::Scope, message))

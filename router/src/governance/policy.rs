@@ -187,6 +187,21 @@ impl Scope {
         Ok(Self { conditions, group_by, workspace })
     }
 
+    /// Returns whether its conditions name something that may be another workspace's: keys, providers, configs, models
+    /// by their providers, or the workspace itself.
+    #[must_use]
+    pub fn tells_of_others(&self, workspace: &str) -> bool {
+        let mut named = self.conditions.iter().map(|condition| {
+            let values = condition.values.iter().flatten().chain(&condition.excludes);
+            (&condition.key, values)
+        });
+        named.any(|(key, mut values)| match key {
+            Key::Metadata(_) | Key::Provider | Key::Endpoint => false,
+            Key::Workspace => values.any(|value| value != workspace),
+            Key::ApiKey | Key::VirtualKey | Key::Config | Key::Prompt | Key::Model => values.next().is_some(),
+        })
+    }
+
     /// Returns the bucket that a request falls into; `None` where the policy does not count it.
     #[must_use]
     pub fn bucket(&self, facts: &Facts<'_>) -> Option<String> {
@@ -299,6 +314,29 @@ mod tests {
         assert!(one(json!({"key": "endpoint_type", "value": "chat/completions"})));
         let both = json!([{"key": "provider", "value": "openai"}, {"key": "virtual_key", "value": "other"}]);
         assert_eq!(bucket(json!({"conditions": both}), None), None);
+    }
+
+    #[test]
+    fn conditions_that_name_what_is_owned_tell_of_others() {
+        let tells = |condition: Value| {
+            Scope::read(&json!({"conditions": [condition]}), None).unwrap().tells_of_others("w1")
+        };
+        for plain in [
+            json!({"key": "api_key", "value": "*"}),
+            json!({"key": "workspace_id", "value": "w1"}),
+            json!({"key": "metadata.team", "value": "red"}),
+            json!({"key": "provider", "value": "openai"}),
+        ] {
+            assert!(!tells(plain.clone()), "{plain}");
+        }
+        for telling in [
+            json!({"key": "api_key", "value": ["k1"]}),
+            json!({"key": "workspace_id", "value": ["w1", "w2"]}),
+            json!({"key": "workspace_id", "value": "*", "excludes": ["w2"]}),
+            json!({"key": "model", "value": "@oa/*"}),
+        ] {
+            assert!(tells(telling.clone()), "{telling}");
+        }
     }
 
     #[test]

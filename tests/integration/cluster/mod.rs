@@ -1,6 +1,6 @@
 //! Three nodes, one PostgreSQL, one Redis: what holds on one node holds on all together.
 
-mod servers;
+pub(crate) mod servers;
 mod trace;
 
 use std::time::Duration;

@@ -31,7 +31,7 @@ fn organisation_may(scope: &str) -> bool {
     )
 }
 
-fn service_may(scope: &str) -> bool {
+pub(super) fn service_may(scope: &str) -> bool {
     let of_organisation =
         ["organisation_", "audit_logs.", "plugins.", "secret_references.", "deployments.", "explain."];
     let lists = scope == "organisation_integrations.list";
@@ -43,7 +43,7 @@ pub(super) fn user_may(scope: &str) -> bool {
     service_may(scope) && !scope.contains("_api_keys.")
 }
 
-fn member_may(scope: &str) -> bool {
+pub(super) fn member_may(scope: &str) -> bool {
     let reads = [".read", ".list", ".view"].iter().any(|end| scope.ends_with(end));
     user_may(scope) && reads && scope != "workspace_users.list"
 }

@@ -1,6 +1,7 @@
 //! The Admin API over HTTP, and what its decisions do to requests.
 
 mod apart;
+mod audited_commands;
 mod bench;
 mod command_line;
 mod guardrails;
@@ -15,6 +16,7 @@ mod providers;
 mod rotation;
 mod secrets;
 mod switches;
+mod tenancy;
 mod user_keys;
 mod users;
 mod workspaces;

@@ -82,18 +82,24 @@ fn member(ctx: &Ctx, workspace: &str) -> Result<(String, Role), GatewayError> {
 async fn created(ctx: &Ctx, kind: KeyKind) -> Result<Value, GatewayError> {
     let _changing = ctx.gateway().objects.changing().await;
     may(ctx, kind, "create")?;
+    let mut made_with = None;
     let workspace = match kind {
         KeyKind::OrganisationService if !ctx.who.is_org() => {
             let message = "an API key of a workspace can't make keys of the organisation";
             return Err(GatewayError::new(ErrorKind::Scope, message));
         }
-        KeyKind::OrganisationService => None,
+        KeyKind::OrganisationService => {
+            // Portkey's guides send one; such a key acts on all of them.
+            made_with = ctx.workspace_asked()?;
+            None
+        }
         _ => Some(ctx.workspace()?),
     };
     if let Some(id) = &workspace {
         open_workspace(ctx, id)?;
     }
     let (secret, mut key) = new_key(ctx, kind, workspace)?;
+    key.extra.made_with_workspace = made_with;
     let mut role = None;
     if kind == KeyKind::WorkspaceUser {
         let (user, of_user) = member(ctx, key.workspace.as_deref().unwrap_or_default())?;

@@ -79,7 +79,7 @@ pub(super) fn row(ctx: &Ctx, key: &KeyRecord, spent: Option<&Spent>) -> Value {
     let now = clock::unix();
     let next = spent.and_then(|it| it.budget.period_end(now)).map(|at| moment(at * 1_000));
     let workspace = match is_org(key) {
-        true => None,
+        true => key.extra.made_with_workspace.clone(),
         false => Some(ctx.gateway().objects.rules().workspace_id(key).to_owned()),
     };
     let limits: Vec<Value> = key.limits.iter().map(terms::write_rate_limit).collect();
