@@ -9,7 +9,7 @@ use tidegate_notify::{Kind, Level, SubjectKind};
 use tidegate_store::KeyRecord;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::events::{event, people};
+use super::events::{event, of_key, people};
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::plugins::Standing;
@@ -53,7 +53,7 @@ fn times(gateway: &Gateway, key: &KeyRecord, organisation: &str) -> KeyTimes {
         let next_at_ms = rotation.next_at.map(|at| at.saturating_mul(1_000));
         Some(Rotation { every, next_at_ms, transition_ms: rotation.overlap_ms })
     });
-    let mut recipients = key.extra.alert_emails.clone();
+    let mut recipients = of_key(gateway, key);
     recipients.extend(people(gateway, key.workspace.as_deref()));
     KeyTimes {
         id: key.id.clone(),

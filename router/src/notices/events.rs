@@ -158,7 +158,7 @@ async fn spent(
     if kind == SubjectKind::ApiKey {
         let key = key_of(gateway, budget).await;
         event.workspace = key.as_ref().and_then(|key| key.workspace.clone());
-        event.recipients = key.map(|key| key.extra.alert_emails).unwrap_or_default();
+        event.recipients = key.map(|key| of_key(gateway, &key)).unwrap_or_default();
     } else {
         event.workspace = workspace_of(gateway, budget);
     }
@@ -190,6 +190,13 @@ fn workspace_of(gateway: &Gateway, budget: &BudgetRecord) -> Option<String> {
         ("policy", id, _) => gateway.objects.by_id(ObjectKind::UsagePolicy, id)?.workspace.clone(),
         _ => None,
     }
+}
+
+/// Returns the addresses of those whom a key concerns: its user, and who is named for it.
+pub(super) fn of_key(gateway: &Gateway, key: &KeyRecord) -> Vec<String> {
+    let user = key.user.as_deref().and_then(|id| gateway.objects.by_id(ObjectKind::User, id));
+    let named = key.extra.alert_emails.iter().cloned();
+    named.chain(user.map(|user| user.slug.clone())).collect()
 }
 
 /// Returns the addresses of the organisation's owners and admins, and of a workspace's admins and managers.

@@ -4,7 +4,7 @@ use serde_json::json;
 use tidegate_notify::{Event, Kind, Level, SubjectKind};
 use tidegate_store::ObjectKind;
 
-use super::events::{event, people};
+use super::events::{event, of_key, people};
 use crate::actors::news::Holder;
 use crate::clock;
 use crate::gateway::Gateway;
@@ -64,7 +64,7 @@ async fn held(gateway: &Gateway, holder: &Holder) -> Held {
             id: key.id.clone(),
             name: key.name.clone(),
             workspace: key.workspace.clone(),
-            recipients: key.extra.alert_emails.clone(),
+            recipients: of_key(gateway, key),
         },
         Holder::Provider { slug, place } => {
             let workspace = place.split_once('/').map(|(workspace, _)| workspace.to_owned());
