@@ -73,6 +73,7 @@ fn modules_of_the_router_point_down_only() {
             "pipeline",
             &[
                 "actors",
+                "alarm",
                 "cache",
                 "clock",
                 "error",

@@ -40,13 +40,13 @@ struct Figures {
 
 /// Reads a usage object; `None` when it holds no figure (`null`, `{}`).
 pub(crate) fn usage_from(value: &Value) -> Option<Usage> {
-    Figures::deserialize(value).ok()?.usage()
+    Lenient::<Figures>::deserialize(value).ok()?.0.usage()
 }
 
 /// Reads the JSON text of a usage object; `None` when it holds no figure.
 pub(crate) fn usage_from_text(json: &str) -> Option<Usage> {
-    match serde_json::from_str::<Figures>(json) {
-        Ok(figures) => figures.usage(),
+    match serde_json::from_str::<Lenient<Figures>>(json) {
+        Ok(Lenient(figures)) => figures.usage(),
         // A repeated member, of which the last counts.
         Err(_) => usage_from(&serde_json::from_str(json).ok()?),
     }

@@ -202,5 +202,5 @@ async fn an_answer_after_a_stop_says_that_it_is_the_last() {
 #[actix_web::test]
 async fn a_connection_is_small() {
     let size = connect().size;
-    assert!(size <= 1 << 10, "{size} bytes a connection beside its handler");
+    assert!(size <= 1_280, "{size} bytes a connection beside its handler");
 }
