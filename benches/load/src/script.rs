@@ -28,7 +28,10 @@ impl Script {
 
     /// A stream of so many chunks, so many a second; 0 a second is all at once.
     pub(crate) const fn stream(chunks: usize, per_second: u64) -> Self {
-        let gap_us = if per_second == 0 { 0 } else { 1_000_000 / per_second };
+        let gap_us = match per_second {
+            0 => 0,
+            some => 1_000_000 / some,
+        };
         Self { chunks, gap_us, hold: 0, size: 0 }
     }
 

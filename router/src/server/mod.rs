@@ -107,7 +107,10 @@ pub fn bind(gateway: Arc<Gateway>) -> io::Result<Bound> {
                             let stop = stop.clone();
                             let stop = Box::pin(async move { stop.notified().await });
                             let connection = Connection::new(io, app.clone(), terms.clone(), peer, stop);
-                            async move { Ok::<_, ()>(connection.run().await) }
+                            async move {
+                                connection.run().await;
+                                Ok::<_, ()>(())
+                            }
                         }))
                     }
                 })
