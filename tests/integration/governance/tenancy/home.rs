@@ -59,7 +59,9 @@ impl Home {
             Kind::Workspace => return self.workspace.clone(),
             Kind::Person => return self.nobodys[0].clone(),
             // Nobody here may see any.
-            Kind::Invite | Kind::Reference => return twin("018f3b1c-77aa-7c1e-9a55-0123456789ab"),
+            Kind::Invite | Kind::Reference | Kind::Request => {
+                return twin("018f3b1c-77aa-7c1e-9a55-0123456789ab");
+            }
             Kind::Key => {
                 let scopes = json!({"scopes": ["completions.write"]});
                 ("/api-keys/workspace/service", of(scopes), "id")

@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Reference,
     Person,
     Invite,
+    /// A row of the request log.
+    Request,
     /// A slug that is to be given to something new: taken elsewhere says nothing here.
     Taken,
 }
@@ -44,6 +46,7 @@ impl Kind {
             Self::Reference => "secret reference",
             Self::Person => "person",
             Self::Invite => "invitation",
+            Self::Request => "request",
             Self::Taken => "provider's slug",
         }
     }

@@ -146,6 +146,7 @@ fn one(kind: Kind) -> Option<Vec<Form>> {
 /// The kind of object whose routes begin so.
 pub(super) fn kind_of(path: &str) -> Option<Kind> {
     let begin = [
+        ("/v1/admin/logs", Kind::Request),
         ("/v1/admin/workspaces", Kind::Workspace),
         ("/v1/admin/users/invites", Kind::Invite),
         ("/v1/admin/users", Kind::Person),

@@ -47,7 +47,8 @@ impl Victim {
         let of_everyone = policies(bench, &id, &key_id, &mut names).await;
         let asked = bench.gateway.with_key(&key).chat(&chat("@victim-own/mock", "a secret of the victim"));
         asked.header("x-portkey-trace-id", TRACE).send().await.expect(200).await;
-        bench.gateway.log_of(TRACE).await;
+        let row = bench.gateway.log_of(TRACE).await;
+        names.add(Kind::Request, text(&row, "id"));
         Self { workspace: id, key, names, of_everyone }
     }
 
