@@ -12,6 +12,7 @@ use serde_json::Value;
 use tidegate_store::{BudgetRecord, LimitRecord};
 
 use super::Bad;
+use super::by_workspace::Scoped;
 
 /// Longer bucket names are cut and end in a hash.
 const LONGEST_BUCKET: usize = 200;
@@ -38,7 +39,7 @@ pub struct Facts<'a> {
 }
 
 /// What a policy looks at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// Id of the API key.
     ApiKey,
@@ -93,7 +94,8 @@ impl Key {
         }
     }
 
-    fn of<'a>(&self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
+    /// Returns what a request has there, if anything.
+    pub(super) fn of<'a>(&self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
         let text = match self {
             Self::ApiKey => facts.key,
             Self::Metadata(key) => facts.metadata.get(key)?,
@@ -202,6 +204,15 @@ impl Scope {
         })
     }
 
+    /// Returns a condition's key and values where one asks for certain values: requests with others can't match.
+    pub(super) fn asks_for(&self) -> Option<(&Key, &[String])> {
+        self.conditions.iter().find_map(|condition| {
+            let values = condition.values.as_deref()?;
+            // Patterns of models match more than one.
+            (condition.key != Key::Model).then_some((&condition.key, values))
+        })
+    }
+
     /// Returns the bucket that a request falls into; `None` where the policy does not count it.
     #[must_use]
     pub fn bucket(&self, facts: &Facts<'_>) -> Option<String> {
@@ -253,6 +264,18 @@ fn read_texts(value: &Value, path: &str) -> Result<Vec<String>, Bad> {
             texts.iter().map(|text| text.as_str().map(str::to_owned).ok_or_else(bad)).collect()
         }
         _ => Err(bad()),
+    }
+}
+
+impl Scoped for UsagePolicy {
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+}
+
+impl Scoped for RatePolicy {
+    fn scope(&self) -> &Scope {
+        &self.scope
     }
 }
 

@@ -285,7 +285,7 @@ impl Rules {
 
     /// Returns the budgets of usage policies that a request falls under: the bucket's id and its terms.
     pub fn usage<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = (String, &'a Arc<BudgetRecord>)> {
-        self.usage.of(facts.workspace).filter_map(move |policy| {
+        self.usage.of(facts).filter_map(move |policy| {
             let bucket = policy.scope.bucket(&facts)?;
             Some((format!("{}:{bucket}", policy.budget.id), &policy.budget))
         })
@@ -293,7 +293,7 @@ impl Rules {
 
     /// Returns the limits of rate policies that a request falls under: the bucket's id, and the policy.
     pub fn rates<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = (String, &'a RatePolicy)> {
-        self.rates.of(facts.workspace).filter_map(move |policy| {
+        self.rates.of(facts).filter_map(move |policy| {
             let bucket = policy.scope.bucket(&facts)?;
             Some((format!("policy:{}:{bucket}", policy.id), policy))
         })
