@@ -167,8 +167,8 @@ impl Order {
 /// is about, and what is new each time.
 pub(super) fn told(text: &str, target: &str, name: &str) -> String {
     let path = target.split('?').next().unwrap_or_default();
-    // Words of routes have no digits; ids and slugs do.
-    let own = path.split('/').filter(|part| part.len() > 5 && part.contains(|it: char| it.is_ascii_digit()));
+    // Ids and slugs have dashes. So have some words of routes: whoever is named, those stay the same.
+    let own = path.split('/').filter(|part| part.len() > 5 && part.contains('-'));
     let text = own.fold(text.replace(name, "(named)"), |text, own| text.replace(own, "(own)"));
     const NEW: [&str; 12] = [
         "id",
