@@ -6,7 +6,6 @@
 
 pub mod actors;
 pub mod admin;
-mod alarm;
 pub mod api;
 pub mod cache;
 pub mod cli;

@@ -73,7 +73,6 @@ fn modules_of_the_router_point_down_only() {
             "pipeline",
             &[
                 "actors",
-                "alarm",
                 "cache",
                 "clock",
                 "error",

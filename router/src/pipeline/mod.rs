@@ -4,6 +4,7 @@
 
 mod admit;
 mod aim;
+mod alarm;
 mod alike;
 mod attempt;
 mod attempt_row;

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tidegate_providers::{ErrorBody, Event, Usage};
 use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::decoded::Decoded;
 use super::guard::summary;
 use super::meter::Meter;
@@ -21,7 +22,6 @@ use super::patience::Patience;
 use super::proxy::Watch;
 use super::resume::Successor;
 use super::settle::{Ending, GONE, Settlement};
-use crate::alarm::Alarm;
 use crate::error::{ErrorKind, GatewayError};
 
 /// Frames before the first content are held back this long at most, so that an early error is still a status.

@@ -9,18 +9,18 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Bounds one wait after the other. The timer behind it is set rarely: one that is set too early rings for nothing and
 /// is set again then, which costs less than to move it with every wait.
 #[derive(Debug, Default)]
-pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
 
 /// The time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Late;
+pub(super) struct Late;
 
 impl Alarm {
     /// Waits for a future, until `at` at most. What is ready counts, even if it is late.
     ///
     /// # Errors
     /// [`Late`]
-    pub(crate) async fn within<F: Future>(&mut self, at: Instant, future: F) -> Result<F::Output, Late> {
+    pub(super) async fn within<F: Future>(&mut self, at: Instant, future: F) -> Result<F::Output, Late> {
         let mut future = pin!(future);
         poll_fn(|context| {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
