@@ -33,6 +33,14 @@ pub struct Seen {
     pub unread: bool,
 }
 
+impl Seen {
+    /// Returns whether it carries a piece of the answer and says nothing else.
+    #[must_use]
+    pub fn is_content(&self) -> bool {
+        *self == Self { content: true, ..Self::default() }
+    }
+}
+
 #[derive(Deserialize)]
 struct ChatFrame<'a> {
     #[serde(borrow, default)]
@@ -155,7 +163,7 @@ fn filled(raw: Option<&RawValue>) -> Option<&RawValue> {
 }
 
 fn usage_in(raw: &RawValue) -> Option<Usage> {
-    serde_json::from_str::<Value>(raw.get()).ok().and_then(|usage| openai::usage_from(&usage))
+    openai::usage_from_text(raw.get())
 }
 
 /// Passes on the text of a string, or of an array of parts; true when there was any.
@@ -382,20 +390,31 @@ fn error_in(wire: Wire, data: &str) -> Option<UpstreamError> {
     })
 }
 
+/// The bytes are no JSON document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotJson;
+
 /// Reads the tokens of a whole native answer: OpenAI's and Anthropic's shapes, embeddings, images, transcriptions.
-#[must_use]
-pub fn usage_of(body: &[u8]) -> Option<Usage> {
+///
+/// # Errors
+/// [`NotJson`]
+pub fn usage_of(body: &[u8]) -> Result<Option<Usage>, NotJson> {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(borrow, default)]
         usage: Option<&'a RawValue>,
     }
-    let usage = serde_json::from_slice::<Body<'_>>(body).ok()?.usage?.get();
+    let Ok(body) = serde_json::from_slice::<Body<'_>>(body) else {
+        // Another document than an object, or one that says its usage twice.
+        let read = serde_json::from_slice::<serde::de::IgnoredAny>(body);
+        return read.map(|_| None).map_err(|_| NotJson);
+    };
+    let Some(usage) = body.usage.map(RawValue::get) else { return Ok(None) };
     // Anthropic's input_tokens exclude the cache, OpenAI's include it; only Anthropic names its own members.
     if usage.contains("\"cache_read_input_tokens\"") && !usage.contains("\"prompt_tokens\"") {
-        return anthropic::usage_from(usage);
+        return Ok(anthropic::usage_from(usage));
     }
-    serde_json::from_str::<Value>(usage).ok().and_then(|usage| openai::usage_from(&usage))
+    Ok(openai::usage_from_text(usage))
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ fn messages_usage_counts_the_cache() {
     assert_eq!(
         usage_of(br#"{"usage":{"input_tokens":5,"cache_read_input_tokens":7,"output_tokens":1}}"#)
             .unwrap()
+            .unwrap()
             .input,
         12
     );

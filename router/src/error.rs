@@ -14,6 +14,12 @@ use crate::limits::RateView;
 pub enum ErrorKind {
     /// The body, a header or a parameter is wrong.
     Invalid,
+    /// Configs in headers are switched off.
+    InlineConfig,
+    /// Vendors in headers, with the client's own credentials, are switched off.
+    InlineProvider,
+    /// Custom hosts in headers are switched off.
+    InlineHost,
     /// The provider does not offer the endpoint.
     Unsupported,
     /// No such path or object.
@@ -87,6 +93,16 @@ impl ErrorKind {
         let face = |status, kind, code, failure| Face { status, kind, code, failure };
         match self {
             ErrorKind::Invalid => face(400, "invalid_request_error", None, true),
+            // Portkey's codes, which its clients match on.
+            ErrorKind::InlineConfig => {
+                face(400, "invalid_request_error", Some("inline_config_blocked"), true)
+            }
+            ErrorKind::InlineProvider => {
+                face(400, "invalid_request_error", Some("inline_provider_blocked"), true)
+            }
+            ErrorKind::InlineHost => {
+                face(400, "invalid_request_error", Some("inline_custom_host_blocked"), true)
+            }
             ErrorKind::Unsupported => face(400, "invalid_request_error", Some("unsupported_endpoint"), true),
             ErrorKind::NotFound => face(404, "invalid_request_error", Some("not_found"), true),
             ErrorKind::Method => face(405, "invalid_request_error", Some("method_not_allowed"), true),

@@ -320,7 +320,7 @@ impl Gateway {
                 Write::ResetBudget { id, .. } => note(ChangeKind::Reset, id),
                 Write::PutObject(object) => has_providers |= makes_providers(object.kind),
                 Write::DeleteObject { kind, .. } => has_providers |= makes_providers(*kind),
-                Write::PutProvider(_) => has_providers = true,
+                Write::PutProvider(_) | Write::DeleteProvider(_) => has_providers = true,
                 Write::PutConfig { .. } | Write::DeleteConfig(_) | Write::SetMeta { .. } => {}
             }
         }

@@ -21,8 +21,11 @@ const CROWDS_EVERY: Duration = Duration::from_secs(2);
 const USUALLY_WAITING: u64 = 10_000;
 /// A secret that was replaced where it lies is in use here after this time.
 const SECRETS_EVERY: Duration = Duration::from_secs(300);
-/// Rows a minute: more than any node logs, few enough to hold the store for milliseconds only.
-const PRUNE_AT_MOST: usize = 20_000;
+/// Rows at once, few enough that writers wait for milliseconds only; and how often a minute: more than any node logs.
+const PRUNE_AT_ONCE: usize = 2_000;
+const PRUNE_TIMES: usize = 10;
+/// Between two of them writers have their turn.
+const PRUNE_PAUSE: Duration = Duration::from_millis(50);
 const OLLAMA: &str = "127.0.0.1:11434";
 
 /// Watches the settings file until the process ends. `first` is the text that is in force.
@@ -68,7 +71,6 @@ pub async fn store(gateway: Arc<Gateway>) {
             }
             _ = rest.tick() => {
                 gateway.book.rest();
-                prune(&gateway).await;
             }
             _ = ticks.tick() => {
                 let since = seq;
@@ -115,6 +117,16 @@ pub async fn store(gateway: Arc<Gateway>) {
     }
 }
 
+/// Deletes old rows of the request log, until the process ends.
+pub async fn old_logs(gateway: Arc<Gateway>) {
+    let mut ticks = interval(REST_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        prune(&gateway).await;
+    }
+}
+
 /// Reads the secrets that integrations refer to again, now and then, until the process ends.
 pub async fn secrets(gateway: Arc<Gateway>) {
     let mut ticks = interval(SECRETS_EVERY);
@@ -145,14 +157,26 @@ async fn follow_objects(gateway: &Gateway, changed: &[&str]) {
 
 /// Deletes request log rows that are old enough, some at a time.
 async fn prune(gateway: &Gateway) {
-    let days = i64::from(gateway.settings().log.keep_days);
-    if days == 0 {
-        return;
-    }
+    let Some(days) = keep_days(gateway) else { return };
     let before_ms = clock::unix_ms() - days * 86_400_000;
-    if let Err(error) = gateway.book.read(move |store| store.prune_logs(before_ms, PRUNE_AT_MOST)).await {
-        tracing::warn!(%error, "old request log rows could not be deleted");
+    for _ in 0..PRUNE_TIMES {
+        match gateway.book.read(move |store| store.prune_logs(before_ms, PRUNE_AT_ONCE)).await {
+            Ok(PRUNE_AT_ONCE) => tokio::time::sleep(PRUNE_PAUSE).await,
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, "old request log rows could not be deleted");
+                return;
+            }
+        }
     }
+}
+
+/// Returns how many days rows are kept: the less of what the operator and the organisation say; `None` is for ever.
+fn keep_days(gateway: &Gateway) -> Option<i64> {
+    let house = gateway.objects.organisation();
+    let house = house.and_then(|it| it.body["settings"]["system_log_retention"].as_i64());
+    let days = house.into_iter().chain([i64::from(gateway.settings().log.keep_days)]);
+    days.filter(|days| *days > 0).min()
 }
 
 /// Adds `@ollama` when one answers on loopback and nobody declared another.

@@ -6,7 +6,7 @@ mod conditions;
 mod elsewhere;
 mod routes;
 mod streams;
-mod warm;
+pub(crate) mod warm;
 
 pub(crate) use cases::fits;
 use serde_json::{Value, json};

@@ -182,6 +182,38 @@ async fn an_upload_is_in_force_at_once_and_may_be_rolled_back_and_removed() {
 }
 
 #[tokio::test]
+async fn changes_of_plugins_and_of_the_cache_are_in_the_audit_log() {
+    let World { gateway, mock: _mock, .. } = world("").await;
+    let (_, first) = upload(&gateway, component("guard", "1.0.0"), "").await;
+    let (_, second) = upload(&gateway, component("guard", "2.0.0"), "").await;
+    post(&gateway, "/v1/plugins/guard/rollback", json!({})).await;
+    post(&gateway, "/v1/plugins/guard/activate", json!({"digest": second["digest"]})).await;
+    assert_eq!(upload(&gateway, b"no plugin".to_vec(), "").await.0, 400);
+    gateway.admin().request("DELETE", "/v1/plugins/guard").send().await.expect(200).await;
+    gateway.admin().request("DELETE", "/v1/admin/cache").send().await.expect(200).await;
+    let told = gateway.admin().get("/v1/audit-logs").send().await.expect(200).await;
+    let mut told = told["records"].as_array().expect("rows").clone();
+    told.reverse();
+    let told: Vec<_> = told
+        .iter()
+        .map(|row| (&row["resource_type"], &row["action"], &row["before"]["digest"], &row["after"]["digest"]))
+        .collect();
+    let (old, new, none) = (&first["digest"], &second["digest"], &Value::Null);
+    let expected = [
+        ("plugin", "create", none, old),
+        ("plugin", "create", none, new),
+        ("plugin", "rollback", new, old),
+        ("plugin", "publish", old, new),
+        ("plugin", "delete", new, none),
+        ("cache", "purge", none, none),
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+    for (row, (resource, action, before, after)) in told.iter().zip(expected) {
+        assert_eq!(*row, (&json!(resource), &json!(action), before, after));
+    }
+}
+
+#[tokio::test]
 async fn uploads_survive_a_restart_with_the_version_that_counts() {
     let World { mut gateway, mock: _mock, .. } = world("").await;
     let (_, first) = upload(&gateway, component("guard", "1.0.0"), "").await;

@@ -132,7 +132,7 @@ fn streams_of_clients_wires_are_seen_as_they_were_written() {
 fn whole_answers_are_seen_as_they_are_read() {
     for file in corpus::all().iter().filter(|file| file.is_answer() && file.wire() != Wire::Gemini) {
         let usage = registry::outbound(file.wire()).read_answer(&file.bytes).unwrap().usage;
-        assert_eq!(look::usage_of(&file.bytes), usage, "{}", file.path());
+        assert_eq!(look::usage_of(&file.bytes).unwrap(), usage, "{}", file.path());
     }
 }
 

@@ -153,12 +153,14 @@ pub(super) fn integer_member(object: &Object, name: &str, at: &Path<'_>) -> Resu
 
 /// Reads a count; JavaScript and Lua clients write whole numbers as `5.0`.
 pub(crate) fn count(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| whole(value.as_f64()?))
+}
+
+/// Returns a float's count, where it is a whole one.
+pub(super) fn whole(number: f64) -> Option<u64> {
     /// Above this, a float no longer holds every whole number.
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    value.as_u64().or_else(|| {
-        let number = value.as_f64()?;
-        (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64)
-    })
+    (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64)
 }
 
 /// Returns JSON text of a value that some send as text already and others as an object.

@@ -25,6 +25,7 @@ mod errors;
 mod finish;
 mod frame;
 mod json;
+mod lenient;
 mod media;
 mod read_answer;
 mod read_call;
@@ -40,7 +41,7 @@ mod tests;
 
 pub(crate) use errors::{bad_gateway, error_from_body, error_inside_answer, shorten};
 pub(crate) use json::{count, json_text};
-pub(crate) use usage::usage_from;
+pub(crate) use usage::{usage_from, usage_from_text};
 
 pub use chat::ChatCodec;
 pub use completions::CompletionsCodec;

@@ -1,56 +1,103 @@
 //! Token usage on OpenAI's wire, with the spellings of vendors that speak it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::json::count;
+use super::lenient::{Figure, Lenient};
 use crate::usage::Usage;
+
+/// Figures of one side of a call.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    cached_tokens: Figure,
+    cache_write_tokens: Figure,
+    cache_creation_tokens: Figure,
+    audio_tokens: Figure,
+    image_tokens: Figure,
+    reasoning_tokens: Figure,
+}
+
+/// A usage object, in all spellings that vendors use.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Figures {
+    prompt_tokens: Figure,
+    input_tokens: Figure,
+    completion_tokens: Figure,
+    output_tokens: Figure,
+    total_tokens: Figure,
+    reasoning_tokens: Figure,
+    prompt_cache_hit_tokens: Figure,
+    cached_tokens: Figure,
+    cache_read_input_tokens: Figure,
+    cache_creation_input_tokens: Figure,
+    prompt_tokens_details: Lenient<Details>,
+    input_tokens_details: Lenient<Details>,
+    completion_tokens_details: Lenient<Details>,
+    output_tokens_details: Lenient<Details>,
+}
 
 /// Reads a usage object; `None` when it holds no figure (`null`, `{}`).
 pub(crate) fn usage_from(value: &Value) -> Option<Usage> {
-    let figure = |names: &[&str]| names.iter().find_map(|name| value.get(*name).and_then(count));
-    let detail = |holders: &[&str], names: &[&str]| {
-        let found = holders.iter().filter_map(|holder| value.get(*holder));
-        found.flat_map(|details| names.iter().filter_map(|name| details.get(*name))).find_map(count)
-    };
-    const INPUT: &[&str] = &["prompt_tokens_details", "input_tokens_details"];
-    const OUTPUT: &[&str] = &["completion_tokens_details", "output_tokens_details"];
+    Lenient::<Figures>::deserialize(value).ok()?.0.usage()
+}
 
-    let input = figure(&["prompt_tokens", "input_tokens"]);
-    let output = figure(&["completion_tokens", "output_tokens"]);
-    let total = figure(&["total_tokens"]);
-    if input.is_none() && output.is_none() && total.is_none() {
-        return None;
+/// Reads the JSON text of a usage object; `None` when it holds no figure.
+pub(crate) fn usage_from_text(json: &str) -> Option<Usage> {
+    match serde_json::from_str::<Lenient<Figures>>(json) {
+        Ok(Lenient(figures)) => figures.usage(),
+        // A repeated member, of which the last counts.
+        Err(_) => usage_from(&serde_json::from_str(json).ok()?),
     }
-    let (input, mut output) = match (input, output, total) {
-        (Some(input), None, Some(total)) => (input, total.saturating_sub(input)),
-        (None, Some(output), Some(total)) => (total.saturating_sub(output), output),
-        (None, None, total) => (total.unwrap_or_default(), 0),
-        (input, output, _) => (input.unwrap_or_default(), output.unwrap_or_default()),
-    };
-    let reasoning =
-        detail(OUTPUT, &["reasoning_tokens"]).or_else(|| figure(&["reasoning_tokens"])).unwrap_or(0);
-    // xAI counts reasoning beside completion_tokens; only the total tells.
-    if reasoning > 0 && total == input.checked_add(output).and_then(|sum| sum.checked_add(reasoning)) {
-        output += reasoning;
-    }
-    let cached = detail(INPUT, &["cached_tokens"])
+}
+
+fn first(figures: &[Figure]) -> Option<u64> {
+    figures.iter().find_map(|figure| figure.0)
+}
+
+impl Figures {
+    fn usage(&self) -> Option<Usage> {
+        let input_details = [&self.prompt_tokens_details.0, &self.input_tokens_details.0];
+        let output_details = [&self.completion_tokens_details.0, &self.output_tokens_details.0];
+        let of_input = |pick: fn(&Details) -> Figure| first(&input_details.map(pick));
+        let of_output = |pick: fn(&Details) -> Figure| first(&output_details.map(pick));
+
+        let input = first(&[self.prompt_tokens, self.input_tokens]);
+        let output = first(&[self.completion_tokens, self.output_tokens]);
+        let total = self.total_tokens.0;
+        if input.is_none() && output.is_none() && total.is_none() {
+            return None;
+        }
+        let (input, mut output) = match (input, output, total) {
+            (Some(input), None, Some(total)) => (input, total.saturating_sub(input)),
+            (None, Some(output), Some(total)) => (total.saturating_sub(output), output),
+            (None, None, total) => (total.unwrap_or_default(), 0),
+            (input, output, _) => (input.unwrap_or_default(), output.unwrap_or_default()),
+        };
+        let reasoning = of_output(|it| it.reasoning_tokens).or(self.reasoning_tokens.0).unwrap_or(0);
+        // xAI counts reasoning beside completion_tokens; only the total tells.
+        if reasoning > 0 && total == input.checked_add(output).and_then(|sum| sum.checked_add(reasoning)) {
+            output += reasoning;
+        }
         // DeepSeek, Moonshot, and gateways that translate Anthropic.
-        .or_else(|| figure(&["prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"]));
-    let cache_write = detail(INPUT, &["cache_write_tokens", "cache_creation_tokens"])
-        .or_else(|| figure(&["cache_creation_input_tokens"]));
-    Some(Usage {
-        input,
-        cached_input: cached.unwrap_or_default(),
-        cache_write: cache_write.unwrap_or_default(),
-        cache_write_1h: 0,
-        audio_input: detail(INPUT, &["audio_tokens"]).unwrap_or_default(),
-        image_input: detail(INPUT, &["image_tokens"]).unwrap_or_default(),
-        output,
-        reasoning,
-        audio_output: detail(OUTPUT, &["audio_tokens"]).unwrap_or_default(),
-        image_output: detail(OUTPUT, &["image_tokens"]).unwrap_or_default(),
-    })
+        let elsewhere = [self.prompt_cache_hit_tokens, self.cached_tokens, self.cache_read_input_tokens];
+        let cached = of_input(|it| it.cached_tokens).or_else(|| first(&elsewhere));
+        let written = input_details.map(|it| [it.cache_write_tokens, it.cache_creation_tokens]);
+        let written = first(&written.concat()).or(self.cache_creation_input_tokens.0);
+        Some(Usage {
+            input,
+            cached_input: cached.unwrap_or_default(),
+            cache_write: written.unwrap_or_default(),
+            cache_write_1h: 0,
+            audio_input: of_input(|it| it.audio_tokens).unwrap_or_default(),
+            image_input: of_input(|it| it.image_tokens).unwrap_or_default(),
+            output,
+            reasoning,
+            audio_output: of_output(|it| it.audio_tokens).unwrap_or_default(),
+            image_output: of_output(|it| it.image_tokens).unwrap_or_default(),
+        })
+    }
 }
 
 /// A usage object for clients.
@@ -160,6 +207,25 @@ mod tests {
         assert_eq!(usage_from(&json!({})), None);
         assert_eq!(usage_from(&Value::Null), None);
         assert_eq!(usage_from(&json!({"prompt_tokens": "many"})), None);
+    }
+
+    #[test]
+    fn odd_members_are_none_and_text_reads_like_values() {
+        for text in [
+            r#"{"prompt_tokens": 3.0, "completion_tokens": -1, "total_tokens": 5}"#,
+            r#"{"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens": 3, "x": [{}]}"#,
+            r#"{"input_tokens": "many", "prompt_tokens": 3, "output_tokens": 2, "prompt_tokens_details": null}"#,
+            r#"{"input_tokens": 3, "output_tokens": 2.5, "total_tokens": 5, "output_tokens_details": [1]}"#,
+            r#"{"input_tokens": 3, "output_tokens": 2, "input_tokens_details": "none", "total_tokens": {"a": 1}}"#,
+            r#"{"input_tokens": 3, "output_tokens": 2, "output_tokens_details": 7, "input_tokens_details": true}"#,
+        ] {
+            let value: Value = serde_json::from_str(text).unwrap();
+            let usage = usage_from(&value).unwrap();
+            assert_eq!((usage.input, usage.output), (3, 2), "{text}");
+            assert_eq!(usage_from_text(text), Some(usage), "{text}");
+        }
+        assert_eq!(usage_from_text("null"), None);
+        assert_eq!(usage_from_text("[1]"), None);
     }
 
     #[test]

@@ -93,9 +93,16 @@ impl NanoUsd {
 /// Dollars without sign, at least two decimal places: `1.00`, `0.0000015`.
 impl fmt::Display for NanoUsd {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = decimal::write(self.0, PLACES as usize);
-        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-        formatter.pad(&format!("{whole}.{fraction:0<2}"))
+        let (whole, mut fraction) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
+        let mut places = PLACES as usize;
+        while places > 2 && fraction % 10 == 0 {
+            fraction /= 10;
+            places -= 1;
+        }
+        if formatter.width().is_none() {
+            return write!(formatter, "{whole}.{fraction:0places$}");
+        }
+        formatter.pad(&format!("{whole}.{fraction:0places$}"))
     }
 }
 

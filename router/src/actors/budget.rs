@@ -101,7 +101,7 @@ impl BudgetHandle {
         let gauge = Arc::new(BudgetGauge::default());
         gauge.spent.store(spent, Ordering::Relaxed);
         gauge.period_start.store(record.period_start(clock::unix()), Ordering::Relaxed);
-        let shard = shards.of(&record.id);
+        let threads = shards.clone();
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
             let id = record.id.clone();
             let first = record.clone();
@@ -113,7 +113,9 @@ impl BudgetHandle {
                 let record = this.upgrade().map_or_else(|| first.clone(), |it| (*it.record()).clone());
                 let (gauge, news) = (state.clone(), news.clone());
                 let pool = cluster.clone().map(|cluster| Pool::new(cluster, &record, reset));
-                BudgetActor::start_in_arbiter(&shard, move |_| BudgetActor::new(record, gauge, news, pool))
+                BudgetActor::start_in_arbiter(&threads.near(&record.id), move |_| {
+                    BudgetActor::new(record, gauge, news, pool)
+                })
             };
             let unit = record.unit;
             Self {

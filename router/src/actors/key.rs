@@ -13,6 +13,7 @@ use serde::Serialize;
 use tidegate_store::{KeyRecord, KeyStatus};
 
 use super::Unavailable;
+use super::news::{Holder, News, Quiet};
 use super::owner::Owner;
 use super::permit::KeyPermit;
 use super::shards::Shards;
@@ -73,6 +74,8 @@ pub struct KeyHandle {
     last_used: AtomicU64,
     cluster: Option<Arc<Cluster>>,
     shared: ArcSwapOption<SharedGate>,
+    news: Arc<News>,
+    quiet: Quiet,
 }
 
 /// What a key shows of itself.
@@ -97,7 +100,7 @@ impl KeyHandle {
             lost: AtomicU32::new(0),
             meters: ArcSwap::from_pointee(new_meters(&record)),
         });
-        let shard = shards.of(&record.id);
+        let (shards, news) = (shards.clone(), shards.news().clone());
         let cluster = shards.cluster().cloned();
         let shared = shared(cluster.as_ref(), &record);
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
@@ -106,7 +109,7 @@ impl KeyHandle {
             let spawn = move || {
                 let record = this.upgrade().map_or_else(|| first.clone(), |it| (*it.record()).clone());
                 let gauge = state.clone();
-                KeyActor::start_in_arbiter(&shard, move |_| KeyActor::new(record, gauge))
+                KeyActor::start_in_arbiter(&shards.near(&record.id), move |_| KeyActor::new(record, gauge))
             };
             Self {
                 record: ArcSwap::from_pointee(record),
@@ -115,6 +118,8 @@ impl KeyHandle {
                 last_used: AtomicU64::new(clock::uptime().as_secs()),
                 cluster,
                 shared: ArcSwapOption::from(shared),
+                news,
+                quiet: Quiet::default(),
             }
         })
     }
@@ -130,6 +135,14 @@ impl KeyHandle {
     /// # Errors
     /// [`Unavailable`] when the key can't be asked; inside, its refusal.
     pub async fn admit(self: &Arc<Self>, wish: Wish) -> Result<Result<KeyPermit, KeyRefusal>, Unavailable> {
+        let admitted = self.asked(wish).await?;
+        if let Err(KeyRefusal::Limit { refusal, .. }) = &admitted {
+            self.news.limited(&self.quiet, refusal, || Holder::Key(self.record()));
+        }
+        Ok(admitted)
+    }
+
+    async fn asked(self: &Arc<Self>, wish: Wish) -> Result<Result<KeyPermit, KeyRefusal>, Unavailable> {
         self.last_used.store(clock::uptime().as_secs(), Ordering::Relaxed);
         let Some(shared) = self.shared.load_full() else {
             return self.owner.ask(Admit { wish, handle: self.clone() }).await;
@@ -152,6 +165,7 @@ impl KeyHandle {
     /// [`Unavailable`]
     pub async fn reload(&self, record: KeyRecord) -> Result<(), Unavailable> {
         if record.limits != self.record().limits {
+            self.quiet.end();
             self.gauge.meters.store(Arc::new(new_meters(&record)));
             self.shared.store(shared(self.cluster.as_ref(), &record));
         }

@@ -1,16 +1,16 @@
 //! The ledger's actor: the open batch of settlements, holds and log rows.
 //!
-//! - **owns** the batch that is not written yet.
-//! - **answers** `Append` at once; entries that must be durable are acknowledged after their commit.
+//! - **owns** when the batch that is not written yet is written. Requests add to it themselves: a message, and with it a
+//!   thread that wakes, for each batch rather than for each entry.
+//! - **answers** nothing; entries that must be durable are acknowledged after their commit.
 //! - **never** writes on its own thread: batches go to a writer thread that owns the store connection.
 //!
 //! Group commit: a batch leaves after 20 ms, or at once when somebody waits for it and no commit is
 //! running. While the store refuses, batches are kept and tried again, and [`LedgerHandle::healthy`] is false: keys
 //! with a budget are refused then, because spend that can't be written down may not happen.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -37,9 +37,17 @@ pub struct LedgerHandle {
 
 #[derive(Default)]
 struct State {
+    /// The batch that is not written yet. Locked to add to it or to take it, never longer.
+    open: Mutex<Batch>,
     failing: AtomicBool,
     waiting: AtomicU64,
     written: AtomicU64,
+}
+
+impl State {
+    fn open(&self) -> MutexGuard<'_, Batch> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What the ledger shows of itself.
@@ -64,7 +72,6 @@ impl LedgerHandle {
         let shared = state.clone();
         let actor_state = state.clone();
         let address = LedgerActor::start_in_arbiter(arbiter, move |_| LedgerActor {
-            open: Batch::default(),
             batches,
             committing: false,
             flush_scheduled: false,
@@ -98,7 +105,7 @@ impl LedgerHandle {
     /// is written all the same once it can be.
     pub async fn append_durable(&self, entry: LedgerEntry) -> Result<(), Unavailable> {
         let (done, written) = oneshot::channel();
-        self.tell(Append { entry, done: Some(done) });
+        self.tell(entry, Some(done));
         match tokio::time::timeout(DURABLE_WITHIN, written).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Unavailable),
@@ -107,7 +114,7 @@ impl LedgerHandle {
 
     /// Appends an entry; it is durable within a few tens of milliseconds.
     pub fn append(&self, entry: LedgerEntry) {
-        self.tell(Append { entry, done: None });
+        self.tell(entry, None);
     }
 
     /// Waits until everything appended so far is durable.
@@ -118,20 +125,38 @@ impl LedgerHandle {
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "at most three entries per admitted request, a bound of its own"
-    )]
-    fn tell(&self, order: Append) {
+    fn tell(&self, entry: LedgerEntry, done: Option<oneshot::Sender<()>>) {
         self.state.waiting.fetch_add(1, Ordering::Relaxed);
-        self.address.do_send(order);
+        let urgent = done.is_some();
+        let count = {
+            let mut open = self.state.open();
+            open.entries.push(entry);
+            open.waiters.extend(done);
+            open.entries.len()
+        };
+        // Whoever comes first wakes the actor, and whoever fills the batch: the others find it awake.
+        if urgent || count == 1 || count == FLUSH_AT {
+            self.wake(Look { now: urgent || count >= FLUSH_AT });
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "at most a few for each batch, a bound of its own")]
+    fn wake(&self, look: Look) {
+        self.address.do_send(look);
     }
 }
 
+/// What is written together.
 #[derive(Default)]
 struct Batch {
     entries: Vec<LedgerEntry>,
     waiters: Vec<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.waiters.is_empty()
+    }
 }
 
 fn write(mut store: Box<dyn Store>, inbox: &mpsc::Receiver<Batch>, state: &State, done: &Addr<LedgerActor>) {
@@ -163,9 +188,8 @@ fn write(mut store: Box<dyn Store>, inbox: &mpsc::Receiver<Batch>, state: &State
     }
 }
 
-/// The actor.
+/// The actor: decides when the open batch is written.
 struct LedgerActor {
-    open: Batch,
     batches: mpsc::Sender<Batch>,
     committing: bool,
     flush_scheduled: bool,
@@ -174,11 +198,12 @@ struct LedgerActor {
 
 impl LedgerActor {
     fn flush(&mut self) {
-        if self.open.entries.is_empty() && self.open.waiters.is_empty() {
+        let batch = std::mem::take(&mut *self.state.open());
+        if batch.is_empty() {
             return;
         }
         self.committing = true;
-        if self.batches.send(std::mem::take(&mut self.open)).is_err() {
+        if self.batches.send(batch).is_err() {
             self.state.failing.store(true, Ordering::Relaxed);
             tracing::error!("ledger writer is gone");
         }
@@ -203,21 +228,20 @@ impl Actor for LedgerActor {
     }
 }
 
+/// There is something in the open batch.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Append {
-    entry: LedgerEntry,
-    done: Option<oneshot::Sender<()>>,
+struct Look {
+    /// Somebody waits for it, or it is full.
+    now: bool,
 }
 
-impl Handler<Append> for LedgerActor {
+impl Handler<Look> for LedgerActor {
     type Result = ();
 
-    fn handle(&mut self, order: Append, context: &mut Self::Context) {
-        self.open.entries.push(order.entry);
-        let urgent = order.done.is_some();
-        self.open.waiters.extend(order.done);
-        if (urgent && !self.committing) || self.open.entries.len() >= FLUSH_AT {
+    fn handle(&mut self, look: Look, context: &mut Self::Context) {
+        let is_full = self.state.open().entries.len() >= FLUSH_AT;
+        if is_full || (look.now && !self.committing) {
             self.flush();
         } else if !self.committing {
             self.schedule(context);
@@ -235,7 +259,7 @@ impl Handler<Flush> for LedgerActor {
     type Result = ();
 
     fn handle(&mut self, order: Flush, _context: &mut Self::Context) {
-        self.open.waiters.push(order.done);
+        self.state.open().waiters.push(order.done);
         self.flush();
     }
 }
@@ -249,9 +273,13 @@ impl Handler<Committed> for LedgerActor {
 
     fn handle(&mut self, _news: Committed, context: &mut Self::Context) {
         self.committing = false;
-        if !self.open.waiters.is_empty() {
+        let (is_awaited, is_empty) = {
+            let open = self.state.open();
+            (!open.waiters.is_empty(), open.is_empty())
+        };
+        if is_awaited {
             self.flush();
-        } else if !self.open.entries.is_empty() {
+        } else if !is_empty {
             self.schedule(context);
         }
     }

@@ -13,6 +13,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tidegate_store::LimitRecord;
 
 use super::Unavailable;
+use super::news::{Holder, News, Quiet};
 use super::owner::Owner;
 use super::permit::LimiterPermit;
 use super::shards::Shards;
@@ -42,6 +43,8 @@ pub struct LimiterHandle {
     last_used: AtomicU64,
     cluster: Option<Arc<Cluster>>,
     shared: ArcSwapOption<SharedGate>,
+    news: Arc<News>,
+    quiet: Quiet,
 }
 
 impl LimiterHandle {
@@ -61,7 +64,8 @@ impl LimiterHandle {
         for (meter, used) in gauge.meters.load().iter().zip(used.unwrap_or_default()) {
             meter.store(*used, Ordering::Relaxed);
         }
-        let shard = shards.of(&id);
+        let (threads, place) = (shards.clone(), id.clone());
+        let news = shards.news().clone();
         let cluster = shards.cluster().cloned();
         let shared = cluster.clone().map(|cluster| Arc::new(SharedGate::new(cluster, &id, &limits)));
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
@@ -69,7 +73,7 @@ impl LimiterHandle {
             let spawn = move || {
                 let limits = this.upgrade().map_or_else(|| first.clone(), |it| it.limits.load_full());
                 let gauge = state.clone();
-                LimiterActor::start_in_arbiter(&shard, move |_| {
+                LimiterActor::start_in_arbiter(&threads.near(&place), move |_| {
                     let gate = gate(&limits, &gauge);
                     LimiterActor { gate, gauge }
                 })
@@ -82,6 +86,8 @@ impl LimiterHandle {
                 last_used: AtomicU64::new(clock::uptime().as_secs()),
                 cluster,
                 shared: ArcSwapOption::from(shared),
+                news,
+                quiet: Quiet::default(),
             }
         })
     }
@@ -106,6 +112,7 @@ impl LimiterHandle {
         let known = self.limits.load();
         if !Arc::ptr_eq(&known, limits) {
             if **known != **limits {
+                self.quiet.end();
                 self.gauge.meters.store(Arc::new(meters(limits)));
                 let shared = self.cluster.clone().map(|cluster| SharedGate::new(cluster, &self.id, limits));
                 self.shared.store(shared.map(Arc::new));
@@ -115,13 +122,23 @@ impl LimiterHandle {
         }
         let permit = match self.owner.ask(Admit { tokens, handle: self.clone() }).await? {
             Ok(permit) => permit,
-            Err(refused) => return Ok(Err(refused)),
+            Err(refused) => {
+                self.tell(&refused.0);
+                return Ok(Err(refused));
+            }
         };
         let Some(shared) = self.shared.load_full() else { return Ok(Ok(permit)) };
         Ok(match shared.take(tokens).await? {
             Ok(()) => Ok(permit.with_shared(shared, tokens)),
-            Err(refusal) => Err((refusal, permit.views.clone())),
+            Err(refusal) => {
+                self.tell(&refusal);
+                Err((refusal, permit.views.clone()))
+            }
         })
+    }
+
+    fn tell(&self, refusal: &Refusal) {
+        self.news.limited(&self.quiet, refusal, || Holder::Limiter(self.id.clone()));
     }
 
     /// Returns the limits in force.

@@ -1,8 +1,12 @@
 //! What actors have to tell that people should know of. Telling never waits; without a listener nothing is told.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use tidegate_store::BudgetRecord;
+use tidegate_store::{BudgetRecord, KeyRecord};
+
+use crate::clock;
+use crate::limits::Refusal;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -27,6 +31,13 @@ pub enum Story {
         /// Spent, in its unit.
         spent: i64,
     },
+    /// A limit refused a request.
+    Limited {
+        /// Whose limit.
+        holder: Holder,
+        /// Which one.
+        refusal: Refusal,
+    },
     /// A provider's breaker opened, or closed again.
     Breaker {
         /// Slug of the provider.
@@ -34,6 +45,45 @@ pub enum Story {
         /// Whether it is open now.
         open: bool,
     },
+}
+
+/// Whose limit refuses.
+#[derive(Clone, Debug)]
+pub enum Holder {
+    /// A key's.
+    Key(Arc<KeyRecord>),
+    /// A provider's.
+    Provider {
+        /// Its slug.
+        slug: String,
+        /// What names it among the providers of all workspaces.
+        place: String,
+    },
+    /// That of a workspace, an integration or a bucket, by the limiter's id.
+    Limiter(String),
+}
+
+impl Holder {
+    /// Returns what names it among all holders.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self {
+            Self::Key(key) => format!("key:{}", key.id),
+            Self::Provider { place, .. } => format!("provider:{place}"),
+            Self::Limiter(id) => id.clone(),
+        }
+    }
+}
+
+/// Until when a holder's refusals are not told again, in seconds of uptime: thousands may come in a second.
+#[derive(Debug, Default)]
+pub struct Quiet(AtomicU64);
+
+impl Quiet {
+    /// Lets the next refusal be told.
+    pub(super) fn end(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
 }
 
 type Listener = Box<dyn Fn(Story) + Send + Sync>;
@@ -48,6 +98,16 @@ impl News {
     /// Sets who listens; the first one stays.
     pub fn listen(&self, listener: impl Fn(Story) + Send + Sync + 'static) {
         let _first_stays = self.listener.set(Box::new(listener));
+    }
+
+    /// Tells that a limit refused, unless that was told of late.
+    pub(super) fn limited(&self, quiet: &Quiet, refusal: &Refusal, holder: impl FnOnce() -> Holder) {
+        let now = clock::uptime().as_secs();
+        if now < quiet.0.load(Ordering::Relaxed) || matches!(refusal, Refusal::Open { .. }) {
+            return;
+        }
+        quiet.0.store(now + refusal.quiet().as_secs(), Ordering::Relaxed);
+        self.tell(Story::Limited { holder: holder(), refusal: *refusal });
     }
 
     /// Tells.

@@ -3,11 +3,11 @@
 //! actix's Supervisor restarts an actor that stops but not one that panics, so revival is ours: whoever finds the
 //! mailbox closed starts the actor again from its last published state and asks once more.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler, MailboxError, Message};
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use thiserror::Error;
 
 /// An ask takes microseconds; one that takes this long will not be answered in time to be of use.
@@ -18,17 +18,16 @@ const ASK_DEADLINE: Duration = Duration::from_secs(2);
 #[error("a limit could not be checked in time")]
 pub struct Unavailable;
 
-/// Address and reviver of one actor.
+/// Address and reviver of one actor, which is started when it is first asked.
 pub(super) struct Owner<A: Actor> {
-    address: ArcSwap<Addr<A>>,
+    address: ArcSwapOption<Addr<A>>,
     spawn: Box<dyn Fn() -> Addr<A> + Send + Sync>,
     reviving: Mutex<()>,
 }
 
 impl<A: Actor<Context = Context<A>>> Owner<A> {
     pub(super) fn new(spawn: impl Fn() -> Addr<A> + Send + Sync + 'static) -> Self {
-        let address = ArcSwap::from_pointee(spawn());
-        Self { address, spawn: Box::new(spawn), reviving: Mutex::new(()) }
+        Self { address: ArcSwapOption::empty(), spawn: Box::new(spawn), reviving: Mutex::new(()) }
     }
 
     /// Asks and waits for the answer.
@@ -48,18 +47,24 @@ impl<A: Actor<Context = Context<A>>> Owner<A> {
         }
     }
 
-    /// Returns the living actor, started again if need be.
+    /// Returns the living actor, started if need be.
     pub(super) fn address(&self) -> Addr<A> {
-        let address = self.address.load();
-        if address.connected() {
-            return Addr::clone(&address);
+        if let Some(address) = self.living() {
+            return address;
         }
         let _one_at_a_time = self.reviving.lock();
-        let address = self.address.load();
-        if !address.connected() {
-            tracing::error!(actor = std::any::type_name::<A>(), "actor died and is started again");
-            self.address.store(std::sync::Arc::new((self.spawn)()));
+        if let Some(address) = self.living() {
+            return address;
         }
-        Addr::clone(&self.address.load())
+        let address = (self.spawn)();
+        if self.address.swap(Some(Arc::new(address.clone()))).is_some() {
+            tracing::error!(actor = std::any::type_name::<A>(), "actor died and is started again");
+        }
+        address
+    }
+
+    fn living(&self) -> Option<Addr<A>> {
+        let address = self.address.load();
+        address.as_deref().filter(|address| address.connected()).cloned()
     }
 }

@@ -16,7 +16,7 @@ use tidegate_store::{BreakerRecord, ProviderRecord};
 
 use super::Unavailable;
 pub use super::health::Health;
-use super::news::{News, Story};
+use super::news::{Holder, News, Quiet, Story};
 use super::owner::Owner;
 use super::permit::ProviderPermit;
 use super::shards::Shards;
@@ -48,6 +48,8 @@ pub struct ProviderHandle {
     health: Arc<Health>,
     owner: Owner<ProviderActor>,
     shared: Option<Arc<SharedGate>>,
+    news: Arc<News>,
+    quiet: Quiet,
 }
 
 /// What a provider shows of itself.
@@ -83,16 +85,17 @@ impl ProviderHandle {
         });
         let health = Arc::new(Health::default());
         let meters: Vec<Arc<AtomicU64>> = record.limits.iter().map(|_| Arc::default()).collect();
-        let shard = shards.of(&record.place());
+        let (threads, place) = (shards.clone(), record.place());
         let state = health.clone();
         let (slug, vendor_name, limits) = (record.slug.clone(), record.vendor.clone(), record.limits.clone());
         let rules = record.breaker.as_ref().map(rules);
         let news = shards.news().clone();
+        let told = news.clone();
         let owner = Owner::new(move || {
             let (health, meters, limits) = (state.clone(), meters.clone(), limits.clone());
             let news = news.clone();
             let (slug, vendor) = (slug.clone(), vendor_name.clone());
-            ProviderActor::start_in_arbiter(&shard, move |_| {
+            ProviderActor::start_in_arbiter(&threads.near(&place), move |_| {
                 let in_flight = health.in_flight();
                 let gate = Gate::new(&limits, in_flight, |at| meters[at].clone());
                 let actor =
@@ -106,7 +109,17 @@ impl ProviderHandle {
         let shared =
             cluster.map(|cluster| SharedGate::new(cluster, &format!("provider:{place}"), &record.limits));
         let shared = shared.map(Arc::new);
-        Arc::new(Self { place, record, vendor, credential, health, owner, shared })
+        Arc::new(Self {
+            place,
+            record,
+            vendor,
+            credential,
+            health,
+            owner,
+            shared,
+            news: told,
+            quiet: Quiet::default(),
+        })
     }
 
     /// Returns the record.
@@ -147,6 +160,15 @@ impl ProviderHandle {
         self: &Arc<Self>,
         tokens: u32,
     ) -> Result<Result<ProviderPermit, Refusal>, Unavailable> {
+        let acquired = self.asked(tokens).await?;
+        if let Err(refusal) = &acquired {
+            let holder = || Holder::Provider { slug: self.record.slug.clone(), place: self.place.clone() };
+            self.news.limited(&self.quiet, refusal, holder);
+        }
+        Ok(acquired)
+    }
+
+    async fn asked(self: &Arc<Self>, tokens: u32) -> Result<Result<ProviderPermit, Refusal>, Unavailable> {
         let permit = match self.owner.ask(Acquire { tokens, handle: self.clone() }).await? {
             Ok(permit) => permit,
             Err(refusal) => return Ok(Err(refusal)),

@@ -1,17 +1,22 @@
-//! Control arbiters: threads that run actors and nothing else, so that a parse on a worker never delays a limit.
+//! Where actors live: on control arbiters, threads that run actors and nothing else, so that a parse on one worker never
+//! delays a limit that another waits for. With a single worker nobody else waits: actors move in with it, and no
+//! request pays for waking another thread.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use actix::{Arbiter, ArbiterHandle};
+use arc_swap::ArcSwapOption;
 
 use super::news::News;
 use crate::cluster::Cluster;
 
-/// The control arbiters. An actor lives on the shard of its id for life.
+/// The threads of actors. An actor lives on one of them for life.
 #[derive(Clone)]
 pub struct Shards {
     arbiters: Arc<Vec<ArbiterHandle>>,
+    /// The only worker, where there is one.
+    home: Arc<ArcSwapOption<ArbiterHandle>>,
     news: Arc<News>,
     cluster: Option<Arc<Cluster>>,
 }
@@ -27,7 +32,7 @@ impl Shards {
     #[must_use]
     pub fn start_in(count: usize, cluster: Option<Arc<Cluster>>) -> Self {
         let arbiters = (0..count.max(1)).map(|_| Arbiter::new().handle()).collect();
-        Self { arbiters: Arc::new(arbiters), news: Arc::default(), cluster }
+        Self { arbiters: Arc::new(arbiters), home: Arc::default(), news: Arc::default(), cluster }
     }
 
     /// Returns where actors tell what happened.
@@ -42,7 +47,26 @@ impl Shards {
         self.cluster.as_ref()
     }
 
-    /// Returns the shard of an id.
+    /// Lets actors that start from now on live on the thread of the only worker, which calls this. Nodes of a cluster
+    /// keep theirs apart: their leases outlive the worker.
+    pub fn move_in(&self) {
+        if self.cluster.is_none() {
+            self.home.store(Arbiter::try_current().map(Arc::new));
+        }
+    }
+
+    /// Lets actors that start from now on live on control arbiters again: the worker has stopped.
+    pub fn move_out(&self) {
+        self.home.store(None);
+    }
+
+    /// Returns where the actor of an id lives that has requests wait for it.
+    #[must_use]
+    pub fn near(&self, id: &str) -> ArbiterHandle {
+        self.home.load_full().map_or_else(|| self.of(id), |home| ArbiterHandle::clone(&home))
+    }
+
+    /// Returns the control arbiter of an id.
     #[must_use]
     pub fn of(&self, id: &str) -> ArbiterHandle {
         // A fixed hasher: the shard of an id must not change between respawns.

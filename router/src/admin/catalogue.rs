@@ -83,7 +83,7 @@ pub(super) fn may_have(kind: KeyKind, scope: &str) -> bool {
     })
 }
 
-/// Returns whether a role in a workspace allows a scope.
+/// Returns whether a role in a workspace allows a scope, as far as no switch decides on it.
 pub(super) fn role_allows(role: Role, scope: &str) -> bool {
     let (resource, action) = scope.split_once('.').unwrap_or((scope, ""));
     let reads = matches!(action, "read" | "list" | "view");
@@ -91,7 +91,7 @@ pub(super) fn role_allows(role: Role, scope: &str) -> bool {
     let uses = matches!(resource, "completions" | "mcp" | "agents" | "feedbacks" | "models" | "explain")
         || matches!(scope, "prompts.render" | "guardrails.invoke" | "logs.write");
     match role {
-        Role::Admin => true,
+        Role::OrganisationAdmin | Role::Admin => true,
         Role::Manager => uses || reads || !matches!(scope, "workspaces.delete" | "workspaces.create"),
         Role::Member => uses || (reads && resource != "workspace_users") || scope == "workspace_users.read",
     }

@@ -1,14 +1,16 @@
 //! A change of an administrator: what is written, and what the audit log says of it, together or not at all.
 
+use actix_web::HttpRequest;
 use serde_json::Value;
-use tidegate_store::{AuditRecord, Write};
+use tidegate_store::{AuditRecord, KeyRecord, Write};
 
-use super::ctx::Ctx;
+use super::ctx::{About, Ctx};
 use crate::clock;
 use crate::error::GatewayError;
+use crate::gateway::Gateway;
 
 /// What is done to what.
-pub(super) struct Change<'a> {
+pub(crate) struct Change<'a> {
     /// Kind of object, like `api_key`.
     pub resource: &'a str,
     /// Its id.
@@ -34,23 +36,39 @@ impl Ctx {
 
     /// Makes the audit row of a change.
     pub(super) fn audited(&self, change: Change<'_>) -> AuditRecord {
-        let key = &self.who.key;
-        AuditRecord {
-            at_ms: clock::unix_ms(),
-            method: self.about.method.clone(),
-            uri: self.about.uri.clone(),
-            request_id: self.about.request_id.clone(),
-            actor: key.user.clone().unwrap_or_else(|| key.id.clone()),
-            actor_name: key.name.clone(),
-            actor_kind: if key.user.is_some() { "user" } else { "api_key" }.to_owned(),
-            workspace: change.workspace.unwrap_or_default().to_owned(),
-            resource: change.resource.to_owned(),
-            resource_id: change.id.to_owned(),
-            action: change.action.to_owned(),
-            before: change.before,
-            after: change.after,
-            status: 200,
-            client_ip: self.about.client_ip.clone(),
-        }
+        row(&self.who.key, &self.about, change)
     }
+}
+
+fn row(key: &KeyRecord, about: &About, change: Change<'_>) -> AuditRecord {
+    AuditRecord {
+        at_ms: clock::unix_ms(),
+        method: about.method.clone(),
+        uri: about.uri.clone(),
+        request_id: about.request_id.clone(),
+        actor: key.user.clone().unwrap_or_else(|| key.id.clone()),
+        actor_name: key.name.clone(),
+        actor_kind: if key.user.is_some() { "user" } else { "api_key" }.to_owned(),
+        workspace: change.workspace.unwrap_or_default().to_owned(),
+        resource: change.resource.to_owned(),
+        resource_id: change.id.to_owned(),
+        action: change.action.to_owned(),
+        before: change.before,
+        after: change.after,
+        status: 200,
+        client_ip: about.client_ip.clone(),
+    }
+}
+
+/// Tells the audit log of a change that lies elsewhere than in the store: it is done, and then told.
+///
+/// # Errors
+/// 503 when the store can't be written.
+pub(crate) async fn tell(
+    gateway: &Gateway,
+    request: &HttpRequest,
+    key: &KeyRecord,
+    change: Change<'_>,
+) -> Result<(), GatewayError> {
+    gateway.change(Vec::new(), Some(row(key, &About::of(request), change))).await
 }

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
 use crate::governance::Bad;
+pub(super) use crate::governance::terms::flag;
 use crate::server::Worker;
 
 /// Bytes of a body.
@@ -49,6 +50,18 @@ pub(super) struct About {
     pub(super) client_ip: String,
 }
 
+impl About {
+    /// Reads it from a request, and gives the request an id.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        Self {
+            method: request.method().to_string(),
+            uri: request.uri().to_string(),
+            request_id: Uuid::now_v7().to_string(),
+            client_ip: request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default(),
+        }
+    }
+}
+
 impl Ctx {
     /// Reads a request for a route: who calls and whether they may, then what they ask.
     ///
@@ -77,12 +90,7 @@ impl Ctx {
         let query = query.map_err(|error| invalid("query", &error.to_string()))?.into_inner();
         let path = request.match_info().iter();
         let path = path.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let about = About {
-            method: request.method().to_string(),
-            uri: request.uri().to_string(),
-            request_id: Uuid::now_v7().to_string(),
-            client_ip: request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default(),
-        };
+        let about = About::of(request);
         let base = {
             let connection = request.connection_info();
             format!("{}://{}", connection.scheme(), connection.host())
@@ -179,7 +187,9 @@ impl Ctx {
     pub(super) fn object(&self, kind: ObjectKind, name: &str) -> Result<Arc<ObjectRecord>, GatewayError> {
         let objects = &self.gateway().objects;
         let workspace = self.workspace_asked()?;
-        let found = match (&workspace, objects.by_id(kind, name)) {
+        // Another's id is as good a slug as any.
+        let by_id = objects.by_id(kind, name).filter(|it| self.sees(it.workspace.as_deref()));
+        let found = match (&workspace, by_id) {
             (_, Some(found)) => Some(found),
             (Some(workspace), None) => {
                 objects.by_slug(kind, workspace, name).or_else(|| objects.by_slug(kind, "", name))
@@ -265,15 +275,6 @@ impl Ctx {
             }
         }
         merged
-    }
-}
-
-/// Reads a flag.
-pub(super) fn flag(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(flag) => Some(*flag),
-        Value::Number(number) => number.as_u64().map(|number| number == 1),
-        _ => None,
     }
 }
 

@@ -236,15 +236,16 @@ fn users(ctx: &Ctx, object: &ObjectRecord) -> Vec<String> {
     if gateway.objects.organisation().is_some_and(|it| of(&it.body)) {
         users.push("the organisation's defaults".to_owned());
     }
+    // What another workspace writes into its own configs neither holds nor tells anything here.
+    let may =
+        |of: Option<&str>| object.workspace.is_none() || of.is_none() || of == object.workspace.as_deref();
     let workspaces = gateway.objects.all(ObjectKind::Workspace);
-    users.extend(
-        workspaces.iter().filter(|it| of(&it.body)).map(|it| format!("defaults of workspace {}", it.slug)),
-    );
+    let workspaces = workspaces.iter().filter(|it| may(Some(&it.id)) && of(&it.body));
+    users.extend(workspaces.map(|it| format!("defaults of workspace {}", it.slug)));
     let names = |json: &str| json.contains(&object.slug) || json.contains(&object.id);
     let configs = gateway.configs.all();
-    users.extend(
-        configs.iter().filter(|it| names(&it.version.json)).map(|it| format!("config {}", it.record.slug)),
-    );
+    let configs = configs.iter().filter(|it| may(it.record.workspace.as_deref()) && names(&it.version.json));
+    users.extend(configs.map(|it| format!("config {}", it.record.slug)));
     users
 }
 

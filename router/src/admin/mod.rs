@@ -10,12 +10,14 @@ mod catalogue;
 mod change;
 mod configs;
 mod ctx;
+mod customs;
 mod exclusions;
 mod field;
 mod guardrails;
 mod integrations;
 mod keys;
 mod limits;
+mod logs;
 mod openapi;
 mod organisation;
 mod people;
@@ -25,10 +27,12 @@ pub(crate) mod reply;
 mod route;
 mod schemas;
 mod secret_references;
+mod security;
 mod slugs;
 mod who;
 mod workspaces;
 
+pub(crate) use change::{Change, tell};
 pub(crate) use keys::watch as rotate_keys;
 pub use openapi::document;
 pub(crate) use who::allow;
@@ -45,6 +49,7 @@ const TABLES: &[&[Route]] = &[
     keys::ROUTES,
     policies::ROUTES,
     audit_logs::ROUTES,
+    logs::ROUTES,
     integrations::TABLES[0],
     integrations::TABLES[1],
     integrations::TABLES[2],

@@ -8,6 +8,7 @@ use super::ctx::{Ctx, missing};
 use super::field::{Field, Kind};
 use super::reply::moment;
 use super::route::{Route, route};
+use super::{customs, security};
 use crate::error::GatewayError;
 
 const DEFAULTS: &[Field] = &[
@@ -20,7 +21,7 @@ const SETTINGS: &[Field] = &[
     Field::new(
         "settings",
         Kind::Object,
-        "debug_log, user_api_key_ttl, user_api_key_rotation_period and the like",
+        "debug_log, user_api_key_ttl, user_api_key_rotation_period and the like; null members are cleared",
     ),
     Field::new("security_settings", Kind::Object, "what members and managers may see and change"),
     Field::new("metadata_schemas", Kind::Object, "JSON Schemas of metadata: api_key and workspace"),
@@ -41,7 +42,8 @@ fn row(object: &ObjectRecord) -> Value {
     let body = &object.body;
     json!({
         "id": object.id, "name": body["name"], "slug": object.slug, "object": "organisation", "status": "active",
-        "settings": body["settings"], "security_settings": body["security_settings"],
+        "settings": body["settings"].as_object().cloned().unwrap_or_default(),
+        "security_settings": security::shown(&[&body["security_settings"]]),
         "metadata_schemas": body["metadata_schemas"], "defaults": body["defaults"],
         "created_at": moment(object.created_at_ms), "last_updated_at": moment(object.updated_at_ms),
     })
@@ -67,7 +69,13 @@ async fn written(ctx: &Ctx, before: &ObjectRecord, body: Value) -> Result<(), Ga
 async fn change(ctx: Ctx) -> Result<Value, GatewayError> {
     let _changing = ctx.gateway().objects.changing().await;
     let before = known(&ctx)?;
-    let body = ctx.merged(&before.body, &["name", "settings", "security_settings", "metadata_schemas"]);
+    let mut body = ctx.merged(&before.body, &["name", "metadata_schemas"]);
+    if let Some(given) = ctx.body.get("settings") {
+        body["settings"] = customs::merged(&ctx, &before.body["settings"], given, false)?;
+    }
+    if let Some(given) = ctx.body.get("security_settings") {
+        body["security_settings"] = security::merged(&before.body["security_settings"], given)?;
+    }
     super::schemas::check_schemas(&body["metadata_schemas"])?;
     written(&ctx, &before, body).await?;
     Ok(json!({}))

@@ -1,5 +1,7 @@
 //! `/policies/usage-limits` and `/policies/rate-limits`.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tidegate_store::{ObjectKind, ObjectRecord, Write};
 
@@ -9,7 +11,8 @@ use super::field::{Field, Kind};
 use super::reply::moment;
 use super::route::{Route, route};
 use crate::clock;
-use crate::error::GatewayError;
+use crate::error::{ErrorKind, GatewayError};
+use crate::governance::policy::Scope;
 use crate::governance::{rate_policy, terms, usage_policy};
 
 const STATUS: Field = Field::new("status", Kind::Word(&["active", "archived"]), "whether it counts");
@@ -143,12 +146,44 @@ fn row(ctx: &Ctx, object: &ObjectRecord) -> Value {
     row
 }
 
+/// Returns whether the caller may see a policy: a workspace its own, and those of everyone that name nobody else's.
+fn sees(ctx: &Ctx, object: &ObjectRecord) -> bool {
+    match (&ctx.who.workspace, &object.workspace) {
+        (Some(own), None) => Scope::read(&object.body, None).is_ok_and(|scope| !scope.tells_of_others(own)),
+        _ => ctx.sees(object.workspace.as_deref()),
+    }
+}
+
+/// Finds the policy of a path.
+///
+/// # Errors
+/// 404 for one that is not there or that the caller may not know of.
+fn found(ctx: &Ctx, kind: ObjectKind) -> Result<Arc<ObjectRecord>, GatewayError> {
+    let name = ctx.path("id");
+    let found = ctx.object(kind, name)?;
+    if sees(ctx, &found) { Ok(found) } else { Err(missing(&kind.name().replace('_', " "), name)) }
+}
+
+/// Finds the usage policy of a path, whose buckets the caller may see: those of everyone's tell who else is counted.
+///
+/// # Errors
+/// 404, 403 for workspaces that ask for the organisation's.
+fn counted(ctx: &Ctx) -> Result<Arc<ObjectRecord>, GatewayError> {
+    let object = found(ctx, ObjectKind::UsagePolicy)?;
+    if object.workspace.is_none() && !ctx.who.is_org() {
+        let message = "this policy is the organisation's; a key of the organisation may see what it counted";
+        return Err(GatewayError::new(ErrorKind::Scope, message));
+    }
+    Ok(object)
+}
+
 fn listed(ctx: &Ctx, kind: ObjectKind) -> Result<Value, GatewayError> {
     let (workspace, status, unit) = (ctx.workspace_asked()?, ctx.asked("status"), ctx.asked("type"));
     let all = ctx.gateway().objects.all(kind);
     let fits = |it: &ObjectRecord| {
         // Of a workspace: its own and those of everyone, which hold for it, too.
         workspace.as_ref().is_none_or(|of| it.workspace.as_ref().is_none_or(|own| own == of))
+            && sees(ctx, it)
             && status.is_none_or(|status| it.body["status"].as_str().unwrap_or("active") == status)
             && unit.is_none_or(|unit| it.body["type"] == unit)
     };
@@ -200,7 +235,7 @@ async fn created(ctx: &Ctx, kind: ObjectKind) -> Result<Value, GatewayError> {
 
 async fn changed(ctx: &Ctx, kind: ObjectKind, members: &[&str], action: &str) -> Result<(), GatewayError> {
     let _changing = ctx.gateway().objects.changing().await;
-    let before = ctx.object(kind, ctx.path("id"))?;
+    let before = found(ctx, kind)?;
     ctx.may_change(&before)?;
     let mut body = ctx.merged(&before.body, members);
     if action == "delete" {
@@ -271,9 +306,10 @@ async fn buckets(ctx: &Ctx, object: &ObjectRecord) -> Result<Vec<Bucket>, Gatewa
 }
 
 async fn one_usage(ctx: Ctx) -> Result<Value, GatewayError> {
-    let object = ctx.object(ObjectKind::UsagePolicy, ctx.path("id"))?;
+    let with_usage = matches!(ctx.asked("include_usage"), Some("true" | "1"));
+    let object = if with_usage { counted(&ctx)? } else { found(&ctx, ObjectKind::UsagePolicy)? };
     let mut row = row(&ctx, &object);
-    if matches!(ctx.asked("include_usage"), Some("true" | "1")) {
+    if with_usage {
         let unit = usage_policy(&object)?.budget.unit;
         let used = buckets(&ctx, &object).await?;
         let map = used.into_iter().map(|it| (it.value_key, terms::write_amount(unit, it.used)));
@@ -304,7 +340,7 @@ async fn archive_usage(ctx: Ctx) -> Result<Value, GatewayError> {
 }
 
 async fn entities(ctx: Ctx) -> Result<Value, GatewayError> {
-    let object = ctx.object(ObjectKind::UsagePolicy, ctx.path("id"))?;
+    let object = counted(&ctx)?;
     let unit = usage_policy(&object)?.budget.unit;
     let (status, search) = (ctx.asked("status"), ctx.asked("search"));
     let fits = |it: &Bucket| {
@@ -322,7 +358,7 @@ async fn entities(ctx: Ctx) -> Result<Value, GatewayError> {
 }
 
 async fn reset(ctx: Ctx) -> Result<Value, GatewayError> {
-    let object = ctx.object(ObjectKind::UsagePolicy, ctx.path("id"))?;
+    let object = found(&ctx, ObjectKind::UsagePolicy)?;
     ctx.may_change(&object)?;
     let entity = ctx.path("entity").to_owned();
     let used = buckets(&ctx, &object).await?.into_iter().find(|it| it.value_key == entity);
@@ -349,7 +385,7 @@ async fn create_rate(ctx: Ctx) -> Result<Value, GatewayError> {
 }
 
 async fn one_rate(ctx: Ctx) -> Result<Value, GatewayError> {
-    Ok(row(&ctx, &*ctx.object(ObjectKind::RatePolicy, ctx.path("id"))?))
+    Ok(row(&ctx, &*found(&ctx, ObjectKind::RatePolicy)?))
 }
 
 async fn change_rate(ctx: Ctx) -> Result<Value, GatewayError> {

@@ -11,12 +11,15 @@ use super::catalogue;
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
+use crate::governance::{People, Switches, switches};
 use crate::pipeline;
 use crate::provision::ADMIN_SCOPE;
 
 /// What a person may do in a workspace, or in all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
+    /// Everything in all of them: an owner or admin of the organisation.
+    OrganisationAdmin,
     /// Everything in it.
     Admin,
     /// Members, keys and resources.
@@ -35,6 +38,28 @@ impl Role {
             _ => None,
         }
     }
+
+    /// Returns whether it may everything in the workspace.
+    pub(super) fn is_admin(self) -> bool {
+        matches!(self, Self::OrganisationAdmin | Self::Admin)
+    }
+
+    /// Returns whose switches are about it; admins of a workspace have none.
+    fn people(self) -> Option<People> {
+        match self {
+            Self::OrganisationAdmin => Some(People::OrganisationAdmins),
+            Self::Admin => None,
+            Self::Manager => Some(People::Managers),
+            Self::Member => Some(People::Members),
+        }
+    }
+
+    /// Returns whether it has a scope where the switches stand so: what a switch decides on is as it says, the rest as
+    /// the role has it.
+    pub(super) fn allows(self, scope: &str, switches: Switches) -> bool {
+        let decided = self.people().and_then(|people| switches.decide(people, scope));
+        decided.map_or_else(|| catalogue::role_allows(self, scope), |(_, is_on)| is_on)
+    }
 }
 
 /// Who calls.
@@ -48,6 +73,8 @@ pub(super) struct Who {
     pub root: bool,
     /// What its user may do; `None` for keys of no user.
     pub role: Option<Role>,
+    /// How the switches of its workspace stand.
+    pub switches: Switches,
 }
 
 impl Who {
@@ -68,6 +95,7 @@ impl Who {
         let is_org = root || key.kind == KeyKind::OrganisationService;
         let workspace = (!is_org).then(|| rules.workspace_id(&key).to_owned());
         let own = workspace.as_deref().and_then(|id| rules.workspace(id));
+        let switches = own.map_or_else(Switches::default, |own| own.switches);
         if own.is_some_and(|own| own.archived) {
             return Err(GatewayError::new(ErrorKind::Scope, "the workspace of this API key is archived"));
         }
@@ -82,7 +110,7 @@ impl Who {
             }
             _ => None,
         };
-        Ok(Self { key, workspace, root, role })
+        Ok(Self { key, workspace, root, role, switches })
     }
 
     /// Makes the caller of routes that need no key: it may do nothing.
@@ -92,6 +120,7 @@ impl Who {
             workspace: Some(String::new()),
             root: false,
             role: None,
+            switches: Switches::default(),
         }
     }
 
@@ -108,7 +137,7 @@ impl Who {
         let granted = self.key.scopes.iter().any(|own| catalogue::same(own, scope));
         granted
             && catalogue::may_have(self.key.kind, scope)
-            && self.role.is_none_or(|role| catalogue::role_allows(role, scope))
+            && self.role.is_none_or(|role| role.allows(scope, self.switches))
     }
 
     /// Refuses who has none of these scopes.
@@ -119,18 +148,45 @@ impl Who {
         if scopes.is_empty() || scopes.iter().any(|scope| self.has(scope)) {
             return Ok(());
         }
-        let message = format!("This API key lacks the scope {}", scopes.join(" or "));
+        let mut message = format!("This API key lacks the scope {}", scopes.join(" or "));
+        let people = self.role.and_then(Role::people);
+        let off = people.and_then(|people| {
+            let decided = scopes.iter().find_map(|scope| self.switches.decide(people, scope));
+            Some((people, decided.filter(|(_, is_on)| !is_on)?.0))
+        });
+        if let Some((people, switch)) = off {
+            message.push_str(&format!("; security_settings.{switch} takes it from {}", people.words()));
+        }
         Err(GatewayError::new(ErrorKind::Scope, message))
+    }
+
+    /// Returns whether a switch about rows is on for the caller: `ViewAllData`, `ViewLogMetadata`. Keys of no user see
+    /// all that their scopes show.
+    pub(super) fn sees(&self, what: &str) -> bool {
+        let name = match self.role {
+            Some(Role::Member) => format!("members{what}"),
+            Some(Role::Manager) => format!("managers{what}"),
+            Some(Role::OrganisationAdmin) => format!("organisationAdmins{what}"),
+            Some(Role::Admin) | None => return true,
+        };
+        // There is no such switch for some.
+        !switches::ALL.iter().any(|known| known.name == name) || self.switches.is_on(&name)
     }
 }
 
-/// Refuses who has neither one of these scopes nor the one for everything, on routes beside the table.
+/// Refuses who has neither one of these scopes nor the one for everything, on routes beside the table. Returns the
+/// key of who has it.
 ///
 /// # Errors
 /// 401 without a key that works, 403 naming what is missing.
-pub(crate) async fn allow(gateway: &Gateway, key: Option<&str>, scope: &str) -> Result<(), GatewayError> {
-    if Who::of(gateway, key).await?.has(scope) {
-        return Ok(());
+pub(crate) async fn allow(
+    gateway: &Gateway,
+    key: Option<&str>,
+    scope: &str,
+) -> Result<Arc<KeyRecord>, GatewayError> {
+    let who = Who::of(gateway, key).await?;
+    if who.has(scope) {
+        return Ok(who.key);
     }
     let message = format!("This API key lacks the scope {ADMIN_SCOPE} or {scope}");
     Err(GatewayError::new(ErrorKind::Scope, message))
@@ -140,7 +196,7 @@ pub(crate) async fn allow(gateway: &Gateway, key: Option<&str>, scope: &str) -> 
 pub(super) fn role_in(gateway: &Gateway, user: &str, workspace: &str) -> Option<Role> {
     let of_org = gateway.objects.by_id(ObjectKind::User, user)?;
     if of_org.body["role"] == "owner" || of_org.body["role"] == "admin" {
-        return Some(Role::Admin);
+        return Some(Role::OrganisationAdmin);
     }
     let member = gateway.objects.by_slug(ObjectKind::Member, workspace, user)?;
     Role::read(member.body["role"].as_str().unwrap_or_default())

@@ -1,11 +1,9 @@
-//! `GET /v1/admin/state`: what the actors show of themselves, in nano-dollars. `GET /v1/admin/logs/{id}`: the rows of a
-//! trace or request id, with their decisions. Both need the admin scope.
+//! `GET /v1/admin/state`: what the actors show of themselves, in nano-dollars. Needs the admin scope.
 
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
-use tidegate_store::LogFilter;
 
 use super::{head, render};
 use crate::actors::key::{KeyHandle, KeyRefusal, Wish};
@@ -16,37 +14,12 @@ use crate::server::Worker;
 
 /// Breakers of targets shown, the worst first.
 const MOST_BREAKERS: usize = 200;
-/// Rows of one trace that are shown: the newest.
-const MOST_ROWS: usize = 100;
 
 pub(super) async fn state(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
     match observed(&request, &worker).await {
         Ok(state) => render::document(&request, &worker, &state),
         Err(error) => render::refusal(&request, &worker, Dialect::OpenAi, &error),
     }
-}
-
-pub(super) async fn logged(
-    request: HttpRequest,
-    id: web::Path<String>,
-    worker: web::Data<Worker>,
-) -> HttpResponse {
-    match rows(&request, id.into_inner(), &worker).await {
-        Ok(rows) => render::document(&request, &worker, &render::list(rows)),
-        Err(error) => render::refusal(&request, &worker, Dialect::OpenAi, &error),
-    }
-}
-
-async fn rows(
-    request: &HttpRequest,
-    id: String,
-    worker: &Worker,
-) -> Result<Vec<serde_json::Value>, GatewayError> {
-    authorize(request, worker).await?;
-    let filter = LogFilter { limit: MOST_ROWS, trace_id: Some(id), ..LogFilter::default() };
-    let rows = worker.gateway.book.read(move |store| store.logs(&filter)).await?;
-    let shown = rows.into_iter().map(serde_json::to_value).collect::<Result<_, _>>();
-    shown.map_err(|error| GatewayError::new(ErrorKind::Bug, error.to_string()))
 }
 
 /// Refuses whoever lacks the admin scope, and returns the key of who has it.

@@ -24,9 +24,11 @@ const INTERNAL: [&str; 5] = [
     "x-portkey-config-version",
 ];
 
-/// Returns a header's text; unreadable ones count as absent.
+/// Returns the text of a header by its name in lower case; unreadable ones count as absent.
 pub(super) fn text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
-    request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+    // Requests have a dozen headers: to compare them costs less than to make a name that can be looked up.
+    let (_, value) = request.headers().iter().find(|(known, _)| known.as_str() == name)?;
+    value.to_str().ok().map(str::trim)
 }
 
 /// Takes the scheme off an Authorization.
@@ -67,8 +69,8 @@ pub(super) fn routing(request: &HttpRequest) -> HeaderMap {
 pub(super) fn routing_of<'a>(sent: impl Iterator<Item = (&'a str, &'a [u8])>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in sent {
-        let name = name.to_ascii_lowercase();
-        let name = name.as_str();
+        let lower = name.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| name.to_ascii_lowercase());
+        let name = lower.as_deref().unwrap_or(name);
         let renamed = name.strip_prefix("x-tidegate-").map(|rest| format!("x-portkey-{rest}"));
         let name = renamed.as_deref().unwrap_or(name);
         let wanted =

@@ -14,6 +14,7 @@ mod open_webui;
 mod passthrough;
 mod plugins;
 pub(crate) mod render;
+mod tidy;
 
 use actix_web::web::{self, ServiceConfig};
 use tidegate_providers::Endpoint;
@@ -23,6 +24,7 @@ use crate::pipeline::Dialect;
 pub(crate) use body::read as read_body;
 pub use health::Readiness;
 pub(crate) use render::wrong_method;
+pub(crate) use tidy::Tidy;
 
 /// Finds the gateway key of a request.
 pub(crate) fn credentials_of(request: &actix_web::HttpRequest) -> Option<&str> {
@@ -65,7 +67,6 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/ready").route(web::get().to(health::ready)))
         .service(at("/v1/admin/state").route(web::get().to(admin::state)))
         .service(at("/v1/admin/explain").route(web::post().to(explain::explain)))
-        .service(at("/v1/admin/logs/{id}").route(web::get().to(admin::logged)))
         .service(at("/v1/admin/cache").route(web::delete().to(cache::purge)))
         .service(at("/v1/plugins").route(web::get().to(plugins::list)).route(web::post().to(plugins::upload)))
         .service(

@@ -6,9 +6,10 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tidegate_store::KeyRecord;
 
 use super::{body, credentials_of, head, render};
-use crate::admin::allow;
+use crate::admin::{Change, allow, tell};
 use crate::error::{ErrorKind, GatewayError};
 use crate::pipeline::Dialect;
 use crate::plugins::{LARGEST, PluginError};
@@ -31,6 +32,33 @@ fn to_json(value: &impl Serialize) -> Result<Value, GatewayError> {
 
 fn deleted(id: &str) -> Value {
     json!({"id": id, "object": "plugin", "deleted": true})
+}
+
+/// What the audit log keeps of a plugin: which version is in force.
+fn kept(plugin: &Value) -> Value {
+    match plugin {
+        Value::Null => Value::Null,
+        plugin => json!({"id": plugin["id"], "version": plugin["version"], "digest": plugin["digest"]}),
+    }
+}
+
+/// Shows a plugin as it is before a change; null where there is none.
+async fn shown(worker: &Worker, id: &str) -> Value {
+    let view = worker.gateway.plugins.observe_one(id).await;
+    view.ok().and_then(|view| to_json(&view).ok()).unwrap_or_default()
+}
+
+/// Tells the audit log of a change of a plugin.
+async fn told(
+    request: &HttpRequest,
+    worker: &Worker,
+    key: &KeyRecord,
+    (action, id): (&str, &str),
+    (before, after): (Value, &Value),
+) -> Result<(), GatewayError> {
+    let (before, after) = (kept(&before), kept(after));
+    let change = Change { resource: "plugin", id, action, workspace: None, before, after };
+    tell(&worker.gateway, request, key, change).await
 }
 
 /// `GET /v1/plugins`
@@ -75,7 +103,7 @@ pub(super) async fn upload(
     worker: web::Data<Worker>,
 ) -> HttpResponse {
     let uploaded = async {
-        allow(&worker.gateway, credentials_of(&request), "plugins.create").await?;
+        let key = allow(&worker.gateway, credentials_of(&request), "plugins.create").await?;
         let query = web::Query::<UploadQuery>::from_query(request.query_string()).map_err(|error| {
             GatewayError::new(ErrorKind::Invalid, format!("activate is true or false: {error}"))
                 .at("activate")
@@ -87,8 +115,10 @@ pub(super) async fn upload(
         }
         let within = Duration::from_millis(worker.gateway.settings().timeouts.body_ms);
         let bytes = body::read(&request, payload, LARGEST, within).await?;
-        let uploaded = worker.gateway.plugins.upload(bytes.to_vec(), query.activate).await?;
-        to_json(&uploaded)
+        let uploaded = to_json(&worker.gateway.plugins.upload(bytes.to_vec(), query.activate).await?)?;
+        let id = uploaded["id"].as_str().unwrap_or_default();
+        told(&request, &worker, &key, ("create", id), (Value::Null, &uploaded)).await?;
+        Ok(uploaded)
     };
     answer(&request, &worker, uploaded.await)
 }
@@ -108,14 +138,17 @@ pub(super) async fn activate(
     id: web::Path<String>,
 ) -> HttpResponse {
     let activated = async {
-        allow(&worker.gateway, credentials_of(&request), "plugins.update").await?;
+        let key = allow(&worker.gateway, credentials_of(&request), "plugins.update").await?;
         let within = Duration::from_millis(worker.gateway.settings().timeouts.body_ms);
         let bytes = body::read(&request, payload, LARGEST_ORDER, within).await?;
         let order: Activate = serde_json::from_slice(&bytes).map_err(|error| {
             GatewayError::new(ErrorKind::Invalid, format!("{{\"digest\": \"…\"}} is expected: {error}"))
                 .at("digest")
         })?;
-        to_json(&worker.gateway.plugins.activate(&id, &order.digest).await?)
+        let before = shown(&worker, &id).await;
+        let activated = to_json(&worker.gateway.plugins.activate(&id, &order.digest).await?)?;
+        told(&request, &worker, &key, ("publish", &id), (before, &activated)).await?;
+        Ok(activated)
     };
     answer(&request, &worker, activated.await)
 }
@@ -127,8 +160,11 @@ pub(super) async fn roll_back(
     id: web::Path<String>,
 ) -> HttpResponse {
     let rolled_back = async {
-        allow(&worker.gateway, credentials_of(&request), "plugins.update").await?;
-        to_json(&worker.gateway.plugins.roll_back(&id).await?)
+        let key = allow(&worker.gateway, credentials_of(&request), "plugins.update").await?;
+        let before = shown(&worker, &id).await;
+        let rolled_back = to_json(&worker.gateway.plugins.roll_back(&id).await?)?;
+        told(&request, &worker, &key, ("rollback", &id), (before, &rolled_back)).await?;
+        Ok(rolled_back)
     };
     answer(&request, &worker, rolled_back.await)
 }
@@ -140,8 +176,10 @@ pub(super) async fn remove(
     id: web::Path<String>,
 ) -> HttpResponse {
     let removed = async {
-        allow(&worker.gateway, credentials_of(&request), "plugins.delete").await?;
+        let key = allow(&worker.gateway, credentials_of(&request), "plugins.delete").await?;
+        let before = shown(&worker, &id).await;
         worker.gateway.plugins.remove(&id).await?;
+        told(&request, &worker, &key, ("delete", &id), (before, &Value::Null)).await?;
         Ok(deleted(&id))
     };
     answer(&request, &worker, removed.await)

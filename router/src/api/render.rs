@@ -20,6 +20,30 @@ use crate::limits::{RateKind, RateView};
 use crate::pipeline::{Answer, AnswerBody, BudgetShown, Dialect};
 use crate::server::Worker;
 
+/// What every answer says of its way, as Portkey's SDKs read it.
+static PROVIDER: HeaderName = HeaderName::from_static("x-portkey-provider");
+static OPTION_INDEX: HeaderName = HeaderName::from_static("x-portkey-last-used-option-index");
+static CACHE_STATUS: HeaderName = HeaderName::from_static("x-portkey-cache-status");
+static RETRIES: HeaderName = HeaderName::from_static("x-portkey-retry-attempt-count");
+static TRACE_ID: HeaderName = HeaderName::from_static("x-portkey-trace-id");
+/// Limit, what remains, when it is whole again: as OpenAI names them.
+static REQUESTS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+static TOKENS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+/// Unit, limit, what remains, when it starts again.
+static BUDGET: [HeaderName; 4] = [
+    HeaderName::from_static("x-portkey-budget-unit"),
+    HeaderName::from_static("x-portkey-budget-limit"),
+    HeaderName::from_static("x-portkey-budget-remaining"),
+    HeaderName::from_static("x-portkey-budget-reset"),
+];
 /// Longest trace id that is taken from a client.
 const LONGEST_TRACE: usize = 256;
 
@@ -38,12 +62,13 @@ pub(super) fn answer(request: &HttpRequest, worker: &Worker, trace_id: &str, ans
         budget_headers(&mut response, budget);
     }
     if let Some(provider) = answer.about.provider {
-        append(&mut response, "x-portkey-provider", provider);
+        response.append_header((&PROVIDER, HeaderValue::from_static(provider)));
     }
-    append(&mut response, "x-portkey-last-used-option-index", &answer.about.option_index);
-    append(&mut response, "x-portkey-cache-status", answer.about.cache.unwrap_or("DISABLED"));
-    append(&mut response, "x-portkey-retry-attempt-count", &answer.about.retries.to_string());
-    append(&mut response, "x-portkey-trace-id", trace_id);
+    put(&mut response, &OPTION_INDEX, &answer.about.option_index);
+    let cache = HeaderValue::from_static(answer.about.cache.unwrap_or("DISABLED"));
+    response.append_header((&CACHE_STATUS, cache));
+    response.append_header((&RETRIES, HeaderValue::from(answer.about.retries)));
+    put(&mut response, &TRACE_ID, trace_id);
     let mut response = match answer.body {
         AnswerBody::Whole(bytes) => response.body(bytes),
         AnswerBody::Stream(stream) => {
@@ -188,32 +213,38 @@ fn error_body(dialect: Dialect, error: &GatewayError, for_page: bool) -> Vec<u8>
 
 fn rate_headers(response: &mut HttpResponseBuilder, views: &[RateView]) {
     for view in views {
-        let what = match view.kind {
-            RateKind::Requests => "requests",
-            RateKind::Tokens => "tokens",
+        let [limit, remaining, reset] = match view.kind {
+            RateKind::Requests => &REQUESTS,
+            RateKind::Tokens => &TOKENS,
         };
-        set(response, &format!("x-ratelimit-limit-{what}"), &view.limit.to_string());
-        set(response, &format!("x-ratelimit-remaining-{what}"), &view.remaining.to_string());
-        set(response, &format!("x-ratelimit-reset-{what}"), &duration(view.reset));
+        response.insert_header((limit, HeaderValue::from(view.limit)));
+        response.insert_header((remaining, HeaderValue::from(view.remaining)));
+        if let Ok(value) = HeaderValue::from_str(&duration(view.reset)) {
+            response.insert_header((reset, value));
+        }
     }
 }
 
 /// Says what the tightest budget has left: money in US dollars.
 fn budget_headers(response: &mut HttpResponseBuilder, budget: &BudgetShown) {
     let amount = |amount: i64| match budget.unit {
-        Unit::Cost => NanoUsd(u64::try_from(amount).unwrap_or(0)).to_string(),
-        Unit::Tokens | Unit::Requests => amount.to_string(),
+        Unit::Cost => {
+            let dollars = NanoUsd(u64::try_from(amount).unwrap_or(0)).to_string();
+            HeaderValue::from_maybe_shared(dollars).unwrap_or(HeaderValue::from_static("0"))
+        }
+        Unit::Tokens | Unit::Requests => HeaderValue::from(amount),
     };
     let unit = match budget.unit {
         Unit::Cost => "usd",
         Unit::Tokens => "tokens",
         Unit::Requests => "requests",
     };
-    set(response, "x-portkey-budget-unit", unit);
-    set(response, "x-portkey-budget-limit", &amount(budget.limit));
-    set(response, "x-portkey-budget-remaining", &amount(budget.left));
+    let [unit_name, limit, remaining, reset] = &BUDGET;
+    response.insert_header((unit_name, HeaderValue::from_static(unit)));
+    response.insert_header((limit, amount(budget.limit)));
+    response.insert_header((remaining, amount(budget.left)));
     if let Some(at) = budget.resets_at {
-        set(response, "x-portkey-budget-reset", &(at - clock::unix()).max(0).to_string());
+        response.insert_header((reset, HeaderValue::from((at - clock::unix()).max(0))));
     }
 }
 
@@ -232,9 +263,10 @@ fn append(response: &mut HttpResponseBuilder, name: &str, value: &str) {
     }
 }
 
-fn set(response: &mut HttpResponseBuilder, name: &str, value: &str) {
-    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
-        response.insert_header((name, value));
+/// Adds a header whose name is known to be one.
+fn put(response: &mut HttpResponseBuilder, name: &HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.append_header((name, value));
     }
 }
 

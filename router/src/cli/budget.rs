@@ -3,8 +3,9 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 use tidegate_prices::NanoUsd;
-use tidegate_store::{BudgetRecord, Origin, Store};
+use tidegate_store::{BudgetRecord, Origin, Store, Write};
 
+use super::audited::{self, Change};
 use super::key::read_period;
 use super::{Context, Failure, show};
 use crate::clock;
@@ -44,17 +45,39 @@ pub(super) fn run(context: &Context, command: Budget) -> Result<(), Failure> {
                     record.name
                 ));
             }
+            let before = audited::budget(&record);
             let limit: NanoUsd = usd.parse().map_err(|error| format!("{usd}: {error}"))?;
             record.limit = limit.as_i64();
             if period.is_some() {
                 record.period = read_period(period.as_deref())?;
             }
-            store.put_budget(&record).map_err(failed)?;
+            let change = Change {
+                command: "budget set",
+                resource: "budget",
+                id: &record.id,
+                action: "update",
+                workspace: None,
+                before,
+                after: audited::budget(&record),
+            };
+            audited::write(store.as_mut(), change, &[Write::PutBudget(record.clone())])?;
             show::done(context, &format!("budget {} is {} USD", record.name, show::dollars(record.limit)))
         }
         Budget::Reset { budget } => {
             let record = find(&all, &budget)?;
-            store.reset_budget(&record.id, clock::unix()).map_err(failed)?;
+            let spent = all.iter().find(|(budget, _)| budget.id == record.id).map_or(0, |(_, spent)| *spent);
+            let change = Change {
+                command: "budget reset",
+                resource: "budget",
+                id: &record.id,
+                action: "reset",
+                workspace: None,
+                before: json!({"name": record.name, "spent": spent}),
+                after: json!({"name": record.name, "spent": 0}),
+            };
+            let period_start = record.period_start(clock::unix());
+            let write = Write::ResetBudget { id: record.id.clone(), period_start };
+            audited::write(store.as_mut(), change, &[write])?;
             show::done(context, &format!("budget {} starts again at zero", record.name))
         }
     }

@@ -1,10 +1,13 @@
 //! `tidegate key`
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_prices::NanoUsd;
-use tidegate_store::{BudgetRecord, KeyRecord, KeyStatus, LimitRecord, Origin, Period, Store, Window};
+use tidegate_store::{
+    BudgetRecord, KeyHash, KeyRecord, KeyStatus, LimitRecord, Origin, Period, Store, Window, Write,
+};
 
+use super::audited::{self, Change};
 use super::{Context, Failure, show};
 use crate::clock;
 use crate::pipeline::SCOPE;
@@ -84,7 +87,7 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
             ];
             let id = new_id("key").map_err(|error| error.to_string())?;
             let budget = match usd {
-                Some(usd) => Some(make_budget(store.as_mut(), &id, &name, &usd, period.as_deref())?),
+                Some(usd) => Some(new_budget(&id, &name, &usd, period.as_deref())?),
                 None => None,
             };
             let secret = new_api_key().map_err(|error| error.to_string())?;
@@ -95,12 +98,12 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
                 scopes: vec![SCOPE.to_owned()],
                 models,
                 limits: limits.into_iter().flatten().collect(),
-                budget,
+                budget: budget.as_ref().map(|budget| budget.id.clone()),
                 config: default_config,
                 allow_config_override: !forbid_config_override,
                 ..KeyRecord::named(&id, &name)
             };
-            store.put_keys(&[(hash_key(secret.reveal()), record)]).map_err(|error| error.to_string())?;
+            create(store.as_mut(), hash_key(secret.reveal()), record, budget)?;
             if context.json {
                 return show::json(&json!({"id": id, "name": name, "key": secret.reveal()}));
             }
@@ -125,18 +128,32 @@ fn check_config(settings: &Settings, store: &dyn Store, config: &str) -> Result<
     Err(format!("--default-config: there is no config \"{config}\"; `tidegate config list` shows them"))
 }
 
-fn make_budget(
-    store: &mut dyn Store,
-    id: &str,
-    name: &str,
-    usd: &str,
-    period: Option<&str>,
-) -> Result<String, Failure> {
+fn new_budget(id: &str, name: &str, usd: &str, period: Option<&str>) -> Result<BudgetRecord, Failure> {
     let limit: NanoUsd = usd.parse().map_err(|error| format!("--usd: {error}"))?;
-    let record =
-        BudgetRecord { period: read_period(period)?, ..BudgetRecord::named(id, name, limit.as_i64()) };
-    store.put_budget(&record).map_err(|error| error.to_string())?;
-    Ok(record.id)
+    Ok(BudgetRecord { period: read_period(period)?, ..BudgetRecord::named(id, name, limit.as_i64()) })
+}
+
+fn create(
+    store: &mut dyn Store,
+    hash: KeyHash,
+    key: KeyRecord,
+    budget: Option<BudgetRecord>,
+) -> Result<(), Failure> {
+    let mut after = audited::key(&key);
+    after["budget"] = budget.as_ref().map(audited::budget).unwrap_or_default();
+    let (id, workspace) = (key.id.clone(), key.workspace.clone());
+    let change = Change {
+        command: "key create",
+        resource: "api_key",
+        id: &id,
+        action: "create",
+        workspace: workspace.as_deref(),
+        before: Value::Null,
+        after,
+    };
+    let put = Write::PutKey { hash, key: Box::new(key), old: None };
+    let writes: Vec<Write> = budget.map(Write::PutBudget).into_iter().chain([put]).collect();
+    audited::write(store, change, &writes)
 }
 
 /// Reads a period's name.
@@ -195,8 +212,18 @@ fn revoke(context: &Context, store: &mut dyn Store, wanted: &str) -> Result<(), 
     if key.origin == Origin::Settings {
         return Err(format!("key {} is declared in the settings file; remove it there", key.name));
     }
+    let before = audited::key(&key);
     key.status = KeyStatus::Revoked;
-    let name = key.name.clone();
-    store.put_keys(&[(hash, key)]).map_err(failed)?;
+    let (name, workspace) = (key.name.clone(), key.workspace.clone());
+    let change = Change {
+        command: "key revoke",
+        resource: "api_key",
+        id: &id,
+        action: "revoke",
+        workspace: workspace.as_deref(),
+        before,
+        after: audited::key(&key),
+    };
+    audited::write(store, change, &[Write::PutKey { hash, key: Box::new(key), old: None }])?;
     show::done(context, &format!("key {name} ({id}) is revoked"))
 }

@@ -1,6 +1,7 @@
 //! The command line. Commands work on the store that a running gateway follows, or on the settings file.
 
 mod admin;
+mod audited;
 mod budget;
 mod check;
 mod config;

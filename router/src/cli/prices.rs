@@ -7,10 +7,11 @@ use bytes::Bytes;
 use clap::Subcommand;
 use http::Request;
 use http_body_util::{BodyExt, Full, Limited};
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_prices::{Part, Price, PriceBook, Table, refresh};
 use tidegate_store::ChangeKind;
 
+use super::audited::{self, Change};
 use super::{Context, Failure, show};
 use crate::clock;
 use crate::gateway::prices_path;
@@ -106,6 +107,17 @@ fn take_over(context: &Context, from: &str, vendor: Option<&str>) -> Result<(), 
     std::fs::write(&aside, table.to_string())
         .and_then(|()| std::fs::rename(&aside, &path))
         .map_err(|error| format!("{}: {error}", path.display()))?;
+    // Prices lie in a file: it is there first, and nobody uses it before the change is noted.
+    let change = Change {
+        command: "prices refresh",
+        resource: "prices",
+        id: "",
+        action: "refresh",
+        workspace: None,
+        before: Value::Null,
+        after: json!({"from": from.split('?').next(), "vendor": vendor, "models": models}),
+    };
+    audited::write(store.as_mut(), change, &[])?;
     store.note_change(ChangeKind::Prices, "").map_err(|error| error.to_string())?;
     for skipped in &refreshed.skipped {
         show::line(&format!("left out {}: {}", skipped.model, skipped.reason));

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use tidegate_store::{Origin, ProviderRecord};
+use tidegate_store::{Origin, ProviderRecord, Store, Write};
 
+use super::audited::{self, Change};
 use super::{Context, Failure, show};
 use crate::settings::{check_slug, resolve_secret};
 use crate::upstream::address::check_base_url;
@@ -49,10 +50,12 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
         Provider::List => list(context),
         Provider::Remove { slug } => {
             let (_, mut store, _) = context.open()?;
-            if store.delete_provider(&slug).map_err(|error| error.to_string())? {
-                return show::done(context, &format!("provider @{slug} is removed"));
-            }
-            Err(format!("the store has no provider \"{slug}\""))
+            let Some(before) = stored(store.as_ref(), &slug)? else {
+                return Err(format!("the store has no provider \"{slug}\""));
+            };
+            let writes = [Write::DeleteProvider(slug.clone())];
+            write(store.as_mut(), &slug, "delete", (before, Value::Null), &writes)?;
+            show::done(context, &format!("provider @{slug} is removed"))
         }
         Provider::Add { slug, vendor, api_key, base_url, trusted, options } => {
             let (_, mut store, master) = context.open()?;
@@ -91,13 +94,35 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
                 options,
                 ..ProviderRecord::named(&slug, vendor)
             };
-            store.put_provider(&record).map_err(|error| error.to_string())?;
+            let before = stored(store.as_ref(), &slug)?;
+            let action = if before.is_some() { "update" } else { "create" };
+            let shown = (before.unwrap_or_default(), audited::provider(&record));
+            let writes = [Write::PutProvider(Box::new(record))];
+            write(store.as_mut(), &slug, action, shown, &writes)?;
             show::done(
                 context,
                 &format!("provider @{slug} is set up; a running gateway has it within a second"),
             )
         }
     }
+}
+
+/// Shows a provider of the store; `None` where there is none.
+fn stored(store: &dyn Store, slug: &str) -> Result<Option<Value>, Failure> {
+    let all = store.providers().map_err(|error| error.to_string())?;
+    Ok(all.iter().find(|it| it.slug == slug).map(audited::provider))
+}
+
+fn write(
+    store: &mut dyn Store,
+    slug: &str,
+    action: &str,
+    (before, after): (Value, Value),
+    writes: &[Write],
+) -> Result<(), Failure> {
+    let command = if action == "delete" { "provider remove" } else { "provider add" };
+    let change = Change { command, resource: "provider", id: slug, action, workspace: None, before, after };
+    audited::write(store, change, writes)
 }
 
 fn read_line() -> Result<String, Failure> {

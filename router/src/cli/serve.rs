@@ -50,6 +50,8 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
             actix_web::rt::spawn(watch::store(gateway.clone())),
             actix_web::rt::spawn(watch::find_ollama(gateway.clone())),
             actix_web::rt::spawn(watch::secrets(gateway.clone())),
+            actix_web::rt::spawn(watch::old_logs(gateway.clone())),
+            actix_web::rt::spawn(notices::outage(gateway.clone())),
             actix_web::rt::spawn(plugins::watch(gateway.clone())),
             actix_web::rt::spawn(notices::watch(gateway.clone())),
             actix_web::rt::spawn(admin::rotate_keys(gateway.clone())),
@@ -64,6 +66,7 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
             std::thread::spawn(tidegate_prices::tokens::warm);
         }
         let served = bound.server.await.map_err(|error| error.to_string());
+        gateway.shards.move_out();
         for task in tasks.into_iter().chain(file) {
             task.abort();
         }

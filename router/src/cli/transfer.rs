@@ -8,8 +8,9 @@ use bytes::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Map, Value, json};
-use tidegate_store::{AuditFilter, SqliteStore};
+use tidegate_store::{AuditFilter, SqliteStore, Store as _};
 
+use super::audited::{self, Change};
 use super::running::Running;
 use super::{Context, Failure, show};
 use crate::gateway::{lock, store_path};
@@ -219,7 +220,20 @@ pub(super) fn restore(context: &Context, restore: &Restore) -> Result<(), Failur
     let fresh = place.with_extension("restored");
     fs::copy(&restore.file, &fresh).map_err(|error| io(&restore.file, error))?;
     // It is opened, checked and brought up to date aside: what is refused replaces nothing.
-    let checked = SqliteStore::open(&fresh).and_then(|store| store.check());
+    let change = Change {
+        command: "restore",
+        resource: "store",
+        id: "",
+        action: "restore",
+        workspace: None,
+        before: Value::Null,
+        after: json!({"from": restore.file.file_name().map(|name| name.to_string_lossy())}),
+    };
+    let row = audited::row(change);
+    let checked = SqliteStore::open(&fresh).and_then(|mut store| {
+        store.check()?;
+        store.write(&[], Some(&row))
+    });
     if let Err(error) = checked {
         let _removed = fs::remove_file(&fresh);
         return Err(format!("{}: {error}; nothing was changed", restore.file.display()));
@@ -278,7 +292,19 @@ pub(super) fn secrets(context: &Context, secrets: &Secrets) -> Result<(), Failur
         let text = old.open(sealed).map_err(|error| error.to_string())?;
         new.seal(&text).map_err(|error| error.to_string())
     };
-    let sealed = store.reseal(crate::secret::SEALED, &mut reseal).map_err(|error| error.to_string())?;
+    let key = |from: &str| json!({"master_key": from});
+    let change = Change {
+        command: "secrets rotate",
+        resource: "secrets",
+        id: "",
+        action: "rotate",
+        workspace: None,
+        before: key(if settings.master_key.is_some() { "settings" } else { "file" }),
+        after: key(new_key_env.as_deref().unwrap_or("file")),
+    };
+    let row = audited::row(change);
+    let sealed =
+        store.reseal(crate::secret::SEALED, &mut reseal, Some(&row)).map_err(|error| error.to_string())?;
     if new_key_env.is_none() {
         MasterKey::put_in_place(&settings.data).map_err(failed)?;
     }

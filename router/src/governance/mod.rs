@@ -6,18 +6,23 @@
 //! a change that can't be written changes nothing; an object that can't be read any more is left out and logged.
 
 mod bad;
+mod by_workspace;
+mod customs;
+mod defaults;
 mod objects;
 pub mod policy;
 pub mod providers;
 pub mod references;
 mod rules;
+pub mod switches;
 pub mod terms;
 mod wells;
 
 pub use bad::Bad;
+pub use customs::{Logging, UserKeys};
+pub use defaults::Defaults;
 pub use objects::{Objects, ObjectsError};
 pub use references::References;
-pub use rules::{
-    Defaults, IntegrationRules, Limits, ModelRules, Rules, WorkspaceRules, rate_policy, usage_policy,
-};
+pub use rules::{IntegrationRules, Limits, ModelRules, Rules, WorkspaceRules, rate_policy, usage_policy};
+pub use switches::{People, Switches};
 pub use wells::{Unread, Well, Wells};

@@ -27,7 +27,8 @@ type Slug = (ObjectKind, String, String);
 
 /// The objects.
 pub struct Objects {
-    known: DashMap<(ObjectKind, String), Arc<ObjectRecord>>,
+    /// By id, a map for each kind: listing one kind doesn't walk the others.
+    known: [DashMap<String, Arc<ObjectRecord>>; ObjectKind::ALL.len()],
     /// Ids by kind, workspace and slug.
     slugs: DashMap<Slug, String>,
     rules: ArcSwap<Rules>,
@@ -44,7 +45,7 @@ impl Objects {
     /// [`StoreError`]
     pub fn start(store: &dyn Store, master: Arc<MasterKey>) -> Result<Self, StoreError> {
         let objects = Self {
-            known: DashMap::new(),
+            known: std::array::from_fn(|_| DashMap::new()),
             slugs: DashMap::new(),
             rules: ArcSwap::default(),
             changing: tokio::sync::Mutex::new(()),
@@ -56,7 +57,7 @@ impl Objects {
                 objects.publish(record);
             }
         }
-        objects.rebuild();
+        objects.rules.store(Arc::new(Rules::build(&objects)));
         Ok(objects)
     }
 
@@ -81,7 +82,7 @@ impl Objects {
     /// Returns an object by id.
     #[must_use]
     pub fn by_id(&self, kind: ObjectKind, id: &str) -> Option<Arc<ObjectRecord>> {
-        self.known.get(&(kind, id.to_owned())).map(|found| found.clone())
+        self.of(kind).get(id).map(|found| found.clone())
     }
 
     /// Returns an object by id, or by its slug in a workspace (`""` is the organisation).
@@ -100,8 +101,7 @@ impl Objects {
     /// Returns all objects of a kind, newest first.
     #[must_use]
     pub fn all(&self, kind: ObjectKind) -> Vec<Arc<ObjectRecord>> {
-        let of_kind = self.known.iter().filter(|entry| entry.key().0 == kind);
-        let mut all: Vec<_> = of_kind.map(|entry| entry.value().clone()).collect();
+        let mut all: Vec<_> = self.of(kind).iter().map(|entry| entry.value().clone()).collect();
         all.sort_by(|a, b| (b.created_at_ms, &a.slug, &a.id).cmp(&(a.created_at_ms, &b.slug, &b.id)));
         all
     }
@@ -131,23 +131,21 @@ impl Objects {
         let writes = Arc::new(writes);
         let written = writes.clone();
         book.write(move |store| store.write(&written, audit.as_ref())).await?;
-        let mut touched = false;
+        let mut touched = Vec::new();
         for write in writes.iter() {
             match write {
                 Write::PutObject(object) => {
                     self.publish((**object).clone());
-                    touched |= Rules::reads(object.kind);
+                    touched.push((object.kind, object.id.as_str()));
                 }
                 Write::DeleteObject { kind, id } => {
                     self.forget(*kind, id);
-                    touched |= Rules::reads(*kind);
+                    touched.push((*kind, id.as_str()));
                 }
                 _ => {}
             }
         }
-        if touched {
-            self.rebuild();
-        }
+        self.renew(&touched);
         Ok(())
     }
 
@@ -168,23 +166,20 @@ impl Objects {
                 asked.iter().map(|(kind, id)| store.object(*kind, id)).collect::<Result<Vec<_>, _>>()
             })
             .await?;
-        let (mut touched, mut any) = (false, false);
-        for ((kind, id), found) in wanted.into_iter().zip(found) {
-            let known = self.by_id(kind, &id);
+        let mut touched = Vec::new();
+        for ((kind, id), found) in wanted.iter().zip(found) {
+            let known = self.by_id(*kind, id);
             if known.as_deref() == found.as_ref() {
                 continue;
             }
-            any = true;
-            touched |= Rules::reads(kind);
+            touched.push((*kind, id.as_str()));
             match found {
                 Some(record) => self.publish(record),
-                None => self.forget(kind, &id),
+                None => self.forget(*kind, id),
             }
         }
-        if touched {
-            self.rebuild();
-        }
-        Ok(any)
+        self.renew(&touched);
+        Ok(!touched.is_empty())
     }
 
     /// Returns the providers that integrations come to. Hosts that the operator trusts may be private.
@@ -193,10 +188,14 @@ impl Objects {
         super::providers::of(self, trusted_hosts)
     }
 
+    fn of(&self, kind: ObjectKind) -> &DashMap<String, Arc<ObjectRecord>> {
+        &self.known[kind as usize]
+    }
+
     fn publish(&self, record: ObjectRecord) {
         let id = record.id.clone();
         let slug = slug_of(&record);
-        let before = self.known.insert((record.kind, id.clone()), Arc::new(record));
+        let before = self.of(record.kind).insert(id.clone(), Arc::new(record));
         if let Some(before) = before {
             self.slugs.remove(&slug_of(&before));
         }
@@ -204,13 +203,17 @@ impl Objects {
     }
 
     fn forget(&self, kind: ObjectKind, id: &str) {
-        if let Some((_, record)) = self.known.remove(&(kind, id.to_owned())) {
+        if let Some((_, record)) = self.of(kind).remove(id) {
             self.slugs.remove(&slug_of(&record));
         }
     }
 
-    fn rebuild(&self) {
-        self.rules.store(Arc::new(Rules::build(self)));
+    /// Puts changes of objects in force. The caller is the only one who changes.
+    fn renew(&self, touched: &[(ObjectKind, &str)]) {
+        if touched.iter().any(|(kind, _)| Rules::reads(*kind)) {
+            let rules = self.rules.load().after(self, touched);
+            self.rules.store(Arc::new(rules));
+        }
     }
 }
 

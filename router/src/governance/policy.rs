@@ -4,6 +4,7 @@
 //! only that there is one. What a condition excludes is looked at first. Requests that lack a value to group by are
 //! not counted.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
@@ -11,6 +12,7 @@ use serde_json::Value;
 use tidegate_store::{BudgetRecord, LimitRecord};
 
 use super::Bad;
+use super::by_workspace::Scoped;
 
 /// Longer bucket names are cut and end in a hash.
 const LONGEST_BUCKET: usize = 200;
@@ -37,7 +39,7 @@ pub struct Facts<'a> {
 }
 
 /// What a policy looks at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// Id of the API key.
     ApiKey,
@@ -92,20 +94,21 @@ impl Key {
         }
     }
 
-    fn of(&self, facts: &Facts<'_>) -> Option<String> {
+    /// Returns what a request has there, if anything.
+    pub(super) fn of<'a>(&self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
         let text = match self {
-            Self::ApiKey => facts.key.to_owned(),
-            Self::Metadata(key) => facts.metadata.get(key)?.clone(),
-            Self::VirtualKey => facts.slug.to_owned(),
-            Self::Provider => facts.vendor.to_owned(),
-            Self::Config => facts.config?.to_owned(),
+            Self::ApiKey => facts.key,
+            Self::Metadata(key) => facts.metadata.get(key)?,
+            Self::VirtualKey => facts.slug,
+            Self::Provider => facts.vendor,
+            Self::Config => facts.config?,
             // Requests don't come from prompts yet.
             Self::Prompt => return None,
-            Self::Model => format!("@{}/{}", facts.slug, facts.model),
-            Self::Endpoint => facts.endpoint.trim_start_matches('/').to_owned(),
-            Self::Workspace => facts.workspace.to_owned(),
+            Self::Model => return Some(format!("@{}/{}", facts.slug, facts.model).into()),
+            Self::Endpoint => facts.endpoint.trim_start_matches('/'),
+            Self::Workspace => facts.workspace,
         };
-        Some(text).filter(|text| !text.is_empty())
+        Some(text.into()).filter(|text: &Cow<'_, str>| !text.is_empty())
     }
 }
 
@@ -186,6 +189,30 @@ impl Scope {
         Ok(Self { conditions, group_by, workspace })
     }
 
+    /// Returns whether its conditions name something that may be another workspace's: keys, providers, configs, models
+    /// by their providers, or the workspace itself.
+    #[must_use]
+    pub fn tells_of_others(&self, workspace: &str) -> bool {
+        let mut named = self.conditions.iter().map(|condition| {
+            let values = condition.values.iter().flatten().chain(&condition.excludes);
+            (&condition.key, values)
+        });
+        named.any(|(key, mut values)| match key {
+            Key::Metadata(_) | Key::Provider | Key::Endpoint => false,
+            Key::Workspace => values.any(|value| value != workspace),
+            Key::ApiKey | Key::VirtualKey | Key::Config | Key::Prompt | Key::Model => values.next().is_some(),
+        })
+    }
+
+    /// Returns a condition's key and values where one asks for certain values: requests with others can't match.
+    pub(super) fn asks_for(&self) -> Option<(&Key, &[String])> {
+        self.conditions.iter().find_map(|condition| {
+            let values = condition.values.as_deref()?;
+            // Patterns of models match more than one.
+            (condition.key != Key::Model).then_some((&condition.key, values))
+        })
+    }
+
     /// Returns the bucket that a request falls into; `None` where the policy does not count it.
     #[must_use]
     pub fn bucket(&self, facts: &Facts<'_>) -> Option<String> {
@@ -237,6 +264,18 @@ fn read_texts(value: &Value, path: &str) -> Result<Vec<String>, Bad> {
             texts.iter().map(|text| text.as_str().map(str::to_owned).ok_or_else(bad)).collect()
         }
         _ => Err(bad()),
+    }
+}
+
+impl Scoped for UsagePolicy {
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+}
+
+impl Scoped for RatePolicy {
+    fn scope(&self) -> &Scope {
+        &self.scope
     }
 }
 
@@ -298,6 +337,29 @@ mod tests {
         assert!(one(json!({"key": "endpoint_type", "value": "chat/completions"})));
         let both = json!([{"key": "provider", "value": "openai"}, {"key": "virtual_key", "value": "other"}]);
         assert_eq!(bucket(json!({"conditions": both}), None), None);
+    }
+
+    #[test]
+    fn conditions_that_name_what_is_owned_tell_of_others() {
+        let tells = |condition: Value| {
+            Scope::read(&json!({"conditions": [condition]}), None).unwrap().tells_of_others("w1")
+        };
+        for plain in [
+            json!({"key": "api_key", "value": "*"}),
+            json!({"key": "workspace_id", "value": "w1"}),
+            json!({"key": "metadata.team", "value": "red"}),
+            json!({"key": "provider", "value": "openai"}),
+        ] {
+            assert!(!tells(plain.clone()), "{plain}");
+        }
+        for telling in [
+            json!({"key": "api_key", "value": ["k1"]}),
+            json!({"key": "workspace_id", "value": ["w1", "w2"]}),
+            json!({"key": "workspace_id", "value": "*", "excludes": ["w2"]}),
+            json!({"key": "model", "value": "@oa/*"}),
+        ] {
+            assert!(tells(telling.clone()), "{telling}");
+        }
     }
 
     #[test]

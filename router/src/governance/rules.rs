@@ -6,8 +6,12 @@ use std::sync::Arc;
 use serde_json::Value;
 use tidegate_store::{BudgetRecord, LimitRecord, ObjectKind, ObjectRecord};
 
+use super::by_workspace::ByWorkspace;
+use super::customs::{Logging, UserKeys};
+use super::defaults::Defaults;
 use super::objects::Objects;
 use super::policy::{Facts, RatePolicy, Scope, UsagePolicy};
+use super::switches::{BLOCK_INLINE_CONFIG, Switches};
 use super::{Bad, terms};
 
 /// Limits of one holder, with the id of its actor.
@@ -36,49 +40,29 @@ pub struct WorkspaceRules {
     pub config: Option<String>,
     /// Guardrails of every request of it: the organisation's, then its own.
     pub guardrails: Defaults,
+    /// Who sees and changes what in it.
+    pub switches: Switches,
+    /// Whether configs, vendors and hosts in headers are refused.
+    pub blocks_inline: bool,
+    /// What holds for keys of its users.
+    pub user_keys: UserKeys,
+    /// What the request log keeps.
+    pub logging: Logging,
 }
 
-/// Ids of guardrails that judge every request and every answer, whatever its config says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Defaults {
-    /// Of requests.
-    pub input: Vec<String>,
-    /// Of answers.
-    pub output: Vec<String>,
-}
-
-impl Defaults {
-    fn of(body: &Value) -> Self {
-        let side = |name: &str| {
-            let ids = body["defaults"][name].as_array().into_iter().flatten();
-            ids.filter_map(|id| id.as_str().map(str::to_owned)).collect()
-        };
-        Self { input: side("input_guardrails"), output: side("output_guardrails") }
-    }
-
-    /// Puts the organisation's in front, where the workspace is not exempt.
-    fn behind(&mut self, organisation: &Value, workspace: &str) {
-        let everyone = Self::of(organisation);
-        let exempt = |side: &str| {
-            let excluded = organisation["exclusions"][side].as_array().into_iter().flatten();
-            excluded.into_iter().any(|id| id == workspace)
-        };
-        for (own, mut ids, side) in [
-            (&mut self.input, everyone.input, "input_guardrails"),
-            (&mut self.output, everyone.output, "output_guardrails"),
-        ] {
-            if !exempt(side) {
-                own.retain(|id| !ids.contains(id));
-                ids.append(own);
-                *own = ids;
+impl WorkspaceRules {
+    /// Puts what the organisation says under what the workspace says.
+    fn within(&mut self, organisation: &Value, workspace: &Value) {
+        let (house, own) = (&organisation["settings"], &workspace["settings"]);
+        self.switches = Switches::of(&[&workspace["security_settings"], &organisation["security_settings"]]);
+        self.blocks_inline = self.switches.is_on(BLOCK_INLINE_CONFIG);
+        self.user_keys = UserKeys::of(house, own);
+        self.logging = Logging::of(house, own);
+        for name in house["required_metadata"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            if !self.required_metadata.iter().any(|own| own == name) {
+                self.required_metadata.push(name.to_owned());
             }
         }
-    }
-
-    /// Returns whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.input.is_empty() && self.output.is_empty()
     }
 }
 
@@ -135,18 +119,26 @@ struct Integration {
     global: Value,
 }
 
-/// What requests need to know.
-#[derive(Debug, Default)]
+/// What requests need to know. Cheap to clone: a change makes a new value that shares all parts it didn't touch.
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
     default_workspace: String,
-    workspaces: HashMap<String, Arc<WorkspaceRules>>,
-    integrations: HashMap<String, Integration>,
-    usage: Vec<UsagePolicy>,
-    rates: Vec<RatePolicy>,
+    workspaces: Arc<HashMap<Arc<str>, Arc<WorkspaceRules>>>,
+    integrations: Arc<HashMap<Arc<str>, Arc<Integration>>>,
+    usage: ByWorkspace<UsagePolicy>,
+    rates: ByWorkspace<RatePolicy>,
     /// Whether any workspace has guardrails of every request.
     has_guardrails: bool,
     /// Saved guardrails by id and slug, as JSON text.
-    guardrails: HashMap<String, (Option<String>, Arc<str>)>,
+    guardrails: Arc<HashMap<Arc<str>, SavedGuardrail>>,
+}
+
+#[derive(Clone, Debug)]
+struct SavedGuardrail {
+    /// `None` is everyone's.
+    workspace: Option<String>,
+    slug: Arc<str>,
+    text: Arc<str>,
 }
 
 impl Rules {
@@ -167,36 +159,69 @@ impl Rules {
     /// Reads the rules out of what is known. What can't be read is left out and logged: it was vetted when it was
     /// written.
     pub(super) fn build(objects: &Objects) -> Self {
-        let mut rules = Self::default();
+        let all = ObjectKind::ALL.into_iter().filter(|kind| Self::reads(*kind));
+        // Oldest first: policies are kept in the order in which they were made, after a restart as before.
+        let all: Vec<_> = all.flat_map(|kind| objects.all(kind).into_iter().rev()).collect();
+        let touched: Vec<_> = all.iter().map(|object| (object.kind, object.id.as_str())).collect();
+        Self::default().after(objects, &touched)
+    }
+
+    /// Returns the rules as they are after changes of these objects, which are known already. Costs what was touched
+    /// and a copy of the maps that hold it, whatever else there is.
+    pub(super) fn after(&self, objects: &Objects, touched: &[(ObjectKind, &str)]) -> Self {
+        let mut rules = self.clone();
         let organisation = objects.organisation().map(|it| it.body.clone()).unwrap_or_default();
-        for object in objects.all(ObjectKind::Workspace) {
-            if object.body["is_default"] == Value::Bool(true) {
-                rules.default_workspace.clone_from(&object.id);
-            }
-            if let Some(mut read) = kept(&object, workspace(&object)) {
-                read.guardrails.behind(&organisation, &object.id);
-                rules.has_guardrails |= !read.guardrails.is_empty();
-                rules.workspaces.insert(object.id.clone(), Arc::new(read));
-            }
+        let every = touched.iter().any(|(kind, _)| *kind == ObjectKind::Organisation);
+        let workspaces: Vec<Arc<ObjectRecord>> =
+            if every { objects.all(ObjectKind::Workspace) } else { Vec::new() };
+        for object in &workspaces {
+            rules.put_workspace(&organisation, &object.id, Some(object));
         }
-        for object in objects.all(ObjectKind::Integration) {
-            if let Some(read) = kept(&object, integration(&object)) {
-                rules.integrations.insert(object.id.clone(), read);
-            }
-        }
-        for object in objects.all(ObjectKind::UsagePolicy).iter().filter(|object| is_active(object)) {
-            rules.usage.extend(kept(object, usage_policy(object)));
-        }
-        for object in objects.all(ObjectKind::RatePolicy).iter().filter(|object| is_active(object)) {
-            rules.rates.extend(kept(object, rate_policy(object)));
-        }
-        for object in objects.all(ObjectKind::Guardrail) {
-            let text: Arc<str> = object.body.to_string().into();
-            for name in [&object.id, &object.slug] {
-                rules.guardrails.insert(name.clone(), (object.workspace.clone(), text.clone()));
+        for (kind, id) in touched {
+            let object = objects.by_id(*kind, id);
+            let object = object.as_deref();
+            match kind {
+                ObjectKind::Workspace if !every => rules.put_workspace(&organisation, id, object),
+                ObjectKind::Integration => {
+                    let read = object.and_then(|object| kept(object, integration(object)));
+                    put(Arc::make_mut(&mut rules.integrations), id, read.map(Arc::new));
+                }
+                ObjectKind::UsagePolicy => rules.usage.put(id, active(object), usage_policy),
+                ObjectKind::RatePolicy => rules.rates.put(id, active(object), rate_policy),
+                ObjectKind::Guardrail => rules.put_guardrail(id, object),
+                _ => {}
             }
         }
+        rules.has_guardrails = rules.workspaces.values().any(|workspace| !workspace.guardrails.is_empty());
         rules
+    }
+
+    fn put_workspace(&mut self, organisation: &Value, id: &str, object: Option<&ObjectRecord>) {
+        if object.is_some_and(|object| object.body["is_default"] == Value::Bool(true)) {
+            id.clone_into(&mut self.default_workspace);
+        }
+        let read = object.and_then(|object| {
+            let mut read = kept(object, workspace(object))?;
+            read.guardrails.behind(organisation, id);
+            read.within(organisation, &object.body);
+            Some(Arc::new(read))
+        });
+        put(Arc::make_mut(&mut self.workspaces), id, read);
+    }
+
+    fn put_guardrail(&mut self, id: &str, object: Option<&ObjectRecord>) {
+        let guardrails = Arc::make_mut(&mut self.guardrails);
+        if let Some(before) = guardrails.remove(id) {
+            guardrails.remove(&before.slug);
+        }
+        let Some(object) = object else { return };
+        let saved = SavedGuardrail {
+            workspace: object.workspace.clone(),
+            slug: object.slug.as_str().into(),
+            text: object.body.to_string().into(),
+        };
+        guardrails.insert(saved.slug.clone(), saved.clone());
+        guardrails.insert(id.into(), saved);
     }
 
     /// Returns the id of the workspace of keys that name none.
@@ -211,6 +236,11 @@ impl Rules {
         key.workspace.as_deref().unwrap_or(&self.default_workspace)
     }
 
+    /// Returns the workspaces.
+    pub fn workspaces(&self) -> impl Iterator<Item = &Arc<WorkspaceRules>> {
+        self.workspaces.values()
+    }
+
     /// Returns a workspace by id.
     #[must_use]
     pub fn workspace(&self, id: &str) -> Option<&Arc<WorkspaceRules>> {
@@ -220,8 +250,8 @@ impl Rules {
     /// Returns a saved guardrail that a workspace may use, as JSON text.
     #[must_use]
     pub fn guardrail(&self, name: &str, workspace: &str) -> Option<&Arc<str>> {
-        let (of, text) = self.guardrails.get(name)?;
-        of.as_deref().is_none_or(|of| of == workspace).then_some(text)
+        let saved = self.guardrails.get(name)?;
+        saved.workspace.as_deref().is_none_or(|own| own == workspace).then_some(&saved.text)
     }
 
     /// Returns the guardrails of every request of a key's workspace, where there are some.
@@ -255,7 +285,7 @@ impl Rules {
 
     /// Returns the budgets of usage policies that a request falls under: the bucket's id and its terms.
     pub fn usage<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = (String, &'a Arc<BudgetRecord>)> {
-        self.usage.iter().filter_map(move |policy| {
+        self.usage.of(facts).filter_map(move |policy| {
             let bucket = policy.scope.bucket(&facts)?;
             Some((format!("{}:{bucket}", policy.budget.id), &policy.budget))
         })
@@ -263,7 +293,7 @@ impl Rules {
 
     /// Returns the limits of rate policies that a request falls under: the bucket's id, and the policy.
     pub fn rates<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = (String, &'a RatePolicy)> {
-        self.rates.iter().filter_map(move |policy| {
+        self.rates.of(facts).filter_map(move |policy| {
             let bucket = policy.scope.bucket(&facts)?;
             Some((format!("policy:{}:{bucket}", policy.id), policy))
         })
@@ -276,7 +306,7 @@ impl Rules {
     }
 }
 
-fn kept<T>(object: &ObjectRecord, read: Result<T, Bad>) -> Option<T> {
+pub(super) fn kept<T>(object: &ObjectRecord, read: Result<T, Bad>) -> Option<T> {
     read.inspect_err(|error| {
         tracing::error!(kind = object.kind.name(), id = object.id, %error, "an object can't be read and is left out");
     })
@@ -285,6 +315,17 @@ fn kept<T>(object: &ObjectRecord, read: Result<T, Bad>) -> Option<T> {
 
 fn is_active(object: &ObjectRecord) -> bool {
     object.body["status"].as_str().is_none_or(|status| status == "active")
+}
+
+fn active(object: Option<&ObjectRecord>) -> Option<&ObjectRecord> {
+    object.filter(|object| is_active(object))
+}
+
+fn put<T>(map: &mut HashMap<Arc<str>, T>, id: &str, value: Option<T>) {
+    match value {
+        Some(value) => drop(map.insert(id.into(), value)),
+        None => drop(map.remove(id)),
+    }
 }
 
 fn text(body: &Value, member: &str) -> String {
@@ -320,6 +361,7 @@ fn workspace(object: &ObjectRecord) -> Result<WorkspaceRules, Bad> {
         guardrails: Defaults::of(body),
         id,
         name,
+        ..WorkspaceRules::default()
     })
 }
 

@@ -12,6 +12,16 @@ const DAY: i64 = 86_400;
 /// Most limits of one holder.
 const MOST_LIMITS: usize = 16;
 
+/// Reads a flag, written as a boolean or as 1 or 0.
+#[must_use]
+pub fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => number.as_u64().map(|number| number == 1),
+        _ => None,
+    }
+}
+
 /// Reads one usage limit. `id` and `name` become the budget's; `path` names the member in errors.
 ///
 /// # Errors

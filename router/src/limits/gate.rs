@@ -34,6 +34,18 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Returns how long people are not told of the same again: its window, and an hour at least.
+    #[must_use]
+    pub fn quiet(&self) -> Duration {
+        const LEAST: Duration = Duration::from_secs(3_600);
+        match self {
+            Self::Rate { per, .. } => LEAST.max(Duration::from_secs(per.seconds())),
+            Self::Concurrency { .. } | Self::Open { .. } => LEAST,
+        }
+    }
+}
+
 /// What was taken; hand it back to [`Gate::settle`] or [`Gate::give_back`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {

@@ -304,14 +304,16 @@ impl Decoded {
                     Step::Bytes(out.freeze())
                 };
             }
-            let tokens = text_of(&event).map_or(0, |text| progress.meter.weigh(text));
-            let output = progress.meter.output_with(tokens);
-            if tokens > 0 && output > progress.affords {
-                self.events.push_front(event);
-                costs = Some(output);
-                break;
+            if let Some(text) = text_of(&event) {
+                progress.meter.note(text);
+                if let Some(output) = progress.meter.exceeds(progress.affords) {
+                    progress.meter.forget();
+                    self.events.push_front(event);
+                    costs = Some(output);
+                    break;
+                }
+                progress.meter.keep();
             }
-            progress.meter.add(text_of(&event).map_or(0, |text| text.len() as u64), tokens);
             if let Event::Usage(usage) = &event {
                 progress.merge(Some(*usage));
             }

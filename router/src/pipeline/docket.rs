@@ -53,6 +53,8 @@ struct Open {
     dry: bool,
     /// Whether the client wants nothing logged that it said of itself.
     quiet: bool,
+    /// Whether the log keeps figures and names only: sentences of vendors may repeat what was asked.
+    bare: bool,
 }
 
 impl Docket {
@@ -72,6 +74,7 @@ impl Docket {
             walked: false,
             dry: false,
             quiet: false,
+            bare: false,
         };
         Self { open: Arc::new(Mutex::new(open)), way: Arc::default() }
     }
@@ -87,6 +90,11 @@ impl Docket {
     /// Keeps what the client says of itself out of the log.
     pub(super) fn hush(&self) {
         self.open().quiet = true;
+    }
+
+    /// Keeps sentences out of the log.
+    pub(super) fn strip(&self) {
+        self.open().bare = true;
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -310,12 +318,13 @@ impl Open {
     fn conclude(&mut self, status: u16, outcome: &str, error: Option<String>) {
         self.row.status = status;
         outcome.clone_into(&mut self.row.outcome);
-        self.row.error = error;
+        self.row.error = error.filter(|_| !self.bare);
     }
 
     fn note(&mut self, way: &Way, mut attempt: AttemptRow, hold: Option<String>, share: Share) {
         self.asked |= share.asked;
         self.tokens += share.usage.total();
+        let error = share.error.filter(|_| !self.bare);
         let took_us = self.micros().saturating_sub(attempt.started_us);
         let row = &mut self.row;
         if !way.is_outrun() {
@@ -324,7 +333,7 @@ impl Open {
             row.option_index.clone_from(&attempt.option_index);
             row.status = share.status;
             row.outcome.clone_from(&share.outcome);
-            row.error.clone_from(&share.error);
+            row.error.clone_from(&error);
             // The client saw the first byte of the stream that this one continues.
             let earlier = if way.continued { row.first_byte_us } else { None };
             row.first_byte_us = earlier.or(share.first_byte_us);
@@ -351,7 +360,7 @@ impl Open {
         attempt.asked = share.asked;
         attempt.status = share.status;
         attempt.outcome = share.outcome;
-        attempt.error = share.error;
+        attempt.error = error;
         attempt.cost_nano_usd = if share.asked { share.cost } else { Some(0) };
         attempt.took_us = took_us;
         row.tried.push(attempt);

@@ -3,7 +3,9 @@
 //! Admission needs an upper bound that costs nothing: no token of a byte-level tokenizer is shorter than a byte, so
 //! the bytes of the conversation bound it. The exact count is made only where the bound does not fit a budget.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 use serde_json::Value;
 use tidegate_prices::tokens;
 use tidegate_providers::anthropic::MessagesCodec;
@@ -23,6 +25,16 @@ const OVERHEAD: u64 = 64;
 const TALK: [&str; 5] = ["messages", "input", "prompt", "system", "instructions"];
 /// Members that the model reads as text, whatever their names say.
 const TEXT: [&str; 4] = ["tools", "functions", "suffix", "response_format"];
+
+/// What stands before base64.
+static HOLDERS: LazyLock<[Finder<'static>; 4]> =
+    LazyLock::new(|| ["\"url\":", "\"image_url\":", "\"file_data\":", "\"data\":"].map(Finder::new));
+/// What stands before the name of a medium that is elsewhere.
+static LINKS: LazyLock<[Finder<'static>; 5]> = LazyLock::new(|| {
+    let links =
+        ["\"url\":\"http", "\"url\": \"http", "\"image_url\":\"http", "\"file_id\":\"", "\"file_id\": \""];
+    links.map(Finder::new)
+});
 
 /// Estimates of a request's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,11 +109,10 @@ fn split(raw: &str) -> (Vec<&str>, u64) {
     let mut media = 0;
     // Base64 stands in members of these names, as a data URL or by itself. Their quotes can't be part of a text, where
     // they would be escaped. Each string is looked at once: the search goes on behind it.
-    for marker in [&b"\"url\":"[..], &b"\"image_url\":"[..], &b"\"file_data\":"[..], &b"\"data\":"[..]] {
-        let finder = memmem::Finder::new(marker);
+    for finder in HOLDERS.iter() {
         let mut from = 0;
         while let Some(found) = finder.find(&bytes[from..]) {
-            let after = from + found + marker.len();
+            let after = from + found + finder.needle().len();
             let start = after + bytes[after..].iter().take_while(|b| matches!(b, b' ' | b'"')).count();
             let length = memchr::memchr(b'"', &bytes[start..]).unwrap_or(bytes.len() - start);
             from = start + length;
@@ -114,14 +125,8 @@ fn split(raw: &str) -> (Vec<&str>, u64) {
             }
         }
     }
-    for marker in [
-        &b"\"url\":\"http"[..],
-        &b"\"url\": \"http"[..],
-        &b"\"image_url\":\"http"[..],
-        &b"\"file_id\":\""[..],
-        &b"\"file_id\": \""[..],
-    ] {
-        media += MEDIA_TOKENS * memmem::find_iter(bytes, marker).count() as u64;
+    for finder in LINKS.iter() {
+        media += MEDIA_TOKENS * finder.find_iter(bytes).count() as u64;
     }
     cuts.sort_unstable();
     let (mut pieces, mut from) = (Vec::with_capacity(cuts.len() + 1), 0);

@@ -17,6 +17,15 @@ pub(super) enum Verdict {
     Pause,
 }
 
+/// Says what to do with frames.
+pub(super) trait Judge {
+    /// Judges the frame that `bytes` begin with, where it is known at first sight: how long it is, and what to do.
+    fn glance(&mut self, bytes: &[u8]) -> Option<(usize, Verdict)>;
+
+    /// Judges a frame by its joined data. `frame` is all of it.
+    fn judge(&mut self, data: &str, frame: &[u8]) -> Verdict;
+}
+
 /// Why scanning stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -57,17 +66,23 @@ impl Frames {
 
     /// Judges every whole frame that waits, in order, and returns those to forward. The judge sees the frame's
     /// joined data; comments and empty frames are forwarded unseen.
-    pub(super) fn scan(&mut self, judge: &mut dyn FnMut(&str) -> Verdict) -> (Bytes, Stop) {
+    pub(super) fn scan(&mut self, judge: &mut impl Judge) -> (Bytes, Stop) {
         let mut out = Run::default();
         // Neighbours that are forwarded leave as one slice.
         let mut passed = 0;
         loop {
-            let Some(end) = self.frame_end(passed) else {
+            let known =
+                judge.glance(&self.rest[passed..]).map(|(length, verdict)| (passed + length, verdict));
+            let judged = known.or_else(|| {
+                let end = self.frame_end(passed)?;
+                Some((end, verdict(&self.rest[passed..end], judge)))
+            });
+            let Some((end, verdict)) = judged else {
                 out.push(self.rest.split_to(passed));
                 self.searched -= passed;
                 return (out.finish(), Stop::Hungry);
             };
-            match verdict(&self.rest[passed..end], judge) {
+            match verdict {
                 Verdict::Forward => passed = end,
                 Verdict::Hide => {
                     out.push(self.rest.split_to(passed));
@@ -85,7 +100,7 @@ impl Frames {
     }
 
     /// Judges what is left at the end of the stream as if a blank line followed.
-    pub(super) fn finish(&mut self, judge: &mut dyn FnMut(&str) -> Verdict) -> Bytes {
+    pub(super) fn finish(&mut self, judge: &mut impl Judge) -> Bytes {
         let rest = std::mem::take(&mut self.rest);
         self.searched = 0;
         if rest.iter().all(u8::is_ascii_whitespace) || verdict(&rest, judge) != Verdict::Forward {
@@ -120,7 +135,7 @@ impl Frames {
     }
 }
 
-fn verdict(frame: &[u8], judge: &mut dyn FnMut(&str) -> Verdict) -> Verdict {
+fn verdict(frame: &[u8], judge: &mut impl Judge) -> Verdict {
     // A frame with bytes that are no text leaves as it came, but is looked at and counted like any other.
     let text = String::from_utf8_lossy(frame);
     let mut data = text.lines().filter_map(|line| {
@@ -129,10 +144,10 @@ fn verdict(frame: &[u8], judge: &mut dyn FnMut(&str) -> Verdict) -> Verdict {
     });
     let Some(first) = data.next() else { return Verdict::Forward };
     match data.next() {
-        None => judge(first),
+        None => judge.judge(first, frame),
         Some(second) => {
             let joined = [first, second].into_iter().chain(data).collect::<Vec<_>>().join("\n");
-            judge(&joined)
+            judge.judge(&joined, frame)
         }
     }
 }
@@ -171,19 +186,29 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    impl<F: FnMut(&str) -> Verdict> Judge for F {
+        fn glance(&mut self, _bytes: &[u8]) -> Option<(usize, Verdict)> {
+            None
+        }
+
+        fn judge(&mut self, data: &str, _frame: &[u8]) -> Verdict {
+            self(data)
+        }
+    }
+
     fn run(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
         let (mut seen, mut out) = (Vec::new(), Vec::new());
         let mut frames = Frames::default();
         for piece in pieces {
             frames.push(Bytes::copy_from_slice(piece));
-            let (bytes, stop) = frames.scan(&mut |data| {
+            let (bytes, stop) = frames.scan(&mut |data: &str| {
                 seen.push(data.to_owned());
                 Verdict::Forward
             });
             assert_eq!(stop, Stop::Hungry);
             out.extend_from_slice(&bytes);
         }
-        out.extend_from_slice(&frames.finish(&mut |data| {
+        out.extend_from_slice(&frames.finish(&mut |data: &str| {
             seen.push(data.to_owned());
             Verdict::Forward
         }));
@@ -231,7 +256,8 @@ mod tests {
     fn hidden_frames_do_not_leave() {
         let mut frames = Frames::default();
         frames.push(Bytes::from_static(b"data: 1\n\ndata: 2\n\ndata: 3\n\n"));
-        let (out, _) = frames.scan(&mut |data| if data == "2" { Verdict::Hide } else { Verdict::Forward });
+        let (out, _) =
+            frames.scan(&mut |data: &str| if data == "2" { Verdict::Hide } else { Verdict::Forward });
         assert_eq!(out, Bytes::from_static(b"data: 1\n\ndata: 3\n\n"));
     }
 

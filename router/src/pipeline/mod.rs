@@ -4,6 +4,8 @@
 
 mod admit;
 mod aim;
+mod alarm;
+mod alike;
 mod attempt;
 mod attempt_row;
 mod authenticate;
@@ -21,6 +23,7 @@ mod forward;
 mod frames;
 mod guard;
 mod hosts;
+mod inline;
 mod joint;
 mod levels;
 mod meter;
@@ -131,6 +134,9 @@ pub async fn serve(
     }
     if is_quiet(&request) {
         docket.hush();
+    }
+    if !keeps_texts(gateway, record.workspace.as_deref(), &request) {
+        docket.strip();
     }
     let pathname = request.pathname();
     let trip = Trip {
@@ -536,6 +542,14 @@ fn is_quiet(request: &Request) -> bool {
     resolve::header(request, "x-portkey-ignore-service-log") == Some("true")
 }
 
+/// Returns whether the log keeps texts of a request of this workspace, or figures and names only.
+fn keeps_texts(gateway: &Gateway, workspace: Option<&str>, request: &Request) -> bool {
+    let rules = gateway.objects.rules();
+    let own = rules.workspace(workspace.unwrap_or_else(|| rules.default_workspace()));
+    let logging = own.map(|own| own.logging).unwrap_or_default();
+    logging.keeps(resolve::header(request, "x-portkey-debug"))
+}
+
 fn row(caller: &Caller, request: &Request, shape: &Shape) -> LogRow {
     let record = caller.key.record();
     let quiet = is_quiet(request);
@@ -574,7 +588,8 @@ fn log(
 ) {
     row.status = status;
     row.outcome = outcome.to_owned();
-    row.error = error;
+    let workspace = Some(row.workspace.as_str()).filter(|id| !id.is_empty());
+    row.error = error.filter(|_| keeps_texts(gateway, workspace, request));
     row.total_us = u64::try_from(request.started.elapsed().as_micros()).unwrap_or(u64::MAX);
     row.gateway_us = row.total_us;
     row.cost_nano_usd = Some(0);

@@ -4,7 +4,8 @@ use bytes::{Bytes, BytesMut};
 use tidegate_providers::look::{self, Seen};
 use tidegate_providers::{Encoder, ErrorBody, Event, UpstreamError, Usage, Wire, anthropic, openai};
 
-use super::frames::{Frames, Stop, Verdict};
+use super::alike::Alike;
+use super::frames::{Frames, Judge, Stop, Verdict};
 use super::stream::{Progress, Step};
 use crate::error::{GatewayError, UpstreamFailure};
 
@@ -41,6 +42,7 @@ impl Passthrough {
             garbage: false,
             unread: false,
             costs: None,
+            alike: Alike::default(),
         };
         Self { provider, frames: Frames::default(), watch, encoder }
     }
@@ -52,7 +54,7 @@ impl Passthrough {
     /// Judges what waits.
     pub(super) fn step(&mut self, progress: &mut Progress) -> Step {
         let Self { frames, watch, .. } = self;
-        let (bytes, stop) = frames.scan(&mut |data| watch.judge(progress, data));
+        let (bytes, stop) = frames.scan(&mut Watching { watch, progress });
         if let Some(error) = self.watch.failure.take() {
             return self.failed(error, bytes);
         }
@@ -88,11 +90,7 @@ impl Passthrough {
         // The last piece is already here: sent without another hold, settled with what was counted.
         progress.affords = u64::MAX;
         let Self { frames, watch, .. } = self;
-        let rest = frames.finish(&mut |data| {
-            // A frame that was cut is no frame: half a JSON document would break the client's parser.
-            let whole = data == DONE || serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok();
-            if whole { watch.judge(progress, data) } else { Verdict::Hide }
-        });
+        let rest = frames.finish(&mut Last(Watching { watch, progress }));
         if let Some(error) = self.watch.failure.take() {
             return self.failed(error, rest);
         }
@@ -188,34 +186,82 @@ struct Watch {
     unread: bool,
     /// Output that the next frame would make, where the holds don't afford it.
     costs: Option<u64>,
+    /// A frame that was nothing but text.
+    alike: Alike,
+}
+
+/// A watch at work.
+struct Watching<'a> {
+    watch: &'a mut Watch,
+    progress: &'a mut Progress,
+}
+
+impl Judge for Watching<'_> {
+    fn glance(&mut self, bytes: &[u8]) -> Option<(usize, Verdict)> {
+        let (text, length) = self.watch.alike.find(bytes)?;
+        if self.watch.is_over() {
+            return Some((length, Verdict::Hide));
+        }
+        self.progress.meter.note(text);
+        Some((length, self.watch.pay(self.progress)))
+    }
+
+    fn judge(&mut self, data: &str, frame: &[u8]) -> Verdict {
+        self.watch.judge(self.progress, data, frame)
+    }
+}
+
+/// A watch over what is left where upstream's body ended.
+struct Last<'a>(Watching<'a>);
+
+impl Judge for Last<'_> {
+    fn glance(&mut self, _bytes: &[u8]) -> Option<(usize, Verdict)> {
+        None
+    }
+
+    fn judge(&mut self, data: &str, frame: &[u8]) -> Verdict {
+        // A frame that was cut is no frame: half a JSON document would break the client's parser.
+        let whole = data == DONE || serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok();
+        if whole { self.0.judge(data, frame) } else { Verdict::Hide }
+    }
 }
 
 impl Watch {
-    fn judge(&mut self, progress: &mut Progress, data: &str) -> Verdict {
-        if self.failure.is_some() || self.garbage || self.ended {
-            // Nothing follows an error or the end.
+    /// Returns whether nothing follows: an error or the end came.
+    fn is_over(&self) -> bool {
+        self.failure.is_some() || self.garbage || self.ended
+    }
+
+    fn judge(&mut self, progress: &mut Progress, data: &str, frame: &[u8]) -> Verdict {
+        if self.is_over() {
             return Verdict::Hide;
         }
-        let (mut bytes, mut tokens) = (0, 0);
-        let meter = &progress.meter;
+        let (mut pieces, alike) = (0, &mut self.alike);
+        let meter = &mut progress.meter;
         let seen = look::frame(self.wire, data, &mut |piece| {
-            bytes += piece.len() as u64;
-            tokens += meter.weigh(piece);
+            pieces += 1;
+            if pieces == 1 {
+                alike.learn(frame, piece);
+            }
+            meter.note(piece);
         });
+        if pieces != 1 || !seen.is_content() {
+            // Only what says nothing but one text is a pattern.
+            *alike = Alike::default();
+        }
         if (seen.unread || seen == Seen::default()) && !is_json(data) {
+            meter.forget();
             self.garbage = true;
             return Verdict::Hide;
         }
-        let output = progress.meter.output_with(tokens);
-        if tokens > 0 && output > progress.affords {
-            self.costs = Some(output);
+        let is_metered = meter.has_fresh();
+        if self.pay(progress) == Verdict::Pause {
             return Verdict::Pause;
         }
-        if tokens > 0 && self.sample.is_empty() && data.len() < LARGEST_SAMPLE {
+        if is_metered && self.sample.is_empty() && data.len() < LARGEST_SAMPLE {
             // Only metered streams are ever cut.
             self.sample.push_str(data);
         }
-        progress.meter.add(bytes, tokens);
         progress.merge(seen.usage);
         progress.committed |= seen.content;
         self.unfinished = self.unfinished.saturating_sub(u64::from(seen.finishes));
@@ -226,5 +272,16 @@ impl Watch {
         self.failure = seen.error;
         self.unread |= seen.unread;
         if seen.usage_only && !self.include_usage { Verdict::Hide } else { Verdict::Forward }
+    }
+
+    /// Keeps the text that is noted, if the holds afford it.
+    fn pay(&mut self, progress: &mut Progress) -> Verdict {
+        if let Some(output) = progress.meter.exceeds(progress.affords) {
+            progress.meter.forget();
+            self.costs = Some(output);
+            return Verdict::Pause;
+        }
+        progress.meter.keep();
+        Verdict::Forward
     }
 }

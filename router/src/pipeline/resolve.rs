@@ -12,7 +12,7 @@ use tidegate_store::{KeyRecord, ModelRecord, ProviderRecord};
 use super::aim::model_of;
 use super::origin::{check_guardrails, in_portkeys_words};
 use super::request::Request;
-use super::{forward, hosts};
+use super::{forward, hosts, inline};
 use crate::actors::provider::ProviderHandle;
 use crate::error::{ErrorKind, FailureWords, GatewayError};
 use crate::gateway::Gateway;
@@ -128,6 +128,9 @@ pub(super) fn plan(
         return Err(invalid("x-portkey-config", "Cannot override default config set for this API key."));
     }
     let is_text = wanted.trim_start().starts_with(['{', '[']);
+    if is_text && header.is_some_and(|header| key.config.as_deref() != Some(header)) {
+        inline::check_config(gateway, key)?;
+    }
     let settings = gateway.settings();
     let read = if let Some(declared) = settings.configs.get(wanted) {
         gateway.plans.saved(declared)
@@ -253,6 +256,7 @@ pub(super) fn resolve(
     target: &Target,
     model: Option<&str>,
 ) -> Result<Route, GatewayError> {
+    inline::check_host(gateway, key, request)?;
     let named = named(target, request);
     let strict_header = header(request, "x-portkey-strict-open-ai-compliance");
     let strict = target.strict_open_ai_compliance != Some(false) && strict_header != Some("false");
@@ -349,6 +353,7 @@ fn by_vendor(
             )),
         };
     }
+    inline::check_vendor(gateway, key, target)?;
     if !key.header_credentials {
         return Err(GatewayError::new(
             ErrorKind::Scope,

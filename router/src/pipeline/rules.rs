@@ -1,8 +1,10 @@
 //! What a request's workspace adds to its caller, before anything else looks at it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use tidegate_providers::Fields;
+use tidegate_store::{KeyRecord, ObjectKind};
 
 use super::request::{Body, Caller, Request};
 use super::resolve::{header, invalid};
@@ -25,7 +27,8 @@ pub(super) fn of(
     let rules = gateway.objects.rules();
     let key = caller.key.record();
     let workspace = rules.workspace(rules.workspace_id(&key));
-    let adds = workspace.is_some_and(|own| !own.metadata.is_empty());
+    let named = workspace.map(|own| own.user_keys).filter(|keys| keys.named && key.user.is_some());
+    let adds = named.is_some() || workspace.is_some_and(|own| !own.metadata.is_empty());
     let requires = workspace.map(|own| own.required_metadata.as_slice()).unwrap_or_default();
     if !adds && requires.is_empty() && !rules.has_policies() {
         return Ok(None);
@@ -39,6 +42,20 @@ pub(super) fn of(
     {
         ruled.metadata.insert("_user".to_owned(), user);
     }
+    if let Some(keys) = named
+        && let Some(owner) = owner(gateway, &key)
+    {
+        // Who may not say another name is who they are, whatever they say.
+        match ruled.metadata.entry("_user".to_owned()) {
+            Entry::Occupied(_) if keys.renamed => {}
+            Entry::Occupied(mut said) => {
+                said.insert(owner);
+            }
+            Entry::Vacant(free) => {
+                free.insert(owner);
+            }
+        }
+    }
     check(requires, &ruled.metadata)?;
     if rules.has_policies() {
         let of_workspace = gateway.default_config(&key);
@@ -49,6 +66,12 @@ pub(super) fn of(
         });
     }
     Ok(Some(ruled))
+}
+
+/// Returns the address of the person whose key it is.
+fn owner(gateway: &Gateway, key: &KeyRecord) -> Option<String> {
+    let user = gateway.objects.by_id(ObjectKind::User, key.user.as_deref()?)?;
+    Some(user.slug.chars().take(LONGEST_VALUE).collect())
 }
 
 fn user(request: &Request) -> Option<String> {

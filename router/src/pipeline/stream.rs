@@ -11,8 +11,9 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tidegate_providers::{ErrorBody, Event, Usage};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::decoded::Decoded;
 use super::guard::summary;
 use super::meter::Meter;
@@ -78,7 +79,7 @@ pub(super) struct Progress {
 impl Progress {
     /// Returns whether content was heard, though guards may hold all of it.
     fn has_content(&self) -> bool {
-        self.committed || self.meter.output() > 0
+        self.committed || self.meter.has_output()
     }
 
     pub(super) fn merge(&mut self, usage: Option<Usage>) {
@@ -96,6 +97,7 @@ pub struct AnswerStream {
     pub(super) patience: Patience,
     /// When silence of the vendor becomes an error.
     pub(super) idle_until: Instant,
+    alarm: Alarm,
     /// While nothing was sent: when to stop waiting. Only reading waits for it, so that no step is cut in the middle.
     open_until: Option<Instant>,
     /// That time has come.
@@ -136,6 +138,7 @@ impl AnswerStream {
             progress,
             patience,
             idle_until: patience.until(patience.idle),
+            alarm: Alarm::default(),
             open_until: None,
             late: false,
             settlement,
@@ -313,7 +316,7 @@ impl AnswerStream {
         }
         let due = if let Lane::Decoded(lane) = &self.lane { lane.due().map(Instant::from_std) } else { None };
         let wake = [due, self.open_until].into_iter().flatten().fold(self.idle_until, Instant::min);
-        let read = timeout_at(wake, upstream.frame()).await;
+        let read = self.alarm.within(wake, upstream.frame()).await;
         if read.is_err() && wake < self.idle_until {
             // Guards judge what waits, or it is too late for a first event.
             self.late = self.open_until.is_some_and(|until| until <= Instant::now());
@@ -467,12 +470,15 @@ impl AnswerStream {
         self.upstream = None;
         let fault = matches!(outcome, "upstream_error" | "upstream_timeout" | "upstream_unreachable");
         self.note_guards();
+        let usage = self.final_usage(outcome == "ok");
+        // What the vendor reported of a whole answer is not counted again.
+        let counts = usage.is_none() || outcome != "ok";
         self.settlement.finish(Ending {
             outcome,
             status,
             error,
-            usage: self.final_usage(outcome == "ok"),
-            counted_output: self.progress.meter.output(),
+            usage,
+            counted_output: if counts { self.progress.meter.output() } else { 0 },
             unfinished: outcome != "ok",
             unpaid,
             fault,

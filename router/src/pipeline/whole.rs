@@ -142,10 +142,12 @@ impl Exchanged<'_> {
             Lane::Native => {
                 // Whole calls of every wire, embeddings, counts and pictures are JSON; a transcript may be plain text.
                 let is_json = self.endpoint.wire().is_some() || content_type.contains("json");
-                if is_json && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err() {
-                    return Err(unreachable("The provider's answer is not JSON".into()));
-                }
-                let usage = look::usage_of(&bytes);
+                let usage = match look::usage_of(&bytes) {
+                    Err(look::NotJson) if is_json => {
+                        return Err(unreachable("The provider's answer is not JSON".into()));
+                    }
+                    read => read.unwrap_or_default(),
+                };
                 self.quantities(&bytes, settlement);
                 let counted_output = if usage.is_none() { self.count(&bytes) } else { 0 };
                 Ok(Read { content_type: content_type.to_owned(), bytes, usage, counted_output, answer: None })
@@ -155,7 +157,7 @@ impl Exchanged<'_> {
                 let answer =
                     exchange.answer(self.model, self.asked, &bytes).map_err(|error| self.failure(error))?;
                 self.quantities(&answer, settlement);
-                let usage = look::usage_of(&answer).filter(|usage| usage.total() > 0);
+                let usage = look::usage_of(&answer).unwrap_or_default().filter(|usage| usage.total() > 0);
                 Ok(Read {
                     content_type: JSON.to_owned(),
                     bytes: answer.into(),

@@ -167,6 +167,8 @@ pub struct SecuritySettings {
     pub secret_env_prefix: Option<String>,
     /// Secret references of the Admin API may read files below this folder; none without it.
     pub secret_dir: Option<PathBuf>,
+    /// Refuses configs, vendors and hosts in headers, whatever the organisation says.
+    pub block_inline_config: bool,
 }
 
 /// `[[provider]]`

@@ -86,6 +86,8 @@ pub struct Settings {
     pub secret_env_prefix: Option<String>,
     /// Where files that secret references may read lie.
     pub secret_dir: Option<PathBuf>,
+    /// Whether configs, vendors and hosts in headers are refused, whatever the organisation says.
+    pub block_inline_config: bool,
     /// Declared providers, and those of the environment.
     pub providers: Vec<ProviderRecord>,
     /// Declared keys.
@@ -293,6 +295,7 @@ impl Settings {
             openwebui_jwt_secret,
             secret_env_prefix: file.security.secret_env_prefix,
             secret_dir: file.security.secret_dir,
+            block_inline_config: file.security.block_inline_config || blocks_inline(environment),
             providers,
             keys,
             budgets,
@@ -477,6 +480,12 @@ fn key(
             .map_err(|message| format!("key.{message}"))?,
         settings: declared.clone(),
     })
+}
+
+/// Returns whether the environment refuses configs in headers, by Portkey's name for it.
+fn blocks_inline(environment: &dyn Fn(&str) -> Option<String>) -> bool {
+    let word = environment("BLOCK_INLINE_CONFIG");
+    word.is_some_and(|word| ["true", "1", "on"].iter().any(|yes| word.trim().eq_ignore_ascii_case(yes)))
 }
 
 #[cfg(test)]

@@ -76,6 +76,8 @@ pub enum Write {
     },
     /// Writes a provider.
     PutProvider(Box<ProviderRecord>),
+    /// Deletes a provider by slug.
+    DeleteProvider(String),
     /// Writes a saved config and, where there is one, its new version, as [`Store::put_config`] does.
     PutConfig {
         /// The config.
@@ -318,7 +320,7 @@ pub trait Store: Send {
     fn check_audit(&self) -> Result<AuditCheck, StoreError>;
 
     /// Rewrites every secret, which are texts that begin with `prefix`, wherever they stand in records, in one
-    /// transaction. Returns how many there were.
+    /// transaction with the row of the audit log that tells of it. Returns how many there were.
     ///
     /// # Errors
     /// [`StoreError`], also when `reseal` fails; then nothing is changed.
@@ -326,6 +328,7 @@ pub trait Store: Send {
         &mut self,
         prefix: &str,
         reseal: &mut dyn FnMut(&str) -> Result<String, String>,
+        audit: Option<&AuditRecord>,
     ) -> Result<usize, StoreError>;
 
     /// Notes that something was told; false when it was before and its time is not over. Forgets what is past.

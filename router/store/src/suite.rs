@@ -2,7 +2,7 @@
 
 use crate::record::{
     BudgetRecord, ChangeKind, HoldRecord, KeyExtra, KeyHash, KeyKind, KeyRecord, KeyStatus, LedgerEntry,
-    LogFilter, LogRow, Origin, Payment, SettleRecord, SpendRecord, Unit,
+    LogFilter, LogRow, Origin, Payment, SettleRecord, SpendRecord,
 };
 use crate::{ChoiceRow, DecisionRow, GuardRow, Period, Store};
 
@@ -19,16 +19,7 @@ pub(crate) trait Subject {
 }
 
 pub(crate) fn budget(id: &str) -> BudgetRecord {
-    BudgetRecord {
-        id: id.into(),
-        name: id.into(),
-        origin: Origin::Store,
-        unit: Unit::Cost,
-        limit: 1_000_000_000,
-        period: Period::Daily,
-        restarts_at: None,
-        alerts: Vec::new(),
-    }
+    BudgetRecord { period: Period::Daily, ..BudgetRecord::named(id, id, 1_000_000_000) }
 }
 
 pub(crate) fn pays(budget: &str, period_start: i64, amount: i64) -> Payment {

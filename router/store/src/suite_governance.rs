@@ -286,6 +286,11 @@ pub(crate) fn every_kind_of_write_is_kept(subject: &mut dyn Subject) {
     assert_eq!(kinds, [Provider, Budget, Reset, Config]);
     store.write(&[Write::DeleteBudget("b".into()), Write::DeleteConfig("pc-a".into())], None).unwrap();
     assert_eq!((store.budget("b", 0).unwrap(), store.config("pc-a").unwrap()), (None, None));
+    let audit = AuditRecord { resource: "provider".into(), ..AuditRecord::default() };
+    let writes = [Write::PutProvider(Box::new(provider("q"))), Write::DeleteProvider("q".into())];
+    store.write(&writes, Some(&audit)).unwrap();
+    assert_eq!(store.providers().unwrap(), [provider("p")]);
+    assert_eq!(store.check_audit().unwrap().rows, 1);
     assert!(store.delete_provider("p").unwrap());
     assert!(!store.delete_provider("p").unwrap());
     store.note_change(ChangeKind::Prices, "all").unwrap();

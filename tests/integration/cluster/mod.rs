@@ -2,7 +2,7 @@
 
 mod deaths;
 mod losses;
-mod servers;
+pub(crate) mod servers;
 mod trace;
 
 use std::time::Duration;

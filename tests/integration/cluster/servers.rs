@@ -13,14 +13,14 @@ fn free_port() -> u16 {
 }
 
 /// A PostgreSQL; it stops when this process ends, however it ends.
-pub(super) struct Postgres {
+pub(crate) struct Postgres {
     port: u16,
     _folder: TempDir,
     child: Child,
 }
 
 impl Postgres {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = TempDir::new().expect("a folder");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../router/store/tests/postgres");
         let port = free_port();
@@ -38,7 +38,7 @@ impl Postgres {
         Self { port, _folder: folder, child }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("postgres://tidegate:wunder-bar@127.0.0.1:{}/postgres", self.port)
     }
 }
@@ -51,7 +51,7 @@ impl Drop for Postgres {
 }
 
 /// A Redis that writes every change to its append-only file, in the order it happened.
-pub(super) struct Redis {
+pub(crate) struct Redis {
     port: u16,
     folder: TempDir,
     child: Child,
@@ -60,13 +60,13 @@ pub(super) struct Redis {
 
 impl Redis {
     /// `keeps`: whether it remembers over a restart.
-    pub(super) fn start(keeps: bool) -> Self {
+    pub(crate) fn start(keeps: bool) -> Self {
         let (port, folder) = (free_port(), TempDir::new().expect("a folder"));
         let child = serve(port, &folder, keeps);
         Self { port, folder, child, keeps }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 

@@ -31,7 +31,7 @@ fn organisation_may(scope: &str) -> bool {
     )
 }
 
-fn service_may(scope: &str) -> bool {
+pub(super) fn service_may(scope: &str) -> bool {
     let of_organisation =
         ["organisation_", "audit_logs.", "plugins.", "secret_references.", "deployments.", "explain."];
     let lists = scope == "organisation_integrations.list";
@@ -39,17 +39,17 @@ fn service_may(scope: &str) -> bool {
     lists || !(decides || of_organisation.iter().any(|start| scope.starts_with(start)))
 }
 
-fn user_may(scope: &str) -> bool {
+pub(super) fn user_may(scope: &str) -> bool {
     service_may(scope) && !scope.contains("_api_keys.")
 }
 
-fn member_may(scope: &str) -> bool {
+pub(super) fn member_may(scope: &str) -> bool {
     let reads = [".read", ".list", ".view"].iter().any(|end| scope.ends_with(end));
     user_may(scope) && reads && scope != "workspace_users.list"
 }
 
 /// Makes a key with these scopes and returns its text.
-async fn key(bench: &Bench, kind: &str, more: Value, scopes: &[String]) -> Option<String> {
+pub(super) async fn key(bench: &Bench, kind: &str, more: Value, scopes: &[String]) -> Option<String> {
     let mut order = json!({"name": "asker", "scopes": scopes});
     if let (Value::Object(order), Value::Object(more)) = (&mut order, more) {
         order.extend(more);
@@ -60,8 +60,13 @@ async fn key(bench: &Bench, kind: &str, more: Value, scopes: &[String]) -> Optio
 
 /// Makes a person with a role in a workspace and returns their id.
 async fn person(bench: &Bench, workspace: &str, role: &str) -> String {
-    let email = format!("{role}@example.com");
-    let invite = json!({"email": email, "role": "member", "workspaces": [{"id": workspace, "role": role}]});
+    member(bench, workspace, role, "member", role).await
+}
+
+/// Makes a person of this name with a role in a workspace and one in the organisation, and returns their id.
+pub(super) async fn member(bench: &Bench, workspace: &str, name: &str, house: &str, role: &str) -> String {
+    let email = format!("{name}@example.com");
+    let invite = json!({"email": email, "role": house, "workspaces": [{"id": workspace, "role": role}]});
     let made = bench.done("POST", "/admin/users/invites", &invite).await;
     let link = made["invite_link"].as_str().expect("a link").to_owned();
     let path = link.split("/v1").nth(1).expect("a path").to_owned();
@@ -80,7 +85,7 @@ async fn person(bench: &Bench, workspace: &str, role: &str) -> String {
 }
 
 /// Returns the routes with their scopes, parameters filled in with what is not there.
-async fn routes(bench: &Bench) -> Vec<(String, String, Vec<String>)> {
+pub(super) async fn routes(bench: &Bench) -> Vec<(String, String, Vec<String>)> {
     let document: Value = bench.gateway.client().get("/v1/openapi.json").send().await.expect(200).await;
     let mut routes = Vec::new();
     for (path, operations) in document["paths"].as_object().expect("paths") {
@@ -95,6 +100,23 @@ async fn routes(bench: &Bench) -> Vec<(String, String, Vec<String>)> {
         }
     }
     routes
+}
+
+/// Asks a route about what is not there: whoever is let in finds nothing to break.
+pub(super) async fn probe(client: &Client, method: &str, path: &str) -> (u16, Value) {
+    let parts = path.split('/').map(|part| if part.starts_with('{') { "nothing" } else { part });
+    let mut request = client.request(method, &parts.collect::<Vec<_>>().join("/"));
+    if method != "GET" {
+        request = request.header("content-type", "application/json").body("{}");
+    }
+    let mut answer = request.send().await;
+    let body = answer.json().await;
+    (answer.status, body)
+}
+
+/// Returns whether an answer says that a scope is missing.
+pub(super) fn lacks(status: u16, body: &Value) -> bool {
+    status == 403 && body["message"].as_str().is_some_and(|message| message.contains("lacks the scope"))
 }
 
 #[tokio::test]
@@ -137,29 +159,13 @@ async fn every_route_lets_in_whom_the_table_says() {
             continue;
         }
         for asker in &askers {
-            // What is not there: whoever is let in finds nothing to break.
-            let target = path.replace("{id}", "nothing").replace("{slug}", "nothing");
-            let target: String = target
-                .split('/')
-                .map(|part| if part.starts_with('{') { "nothing" } else { part })
-                .collect::<Vec<_>>()
-                .join("/");
-            let mut request = asker.client.request(method, &target);
-            if method != "GET" {
-                request = request.header("content-type", "application/json").body("{}");
-            }
-            let mut answer = request.send().await;
-            let body = answer.json().await;
-            let lacks = answer.status == 403
-                && body["message"].as_str().is_some_and(|message| message.contains("lacks the scope"));
+            let (status, body) = probe(&asker.client, method, path).await;
+            let lacks = lacks(status, &body);
             let expected = scopes.iter().any(|scope| (asker.may)(scope));
             if lacks == expected {
-                wrong.push(format!(
-                    "{method} {path} as {}: {} {}",
-                    asker.name, answer.status, body["message"]
-                ));
+                wrong.push(format!("{method} {path} as {}: {status} {}", asker.name, body["message"]));
             }
-            assert!(answer.status < 500, "{method} {path} as {}: {body}", asker.name);
+            assert!(status < 500, "{method} {path} as {}: {body}", asker.name);
             table
                 .entry(format!("{method} {path}"))
                 .or_default()

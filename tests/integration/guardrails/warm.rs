@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_tests::Gateway;
+use tidegate_tests::{Gateway, Request};
 
 use crate::support::{World, chat};
 
@@ -27,18 +27,31 @@ pub(super) fn conditions() -> Value {
 
 /// Lends a gateway what earlier tests had compiled, waits until it has the plugins of a config, and keeps what is new.
 pub(super) async fn warm(world: &World, config: &Value) {
+    let request = world.client.chat(&chat("mock", "warms up")).header("x-portkey-config", config.to_string());
+    warmed_by(&world.gateway, request).await;
+}
+
+/// Does the same for the plugin of the checks that are named `default.*`, on a gateway without providers.
+pub(crate) async fn warm_default(gateway: &Gateway) {
+    let order = json!({"name": "warms up", "checks": [{"id": "default.notNull"}], "actions": {}});
+    let made = warmed_by(gateway, gateway.admin().post("/v1/guardrails", &order)).await;
+    let path = format!("/v1/guardrails/{}", made["id"].as_str().expect("an id"));
+    gateway.admin().request("DELETE", &path).send().await.expect(200).await;
+}
+
+async fn warmed_by(gateway: &Gateway, request: Request) -> Value {
     let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled-plugins");
     fs::create_dir_all(&shared).expect("a shared folder");
     // One after the other: what the first compiles the others take.
     let lock = fs::File::create(shared.join("lock")).expect("a lock");
     lock.lock().expect("a lock");
-    let own = compiled(&world.gateway);
+    let own = compiled(gateway);
     fs::create_dir_all(&own).expect("the gateway's folder");
     copy(&shared, &own);
-    let request = world.client.chat(&chat("mock", "warms up")).header("x-portkey-config", config.to_string());
     let answer = tokio::time::timeout(PATIENCE, request.try_send()).await.expect("plugins in time");
-    answer.expect("an answer").expect(200).await;
+    let answer = answer.expect("an answer").expect(200).await;
     copy(&own, &shared);
+    answer
 }
 
 fn compiled(gateway: &Gateway) -> PathBuf {

@@ -24,6 +24,12 @@ def test_the_guides_call_makes_a_key_of_the_organisation(bench):
     assert made.id and made.key and made.object == "api-key"
     read = portkey.api_keys.retrieve(id=made.id)
     assert (read.type, read.name, read.status) == ("organisation-service", "engineering", "active")
+    # It acts on all workspaces, and still says which one it was made with, as do lists.
+    assert read.workspace_id == workspace["id"]
+    listed = [row["workspace_id"] for row in portkey.api_keys.list(page_size=100).data if row["id"] == made.id]
+    assert listed == [workspace["id"]]
+    unknown = dict(name="x", type="organisation", workspace_id="nowhere", scopes=["logs.view"])
+    assert status_of(lambda: portkey.api_keys.create(**unknown)) == 404
     assert read.scopes == ["logs.view", "configs.read"]
     assert read.defaults["metadata"] == {"environment": "development", "department": "engineering"}
     assert read.key != made.key and "*****" in read.key

@@ -1,5 +1,8 @@
 """Workspaces, their members and invitations through the official `portkey-ai` package."""
 
+import pytest
+from portkey_ai._vendor.openai import APIStatusError as RefusedByModel
+
 from bench import status_of, wire
 
 
@@ -119,3 +122,86 @@ def test_a_key_of_a_workspace_sees_its_own_workspace_only(bench):
     assert [row.id for row in client.admin.workspaces.list().data] == [workspace["id"]]
     assert status_of(lambda: client.admin.workspaces.retrieve(workspace_id="ws-default")) in (403, 404)
     assert portkey.configs.retrieve(slug=other.slug).id == other.id
+
+
+def member_of(bench, workspace):
+    """A person who is a member of a workspace."""
+    invited = bench.client().admin.users.invites.create(
+        email=f"{bench.name('member')}@example.com", role="member", workspaces=[{"id": workspace, "role": "member"}]
+    )
+    token = invited.invite_link.rsplit("/", 1)[1]
+    return bench.done("POST", f"/invites/{token}/accept", {"first_name": "M", "last_name": "E"})["id"]
+
+
+def test_security_settings_decide_what_a_member_may(bench):
+    portkey, workspace = bench.client(), bench.workspace()
+    at = f"/admin/workspaces/{workspace['id']}"
+    switch = lambda **words: bench.done("PUT", at, {"security_settings": words})
+    switch(membersWriteConfigs=True)
+    made = portkey.api_keys.create(
+        name="hers",
+        type="workspace",
+        sub_type="user",
+        workspace_id=workspace["id"],
+        user_id=member_of(bench, workspace["id"]),
+        scopes=["configs.list", "configs.create"],
+    )
+    her = bench.client(made.key)
+    slug = her.configs.create(name="own", config={"retry": {"attempts": 1}}).slug
+    assert slug in [row["slug"] for row in her.configs.list().data]
+    switch(membersWriteConfigs=None, membersViewConfigs=False)
+    assert status_of(lambda: her.configs.create(name="own", config={"retry": {"attempts": 1}})) == 403
+    assert status_of(lambda: her.configs.list()) == 403
+    told = bench.refused(403, "AB03", "GET", "/configs", key=made.key)
+    assert "membersViewConfigs" in told["message"]
+    shown = bench.done("GET", at)["security_settings"]
+    assert (shown["membersViewConfigs"], shown["membersWriteConfigs"], shown["managersViewConfigs"]) == (False, False, True)
+    bench.refused(400, "AB01", "PUT", at, {"security_settings": {"membersSeeAll": True}})
+    portkey.configs.delete(slug=slug)
+
+
+def test_key_settings_hold_for_keys_of_users(bench):
+    portkey, workspace = bench.client(), bench.workspace()
+    settings = {
+        "user_api_key_ttl": 7,
+        "user_api_key_max_ttl": 30,
+        "user_api_key_count": 2,
+        "user_api_key_rotation_period": 14,
+    }
+    at = f"/admin/workspaces/{workspace['id']}"
+    bench.done("PUT", at, {"settings": settings})
+    assert bench.done("GET", at)["settings"] == settings
+    order = {
+        "type": "workspace",
+        "sub_type": "user",
+        "workspace_id": workspace["id"],
+        "user_id": member_of(bench, workspace["id"]),
+        "scopes": ["completions.write"],
+    }
+    made = portkey.api_keys.create(name="one", **order)
+    read = bench.done("GET", f"/api-keys/{made.id}")
+    assert read["expires_at"] and read["expiry_enforced"] == 1
+    assert read["rotation_policy"]["rotation_period_days"] == 14
+    assert status_of(lambda: portkey.api_keys.create(name="late", expires_at="2099-01-01T00:00:00Z", **order)) == 400
+    portkey.api_keys.create(name="two", **order)
+    assert status_of(lambda: portkey.api_keys.create(name="three", **order)) == 400
+    portkey.api_keys.update(id=made.id, name="still one")
+    assert portkey.api_keys.retrieve(id=made.id).name == "still one"
+    assert bench.done("GET", f"/api-keys/{made.id}")["expires_at"] == read["expires_at"]
+
+
+def test_inline_configs_are_switched_off(bench):
+    portkey, workspace, slug = bench.client(), bench.workspace(), bench.integration()
+    provider = portkey.providers.create(name=bench.name("p"), integration_id=slug, workspace_id=workspace["id"]).slug
+    config = {"provider": f"@{provider}", "override_params": {"model": "mock-model"}}
+    saved = portkey.configs.create(name="Saved", config=config, workspace_id=workspace["id"]).slug
+    _, secret = bench.key(workspace["id"])
+    one = lambda config: bench.client(secret, config=config).chat.completions.create(
+        model="whatever", messages=[{"role": "user", "content": "hi"}], max_tokens=5
+    )
+    one(config)
+    bench.done("PUT", f"/admin/workspaces/{workspace['id']}", {"security_settings": {"block_inline_config": True}})
+    with pytest.raises(RefusedByModel) as caught:
+        one(config)
+    assert (caught.value.status_code, caught.value.body["code"]) == (400, "inline_config_blocked"), caught.value.body
+    assert one(saved).choices[0].message.content == "echo: hi"

@@ -47,6 +47,7 @@ pub(super) fn read(
     }
     if let Some(scopes) = ctx.body.get("scopes") {
         let scopes = texts(scopes);
+        let role = role.map(|role| (role, key.workspace.as_deref().unwrap_or_default()));
         check_scopes(ctx, key.kind, role, &key.scopes, &scopes)?;
         key.scopes = scopes;
     }

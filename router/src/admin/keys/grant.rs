@@ -6,24 +6,29 @@ use super::super::catalogue;
 use super::super::ctx::{Ctx, conflict, invalid, missing};
 use super::super::who::Role;
 use crate::error::{ErrorKind, GatewayError};
+use crate::governance::Switches;
 use crate::provision::{ADMIN_ID, ADMIN_SCOPE};
 use crate::scopes::{canonical, is_use};
 
-/// Checks scopes that a key is to have: that they exist, that its kind can have them, that its user's role allows them,
-/// and that the caller may give those that it does not have yet.
+/// Checks scopes that a key is to have: that they exist, that its kind can have them, and of those that it does not
+/// have yet that its user's role in the workspace of this id allows them, and that the caller may give them.
 ///
 /// # Errors
 /// 400 naming the scope, 403 for what the caller may not give.
 pub(in crate::admin) fn check_scopes(
     ctx: &Ctx,
     kind: KeyKind,
-    role: Option<Role>,
+    role: Option<(Role, &str)>,
     before: &[String],
     scopes: &[String],
 ) -> Result<(), GatewayError> {
     if scopes.is_empty() {
         return Err(invalid("scopes", "at least one scope is expected"));
     }
+    let rules = ctx.gateway().objects.rules();
+    let allowed = role.map(|(role, workspace)| {
+        (role, rules.workspace(workspace).map_or_else(Switches::default, |own| own.switches))
+    });
     for (at, scope) in scopes.iter().enumerate() {
         let wrong = |message: String| Err(invalid(&format!("scopes[{at}]"), &message));
         if !catalogue::exists(scope) {
@@ -36,10 +41,12 @@ pub(in crate::admin) fn check_scopes(
         if !fits {
             return wrong(format!("keys of type {} can't have the scope \"{scope}\"", kind.name()));
         }
-        if role.is_some_and(|role| !catalogue::role_allows(role, &canonical(scope))) {
+        // What it has already stays, without effect while the role or a switch forbids it: clients send whole lists.
+        let is_new = !before.contains(scope);
+        if is_new && allowed.is_some_and(|(role, switches)| !role.allows(&canonical(scope), switches)) {
             return wrong(format!("the user's role does not allow the scope \"{scope}\""));
         }
-        if !before.contains(scope) && !may_give(ctx, scope) {
+        if is_new && !may_give(ctx, scope) {
             let message = format!("this API key may not give the scope \"{scope}\": it does not have it");
             return Err(GatewayError::new(ErrorKind::Scope, message));
         }

@@ -9,6 +9,7 @@ mod grant;
 mod rotate;
 mod routes;
 mod serve;
+mod standing;
 mod view;
 
 pub(super) use draft::{is_address, own_budget, read_metadata};

@@ -88,6 +88,17 @@ fn next(policy: &RotationRecord, now: i64) -> Option<i64> {
     }
 }
 
+/// Returns the rotation of a key that must get a new secret every so many days, as near to the one that it has as may
+/// be.
+pub(super) fn every(days: u16, before: Option<&RotationRecord>, now: i64) -> RotationRecord {
+    let overlap_ms = before.map(|own| own.overlap_ms).filter(|ms| *ms < i64::from(days) * DAY * 1_000);
+    let overlap_ms = overlap_ms.unwrap_or(LEAST_OVERLAP_MS);
+    let mut policy = RotationRecord { period: None, days: Some(days), next_at: None, overlap_ms };
+    let sooner = before.and_then(|own| own.next_at);
+    policy.next_at = next(&policy, now).into_iter().chain(sooner).min();
+    policy
+}
+
 /// A key with a new secret.
 pub(super) struct Rotated {
     /// The secret.
@@ -221,6 +232,22 @@ mod tests {
         ] {
             assert_eq!(read_policy(&policy, 0).unwrap_err().param.as_deref(), Some(param), "{policy}");
         }
+    }
+
+    #[test]
+    fn a_rotation_that_must_be_keeps_what_it_can() {
+        let week = |next_at, overlap_ms| RotationRecord {
+            period: Some("weekly".into()),
+            days: None,
+            next_at: Some(next_at),
+            overlap_ms,
+        };
+        let soon = every(30, Some(&week(THURSDAY + DAY, 3_600_000)), THURSDAY);
+        assert_eq!((soon.period, soon.days), (None, Some(30)));
+        assert_eq!((soon.next_at, soon.overlap_ms), (Some(THURSDAY + DAY), 3_600_000));
+        let daily = every(1, Some(&week(THURSDAY + 4 * DAY, DAY * 1_000)), THURSDAY);
+        assert_eq!((daily.next_at, daily.overlap_ms), (Some(THURSDAY + DAY), LEAST_OVERLAP_MS));
+        assert_eq!(every(7, None, THURSDAY).next_at, Some(THURSDAY + 7 * DAY));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::super::ctx::{Ctx, invalid, missing};
 use super::super::reply::{envelope, moment};
 use super::super::who::{Role, role_in};
 use super::grant::{changeable, found, is_org, kind_of, may, scope_of};
+use super::standing::{self, Said};
 use super::{draft, own_budget, view};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
@@ -81,24 +82,32 @@ fn member(ctx: &Ctx, workspace: &str) -> Result<(String, Role), GatewayError> {
 async fn created(ctx: &Ctx, kind: KeyKind) -> Result<Value, GatewayError> {
     let _changing = ctx.gateway().objects.changing().await;
     may(ctx, kind, "create")?;
+    let mut made_with = None;
     let workspace = match kind {
         KeyKind::OrganisationService if !ctx.who.is_org() => {
             let message = "an API key of a workspace can't make keys of the organisation";
             return Err(GatewayError::new(ErrorKind::Scope, message));
         }
-        KeyKind::OrganisationService => None,
+        KeyKind::OrganisationService => {
+            // Portkey's guides send one; such a key acts on all of them.
+            made_with = ctx.workspace_asked()?;
+            None
+        }
         _ => Some(ctx.workspace()?),
     };
     if let Some(id) = &workspace {
         open_workspace(ctx, id)?;
     }
     let (secret, mut key) = new_key(ctx, kind, workspace)?;
+    key.extra.made_with_workspace = made_with;
     let mut role = None;
     if kind == KeyKind::WorkspaceUser {
         let (user, of_user) = member(ctx, key.workspace.as_deref().unwrap_or_default())?;
         (key.user, role) = (Some(user), Some(of_user));
     }
     let mut writes = draft::read(ctx, &mut key, role, None)?;
+    standing::bind(ctx.gateway(), &mut key, &Said::NEW)?;
+    standing::count(ctx, &key).await?;
     let after = view::row(ctx, &key, None);
     writes.push(Write::PutKey { hash: hash_key(secret.reveal()), key: Box::new(key.clone()), old: None });
     commit(ctx, &key, "create", Value::Null, after, writes).await?;
@@ -119,6 +128,7 @@ pub(in crate::admin) fn made_for_user(
     let (secret, mut key) = new_key(ctx, KeyKind::WorkspaceUser, Some(workspace.to_owned()))?;
     (key.name, key.user, key.scopes) = (name.to_owned(), Some(user.to_owned()), scopes);
     user.clone_into(&mut key.extra.created_by);
+    standing::bind(ctx.gateway(), &mut key, &Said::NEW)?;
     let hash = hash_key(secret.reveal());
     let write = Write::PutKey { hash, key: Box::new(key.clone()), old: None };
     Ok((secret, key, write))
@@ -201,6 +211,7 @@ pub(super) async fn change(ctx: Ctx) -> Result<Value, GatewayError> {
     let known = before.budget.as_ref().and_then(|id| budgets.get(id));
     let mut after = before.clone();
     let mut writes = draft::read(&ctx, &mut after, role, known.map(|it| &it.budget))?;
+    standing::bind(ctx.gateway(), &mut after, &Said::of(&ctx.body))?;
     // Later than before also when two changes fall into one millisecond.
     after.extra.updated_at_ms = clock::unix_ms().max(before.extra.updated_at_ms + 1);
     let shown = (view::row(&ctx, &before, known), changed_row(&ctx, &after, &writes, known));

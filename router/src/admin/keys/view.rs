@@ -8,6 +8,7 @@ use tidegate_store::{BudgetRecord, KeyRecord, KeyStatus, Origin, RotationRecord}
 use super::super::ctx::Ctx;
 use super::super::reply::moment;
 use super::grant::{is_org, kind_of};
+use super::standing;
 use crate::clock;
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
@@ -78,11 +79,12 @@ pub(super) fn row(ctx: &Ctx, key: &KeyRecord, spent: Option<&Spent>) -> Value {
     let now = clock::unix();
     let next = spent.and_then(|it| it.budget.period_end(now)).map(|at| moment(at * 1_000));
     let workspace = match is_org(key) {
-        true => None,
+        true => key.extra.made_with_workspace.clone(),
         false => Some(ctx.gateway().objects.rules().workspace_id(key).to_owned()),
     };
     let limits: Vec<Value> = key.limits.iter().map(terms::write_rate_limit).collect();
     let created_at_ms = key.created_at * 1_000;
+    let enforced = standing::rules(ctx.gateway(), key).is_some_and(|rules| rules.max_ttl_days.is_some());
     let old = key.extra.old_secret.as_ref().filter(|old| old.until > now);
     json!({
         "id": key.id,
@@ -115,7 +117,7 @@ pub(super) fn row(ctx: &Ctx, key: &KeyRecord, spent: Option<&Spent>) -> Value {
         "api_key_defaults_id": null,
         "alert_emails": key.extra.alert_emails,
         "expires_at": key.expires_at.map(|at| moment(at * 1_000)),
-        "expiry_enforced": 0,
+        "expiry_enforced": u8::from(enforced),
         "rotation_policy": key.extra.rotation.as_ref().map(policy),
         "key_transition_expires_at": old.map(|old| moment(old.until * 1_000)),
         "old_key": old.map(|old| old.mask.clone()),
@@ -129,7 +131,8 @@ pub(super) fn row(ctx: &Ctx, key: &KeyRecord, spent: Option<&Spent>) -> Value {
     })
 }
 
-fn policy(rotation: &RotationRecord) -> Value {
+/// Shows a rotation policy.
+pub(super) fn policy(rotation: &RotationRecord) -> Value {
     json!({
         "rotation_period": rotation.period,
         "rotation_period_days": rotation.days,

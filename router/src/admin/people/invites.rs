@@ -106,9 +106,9 @@ fn key_scopes(ctx: &Ctx, workspaces: &[(String, Role, Value)]) -> Result<Value, 
         return Err(invalid("workspaces", "is missing; keys are made in the workspaces that somebody joins"));
     }
     let of_org = matches!(ctx.text("role"), Some("owner" | "admin"));
-    for (_, role, _) in workspaces {
-        let role = if of_org { Role::Admin } else { *role };
-        check_scopes(ctx, KeyKind::WorkspaceUser, Some(role), &[], &scopes)?;
+    for (workspace, role, _) in workspaces {
+        let role = if of_org { Role::OrganisationAdmin } else { *role };
+        check_scopes(ctx, KeyKind::WorkspaceUser, Some((role, workspace)), &[], &scopes)?;
     }
     Ok(json!(scopes))
 }

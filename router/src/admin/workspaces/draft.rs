@@ -6,22 +6,9 @@ use tidegate_store::{BudgetRecord, KeyRecord, ObjectKind};
 use super::super::ctx::{Ctx, invalid};
 use super::super::keys::read_metadata;
 use super::super::schemas::check_metadata;
-use super::security;
+use super::super::{customs, security};
 use crate::error::GatewayError;
 use crate::governance::terms;
-
-/// Settings that clients send. Those of users' keys are kept for whoever makes such keys.
-const SETTINGS: [&str; 9] = [
-    "debug_log",
-    "required_metadata",
-    "user_api_key_ttl",
-    "user_api_key_max_ttl",
-    "user_api_key_count",
-    "user_api_key_auto_create",
-    "user_api_key_rotation_period",
-    "user_key_metadata",
-    "user_key_metadata_override",
-];
 
 /// Returns a workspace's budgets. Their ids are those that requests reserve from.
 ///
@@ -44,39 +31,14 @@ pub(super) fn read(ctx: &Ctx, id: &str, before: &Value) -> Result<Value, Gateway
     budgets(id, &body)?;
     terms::read_rate_limits(&body["rate_limits"], "rate_limits")?;
     if let Some(given) = ctx.body.get("settings") {
-        body["settings"] = settings(&before["settings"], given)?;
+        body["settings"] = customs::merged(ctx, &before["settings"], given, true)?;
     }
     if let Some(given) = ctx.body.get("security_settings") {
+        security::organisation_only(ctx, "security_settings")?;
         body["security_settings"] = security::merged(&before["security_settings"], given)?;
     }
     body["defaults"] = defaults(ctx, id, &before["defaults"])?;
     Ok(body)
-}
-
-fn settings(stored: &Value, given: &Value) -> Result<Value, GatewayError> {
-    let mut merged = stored.as_object().cloned().unwrap_or_default();
-    if given.is_null() {
-        merged.clear();
-    }
-    for (name, value) in given.as_object().into_iter().flatten() {
-        let path = format!("settings.{name}");
-        if !SETTINGS.contains(&name.as_str()) {
-            return Err(invalid(
-                &path,
-                &format!("there is no such setting; {} are accepted", SETTINGS.join(", ")),
-            ));
-        }
-        let is_list = value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
-        if name == "required_metadata" && !value.is_null() && !is_list {
-            return Err(invalid(&path, "a list of texts is expected"));
-        }
-        if value.is_null() {
-            merged.remove(name);
-        } else {
-            merged.insert(name.clone(), value.clone());
-        }
-    }
-    Ok(Value::Object(merged))
 }
 
 fn defaults(ctx: &Ctx, id: &str, stored: &Value) -> Result<Value, GatewayError> {

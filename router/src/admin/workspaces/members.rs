@@ -13,6 +13,7 @@ use super::super::reply::moment;
 use super::super::who::Role;
 use super::serve::live;
 use crate::error::{ErrorKind, GatewayError};
+use crate::governance::Switches;
 
 const ROLES: [&str; 3] = ["admin", "manager", "member"];
 
@@ -51,7 +52,7 @@ pub(super) fn given_members(
 
 /// Refuses managers to make or unmake admins: they would be above themselves.
 fn may_give(ctx: &Ctx, role: &str) -> Result<(), GatewayError> {
-    if role == "admin" && ctx.who.role.is_some_and(|own| own != Role::Admin) {
+    if role == "admin" && ctx.who.role.is_some_and(|own| !own.is_admin()) {
         return Err(GatewayError::new(
             ErrorKind::Scope,
             "only an admin may decide on admins of the workspace",
@@ -79,13 +80,16 @@ fn found_member(
     Ok((member.ok_or_else(|| missing("member", name))?, user))
 }
 
-fn row(user: &ObjectRecord, member: &ObjectRecord) -> Value {
+fn row(ctx: &Ctx, user: &ObjectRecord, member: &ObjectRecord) -> Value {
+    let rules = ctx.gateway().objects.rules();
+    let own = rules.workspace(member.workspace.as_deref().unwrap_or_default());
+    let switches = own.map_or_else(Switches::default, |own| own.switches);
     let role = member.body["role"].as_str().unwrap_or("member");
     let scopes: Vec<String> = Role::read(role)
         .map(|role| {
             let of_users = |scope: &String| {
                 catalogue::may_have(tidegate_store::KeyKind::WorkspaceUser, scope)
-                    && catalogue::role_allows(role, scope)
+                    && role.allows(scope, switches)
             };
             catalogue::all().filter(of_users).collect()
         })
@@ -112,7 +116,7 @@ pub(super) fn member_rows(ctx: &Ctx, workspace: &str) -> Vec<Value> {
     let objects = &ctx.gateway().objects;
     let all = objects.all(ObjectKind::Member);
     let own = all.iter().rev().filter(|it| it.workspace.as_deref() == Some(workspace));
-    own.filter_map(|it| Some(row(&*objects.by_id(ObjectKind::User, &it.slug)?, it))).collect()
+    own.filter_map(|it| Some(row(ctx, &*objects.by_id(ObjectKind::User, &it.slug)?, it))).collect()
 }
 
 pub(super) async fn members(ctx: Ctx) -> Result<Value, GatewayError> {
@@ -126,7 +130,7 @@ pub(super) async fn members(ctx: Ctx) -> Result<Value, GatewayError> {
 pub(super) async fn one_member(ctx: Ctx) -> Result<Value, GatewayError> {
     let workspace = live(&ctx, ctx.path("id"))?;
     let (member, user) = found_member(&ctx, &workspace)?;
-    Ok(row(&user, &member))
+    Ok(row(&ctx, &user, &member))
 }
 
 pub(super) async fn add(ctx: Ctx) -> Result<Value, GatewayError> {
@@ -143,7 +147,7 @@ pub(super) async fn add(ctx: Ctx) -> Result<Value, GatewayError> {
             return Err(conflict(format!("{} is a member of the workspace already", user.slug)));
         }
         let member = membership(&ctx, &workspace.id, &user.id, role);
-        added.push(row(&user, &member));
+        added.push(row(&ctx, &user, &member));
         writes.push(Write::PutObject(Box::new(member)));
     }
     commit(&ctx, &workspace.id, &workspace.id, "create", Value::Null, Value::Array(added), writes).await?;
@@ -174,7 +178,7 @@ pub(super) async fn change_member(ctx: Ctx) -> Result<Value, GatewayError> {
     may_give(&ctx, role)?;
     may_give(&ctx, before.body["role"].as_str().unwrap_or_default())?;
     let after = ctx.next_version(&before, json!({"role": role}));
-    let shown = (row(&user, &before), row(&user, &after));
+    let shown = (row(&ctx, &user, &before), row(&ctx, &user, &after));
     let writes = vec![Write::PutObject(Box::new(after))];
     commit(&ctx, &workspace.id, &user.id, "update", shown.0, shown.1, writes).await?;
     Ok(json!({}))
@@ -193,6 +197,6 @@ pub(super) async fn remove_member(ctx: Ctx) -> Result<Value, GatewayError> {
     let (mut writes, keys) = doomed(&ctx, filter).await?;
     writes.push(Write::DeleteObject { kind: ObjectKind::Member, id: member.id.clone() });
     let after = json!({"deleted_api_keys": keys});
-    commit(&ctx, &workspace.id, &user.id, "delete", row(&user, &member), after, writes).await?;
+    commit(&ctx, &workspace.id, &user.id, "delete", row(&ctx, &user, &member), after, writes).await?;
     Ok(json!({}))
 }

@@ -7,7 +7,6 @@ mod draft;
 mod members;
 mod remove;
 mod routes;
-mod security;
 mod serve;
 
 pub(super) use members::membership;

@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::super::change::Change;
 use super::super::ctx::{Ctx, invalid};
 use super::super::reply::moment;
+use super::super::security;
+use super::draft;
 use super::members::{given_members, member_rows, membership};
-use super::{draft, security};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::governance::terms;
@@ -46,6 +47,8 @@ pub(super) fn row(ctx: &Ctx, workspace: &ObjectRecord) -> Value {
         budgets.iter().map(|budget| terms::write_usage_limit(budget, next(budget))).collect();
     let rates = terms::read_rate_limits(&body["rate_limits"], "rate_limits").unwrap_or_default();
     let defaults = &body["defaults"];
+    let organisation = ctx.gateway().objects.organisation();
+    let house = organisation.as_ref().map_or(&Value::Null, |it| &it.body["security_settings"]);
     let list = |side: &str| defaults[side].as_array().cloned().unwrap_or_default();
     json!({
         "id": workspace.id,
@@ -67,8 +70,8 @@ pub(super) fn row(ctx: &Ctx, workspace: &ObjectRecord) -> Value {
         "rate_limits": rates.iter().map(terms::write_rate_limit).collect::<Vec<_>>(),
         "last_reset_at": body["last_reset_at_ms"].as_i64().map(moment),
         "settings": body["settings"].as_object().cloned().unwrap_or_default(),
-        "security_settings": security::shown(&body["security_settings"]),
-        "organisation_id": ctx.gateway().objects.organisation().map(|it| it.id.clone()),
+        "security_settings": security::shown(&[&body["security_settings"], house]),
+        "organisation_id": organisation.as_ref().map(|it| it.id.clone()),
         "created_by": workspace.created_by,
         "creation_source": if body["is_default"] == true { "auto" } else { "api" },
         "created_at": moment(workspace.created_at_ms),

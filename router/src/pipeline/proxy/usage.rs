@@ -21,9 +21,9 @@ pub(super) fn of_json(body: &[u8]) -> Option<Usage> {
     if memmem::find(body, b"\"usageMetadata\"").is_some() {
         return registry::outbound(Wire::Gemini).read_answer(body).ok()?.usage;
     }
-    let found = look::usage_of(body).or_else(|| {
+    let found = look::usage_of(body).unwrap_or_default().or_else(|| {
         let outer = serde_json::from_slice::<Outer<'_>>(body).ok()?;
-        look::usage_of(outer.message.or(outer.response)?.get().as_bytes())
+        look::usage_of(outer.message.or(outer.response)?.get().as_bytes()).unwrap_or_default()
     });
     found.filter(|usage| usage.total() > 0)
 }

@@ -58,6 +58,7 @@ async fn apply(session: &Session, write: &Write) -> Result<(), Fault> {
             note_change(session, ChangeKind::Object, &format!("{}/{id}", kind.name())).await
         }
         Write::PutProvider(provider) => control::put_provider(session, provider).await,
+        Write::DeleteProvider(slug) => control::delete_provider(session, slug).await.map(|_| ()),
         Write::PutConfig { config, version } => configs::put(session, config, version.as_deref()).await,
         Write::DeleteConfig(slug) => configs::delete(session, slug).await.map(|_| ()),
         Write::SetMeta { name, value } => control::set_meta(session, name, value).await,

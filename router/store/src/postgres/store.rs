@@ -241,6 +241,7 @@ impl Store for PostgresStore {
         &mut self,
         prefix: &str,
         reseal: &mut dyn FnMut(&str) -> Result<String, String>,
+        audit: Option<&AuditRecord>,
     ) -> Result<usize, StoreError> {
         let wanted = prefix.to_owned();
         let found = self.read(async move |session| super::reseal::find(session, &wanted).await)?;
@@ -250,9 +251,12 @@ impl Store for PostgresStore {
             changes.push((table, text, anew));
             counts.push(count);
         }
-        let within = LONG.max(self.within);
-        let met = self.transaction(within, false, async move |session| {
-            super::reseal::replace(session, &changes).await
+        let (within, audit) = (LONG.max(self.within), audit.cloned());
+        // Rows of the audit log follow each other under the lock of the feed.
+        let met = self.transaction(within, audit.is_some(), async move |session| {
+            let met = super::reseal::replace(session, &changes).await?;
+            governance::write(session, &[], audit.as_ref()).await?;
+            Ok(met)
         })?;
         let rows = met.iter().map(|rows| usize::try_from(*rows).unwrap_or(0));
         Ok(rows.zip(counts).map(|(rows, count)| rows * count).sum())

@@ -151,6 +151,8 @@ impl KeyKind {
 pub struct KeyExtra {
     /// Operator's words.
     pub description: Option<String>,
+    /// Id of the workspace that a key of the organisation was made with: it is shown and limits nothing.
+    pub made_with_workspace: Option<String>,
     /// Who is told about its budget and its end.
     pub alert_emails: Vec<String>,
     /// Id of the key or user that made it.

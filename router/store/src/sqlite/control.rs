@@ -1,6 +1,6 @@
 //! Keys, budgets, providers and the change feed.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::json::{read, write};
 use crate::record::{BudgetRecord, Change, ChangeKind, KeyHash, KeyRecord, ProviderRecord};
@@ -167,13 +167,11 @@ pub(super) fn put_provider(connection: &Connection, provider: &ProviderRecord) -
     note_change(connection, ChangeKind::Provider, &provider.slug)
 }
 
-pub(super) fn delete_provider(connection: &mut Connection, slug: &str) -> Result<bool, StoreError> {
-    let transaction = connection.transaction()?;
+pub(super) fn delete_provider(transaction: &Transaction<'_>, slug: &str) -> Result<bool, StoreError> {
     let deleted = transaction.execute("DELETE FROM provider WHERE slug = ?1", [slug])? > 0;
     if deleted {
-        note_change(&transaction, ChangeKind::Provider, slug)?;
+        note_change(transaction, ChangeKind::Provider, slug)?;
     }
-    transaction.commit()?;
     Ok(deleted)
 }
 

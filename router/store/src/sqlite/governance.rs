@@ -59,6 +59,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), StoreError>
             note_change(transaction, ChangeKind::Object, &format!("{}/{id}", kind.name()))
         }
         Write::PutProvider(provider) => control::put_provider(transaction, provider),
+        Write::DeleteProvider(slug) => control::delete_provider(transaction, slug).map(|_| ()),
         Write::PutConfig { config, version } => configs::put(transaction, config, version.as_deref()),
         Write::DeleteConfig(slug) => configs::delete(transaction, slug).map(|_| ()),
         Write::SetMeta { name, value } => control::set_meta(transaction, name, value),
@@ -188,7 +189,7 @@ pub(super) fn spends(connection: &Connection, prefix: &str) -> Result<Vec<(Strin
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn append(transaction: &Transaction<'_>, record: &AuditRecord) -> Result<(), StoreError> {
+pub(super) fn append(transaction: &Transaction<'_>, record: &AuditRecord) -> Result<(), StoreError> {
     let last: Option<(i64, [u8; 32])> = transaction
         .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))

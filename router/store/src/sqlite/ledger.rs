@@ -4,21 +4,29 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, Payment, SettleRecord, SpendRecord};
+use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, Payment, SettleRecord};
 use crate::store::StoreError;
 
 pub(super) fn commit(connection: &mut Connection, batch: &[LedgerEntry]) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Requests of one batch often share a budget: it is written once.
+    let mut paid = Paid::default();
     for entry in batch {
         match entry {
             LedgerEntry::Hold(hold) => put_hold(&transaction, hold)?,
             LedgerEntry::Extend { request, amounts, nano_usd } => {
                 extend_hold(&transaction, request, amounts, *nano_usd)?;
             }
-            LedgerEntry::Spend(paid) => put_spend(&transaction, paid)?,
-            LedgerEntry::Settle(settle) => put_settlement(&transaction, settle)?,
+            LedgerEntry::Spend(spend) => {
+                if spend.held {
+                    end_hold(&transaction, &spend.request)?;
+                }
+                paid.add(&spend.budgets);
+            }
+            LedgerEntry::Settle(settle) => put_settlement(&transaction, settle, &mut paid)?,
         }
     }
+    paid.write(&transaction)?;
     transaction.commit()?;
     Ok(())
 }
@@ -68,16 +76,28 @@ fn extend_hold(
     Ok(())
 }
 
-fn pay(transaction: &Transaction<'_>, payments: &[Payment]) -> Result<(), StoreError> {
-    for payment in payments.iter().filter(|payment| payment.amount != 0) {
-        transaction
-            .prepare_cached(
-                "INSERT INTO budget_spend (budget, period_start, node, amount) VALUES (?1, ?2, '', ?3)
-                 ON CONFLICT (budget, period_start, node) DO UPDATE SET amount = amount + excluded.amount",
-            )?
-            .execute(params![payment.budget, payment.period_start, payment.amount])?;
+/// What budgets pay in one transaction: budget, start of its period, amount.
+#[derive(Default)]
+struct Paid<'a>(BTreeMap<(&'a str, i64), i64>);
+
+impl<'a> Paid<'a> {
+    fn add(&mut self, payments: &'a [Payment]) {
+        for payment in payments {
+            *self.0.entry((&payment.budget, payment.period_start)).or_insert(0) += payment.amount;
+        }
     }
-    Ok(())
+
+    fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        for ((budget, period_start), amount) in self.0.iter().filter(|(_, amount)| **amount != 0) {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO budget_spend (budget, period_start, node, amount) VALUES (?1, ?2, '', ?3)
+                     ON CONFLICT (budget, period_start, node) DO UPDATE SET amount = amount + excluded.amount",
+                )?
+                .execute(params![budget, period_start, amount])?;
+        }
+        Ok(())
+    }
 }
 
 fn end_hold(transaction: &Transaction<'_>, request: &str) -> Result<(), StoreError> {
@@ -85,18 +105,15 @@ fn end_hold(transaction: &Transaction<'_>, request: &str) -> Result<(), StoreErr
     Ok(())
 }
 
-fn put_spend(transaction: &Transaction<'_>, paid: &SpendRecord) -> Result<(), StoreError> {
-    if paid.held {
-        end_hold(transaction, &paid.request)?;
-    }
-    pay(transaction, &paid.budgets)
-}
-
-fn put_settlement(transaction: &Transaction<'_>, settle: &SettleRecord) -> Result<(), StoreError> {
+fn put_settlement<'a>(
+    transaction: &Transaction<'_>,
+    settle: &'a SettleRecord,
+    paid: &mut Paid<'a>,
+) -> Result<(), StoreError> {
     if settle.held {
         end_hold(transaction, &settle.row.id)?;
     }
-    pay(transaction, &settle.budgets)?;
+    paid.add(&settle.budgets);
     put_row(transaction, &settle.row)
 }
 
@@ -136,7 +153,10 @@ pub(super) fn recover(connection: &mut Connection) -> Result<usize, StoreError> 
         row.estimated = true;
         row.outcome = "recovered".to_owned();
         // Each budget pays what it held itself; they may have afforded different amounts.
-        put_settlement(&transaction, &SettleRecord { budgets: read_held(budgets)?, held: true, row })?;
+        let settle = SettleRecord { budgets: read_held(budgets)?, held: true, row };
+        let mut paid = Paid::default();
+        put_settlement(&transaction, &settle, &mut paid)?;
+        paid.write(&transaction)?;
     }
     transaction.commit()?;
     Ok(open.len())

@@ -169,7 +169,10 @@ impl Store for SqliteStore {
     }
 
     fn delete_provider(&mut self, slug: &str) -> Result<bool, StoreError> {
-        control::delete_provider(&mut self.connection, slug)
+        let transaction = self.connection.transaction()?;
+        let deleted = control::delete_provider(&transaction, slug)?;
+        transaction.commit()?;
+        Ok(deleted)
     }
 
     fn configs(&self) -> Result<Vec<(ConfigRecord, ConfigVersion)>, StoreError> {
@@ -248,8 +251,9 @@ impl Store for SqliteStore {
         &mut self,
         prefix: &str,
         reseal: &mut dyn FnMut(&str) -> Result<String, String>,
+        audit: Option<&AuditRecord>,
     ) -> Result<usize, StoreError> {
-        reseal::all(&mut self.connection, prefix, reseal)
+        reseal::all(&mut self.connection, prefix, reseal, audit)
     }
 
     fn tell_once(&mut self, dedup_key: &str, until_ms: i64, now_ms: i64) -> Result<bool, StoreError> {

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::governance::append;
+use crate::audit::AuditRecord;
 use crate::secrets::rewrite;
 use crate::store::StoreError;
 
@@ -19,6 +21,7 @@ pub(super) fn all(
     connection: &mut Connection,
     prefix: &str,
     reseal: &mut dyn FnMut(&str) -> Result<String, String>,
+    audit: Option<&AuditRecord>,
 ) -> Result<usize, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut sealed = 0;
@@ -33,6 +36,9 @@ pub(super) fn all(
             let (anew, count) = rewrite(&text, prefix, reseal)?;
             sealed += count * put.execute(params![text, anew])?;
         }
+    }
+    if let Some(audit) = audit {
+        append(&transaction, audit)?;
     }
     transaction.commit()?;
     Ok(sealed)

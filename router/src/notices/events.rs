@@ -1,107 +1,28 @@
-//! Who is told what happens here: stories of actors, dates of keys and states of plugins become notifications.
-//!
-//! Nothing here is on the way of a request. What was told is remembered in the store, so that of several nodes one
-//! tells. Without `[[notify]]` in the settings nothing is sent.
+//! Stories of actors and acts of people → events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
-use arc_swap::ArcSwapOption;
 use serde_json::{Value, json};
-use tidegate_notify::schedule::{self, Every, KeyTimes, Rotation};
 use tidegate_notify::threshold::{DEFAULT, Threshold, crossed};
-use tidegate_notify::{Event, Kind, Level, Memory, Notifier, Options, SubjectKind};
-use tidegate_store::{BudgetRecord, KeyRecord, ObjectKind, Store, Unit};
-use tokio::time::{MissedTickBehavior, interval};
+use tidegate_notify::{Event, Kind, Level, SubjectKind};
+use tidegate_store::{BudgetRecord, KeyRecord, ObjectKind, Unit};
 use uuid::Uuid;
 
+use super::limited::limited;
 use crate::actors::news::Story;
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::governance::terms;
-use crate::plugins::Standing;
-use crate::settings::{Settings, resolve_secret};
 
-/// How often keys' dates and plugins' states are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// How long an event that has no period of its own is not told again.
 const DAY_MS: i64 = 86_400_000;
-const STOP_WITHIN: Duration = Duration::from_secs(2);
-
-/// What was told, as the store remembers it.
-struct Told(Arc<Mutex<Box<dyn Store>>>);
-
-impl Memory for Told {
-    fn seen(&self, key: &str, now_ms: i64, until_ms: i64) -> Result<bool, String> {
-        let mut store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = store.tell_once(key, until_ms, now_ms).map_err(|error| error.to_string())?;
-        Ok(!is_new)
-    }
-}
-
-/// The notifier in force.
-#[derive(Default)]
-pub struct Notices {
-    notifier: ArcSwapOption<Notifier>,
-}
-
-impl Notices {
-    /// Puts the channels of the settings in force. What waits for the old ones is tried once more.
-    pub fn apply(&self, settings: &Settings, store: Arc<Mutex<Box<dyn Store>>>) {
-        let resolve = |reference: &str| {
-            resolve_secret(reference, &|name| std::env::var(name).ok())
-                .map(|secret| secret.reveal().to_owned())
-        };
-        let mut channels = Vec::new();
-        for declared in &settings.notify {
-            match declared.build(&resolve) {
-                Ok(channel) => channels.push(channel),
-                Err(error) => {
-                    tracing::error!(channel = declared.name, error, "a channel of notifications is left out")
-                }
-            }
-        }
-        let next = (!channels.is_empty()).then(|| {
-            let (notifier, work) = Notifier::new(channels, Arc::new(Told(store)), Options::default());
-            actix_web::rt::spawn(work);
-            Arc::new(notifier)
-        });
-        if let Some(old) = self.notifier.swap(next) {
-            actix_web::rt::spawn(async move { old.stop(STOP_WITHIN).await });
-        }
-    }
-
-    /// Tells an event; never waits.
-    pub fn tell(&self, event: Event) {
-        if let Some(notifier) = &*self.notifier.load() {
-            notifier.notify(event);
-        }
-    }
-
-    /// Returns the notifier in force, if anyone is told anything.
-    #[must_use]
-    pub fn notifier(&self) -> Option<Arc<Notifier>> {
-        self.notifier.load_full()
-    }
-
-    /// Tries to send what waits, at most for so long.
-    pub async fn stop(&self, within: Duration) {
-        if let Some(notifier) = self.notifier.load_full() {
-            let left = notifier.stop(within).await;
-            if left > 0 {
-                tracing::warn!(left, "notifications were not sent before the end");
-            }
-        }
-    }
-}
-
 /// Listens to what actors tell.
 pub fn listen(gateway: &Arc<Gateway>) {
     let weak: Weak<Gateway> = Arc::downgrade(gateway);
     gateway.shards.news().listen(move |story| {
         let Some(gateway) = weak.upgrade() else { return };
-        if gateway.notices.notifier.load().is_none() {
+        if gateway.notices.is_silent() {
             return;
         }
         // On the control thread that the story comes from; who is told is looked up behind it.
@@ -113,7 +34,8 @@ pub fn listen(gateway: &Arc<Gateway>) {
     });
 }
 
-fn event(
+/// Makes an event that is told once a day for its key.
+pub(super) fn event(
     gateway: &Gateway,
     kind: Kind,
     level: Level,
@@ -161,6 +83,7 @@ async fn event_of(gateway: &Gateway, story: Story) -> Option<Event> {
         Story::Refused { budget, period_start, spent: amount } => {
             Some(spent(gateway, &budget, period_start, amount, Threshold::Percent(100)).await)
         }
+        Story::Limited { holder, refusal } => limited(gateway, &holder, &refusal).await,
         Story::Breaker { provider, open } => {
             let (kind, level, words) = if open {
                 (Kind::BreakerOpened, Level::Critical, "fails too often and is left alone for a while")
@@ -235,7 +158,7 @@ async fn spent(
     if kind == SubjectKind::ApiKey {
         let key = key_of(gateway, budget).await;
         event.workspace = key.as_ref().and_then(|key| key.workspace.clone());
-        event.recipients = key.map(|key| key.extra.alert_emails).unwrap_or_default();
+        event.recipients = key.map(|key| of_key(gateway, &key)).unwrap_or_default();
     } else {
         event.workspace = workspace_of(gateway, budget);
     }
@@ -269,87 +192,24 @@ fn workspace_of(gateway: &Gateway, budget: &BudgetRecord) -> Option<String> {
     }
 }
 
+/// Returns the addresses of those whom a key concerns: its user, and who is named for it.
+pub(super) fn of_key(gateway: &Gateway, key: &KeyRecord) -> Vec<String> {
+    let user = key.user.as_deref().and_then(|id| gateway.objects.by_id(ObjectKind::User, id));
+    let named = key.extra.alert_emails.iter().cloned();
+    named.chain(user.map(|user| user.slug.clone())).collect()
+}
+
 /// Returns the addresses of the organisation's owners and admins, and of a workspace's admins and managers.
-fn people(gateway: &Gateway, workspace: Option<&str>) -> Vec<String> {
+pub(super) fn people(gateway: &Gateway, workspace: Option<&str>) -> Vec<String> {
     let objects = &gateway.objects;
     let leads = |role: &Value| matches!(role.as_str(), Some("owner" | "admin" | "manager"));
     let mut addresses = BTreeSet::new();
-    let mut add = |user: &Value| addresses.extend(user["email"].as_str().map(str::to_owned));
     for user in objects.all(ObjectKind::User) {
         let member = workspace.and_then(|workspace| objects.by_slug(ObjectKind::Member, workspace, &user.id));
         if leads(&user.body["role"]) || member.is_some_and(|member| leads(&member.body["role"])) {
-            add(&user.body);
+            // A person's slug is their address.
+            addresses.insert(user.slug.clone());
         }
     }
     addresses.into_iter().collect()
-}
-
-/// Looks at keys' dates and plugins' states until the process ends.
-pub async fn watch(gateway: Arc<Gateway>) {
-    let mut ticks = interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut resting = BTreeSet::new();
-    loop {
-        ticks.tick().await;
-        if gateway.notices.notifier().is_none() {
-            continue;
-        }
-        match gateway.book.read(|store| store.keys_with_dates()).await {
-            Ok(keys) => {
-                let organisation = gateway.objects.organisation().map(|it| it.id.clone()).unwrap_or_default();
-                let times: Vec<KeyTimes> =
-                    keys.iter().map(|key| times(&gateway, key, &organisation)).collect();
-                for event in schedule::due(&times, clock::unix_ms()) {
-                    gateway.notices.tell(event);
-                }
-            }
-            Err(error) => tracing::warn!(%error, "keys' dates could not be read"),
-        }
-        quarantined(&gateway, &mut resting).await;
-    }
-}
-
-fn times(gateway: &Gateway, key: &KeyRecord, organisation: &str) -> KeyTimes {
-    let rotation = key.extra.rotation.as_ref().and_then(|rotation| {
-        let every = match (rotation.period.as_deref(), rotation.days) {
-            (Some("weekly"), _) => Every::Weekly,
-            (Some("monthly"), _) => Every::Monthly,
-            (_, Some(days)) => Every::Days(days),
-            _ => return None,
-        };
-        let next_at_ms = rotation.next_at.map(|at| at.saturating_mul(1_000));
-        Some(Rotation { every, next_at_ms, transition_ms: rotation.overlap_ms })
-    });
-    let mut recipients = key.extra.alert_emails.clone();
-    recipients.extend(people(gateway, key.workspace.as_deref()));
-    KeyTimes {
-        id: key.id.clone(),
-        name: key.name.clone(),
-        organisation: organisation.to_owned(),
-        workspace: key.workspace.clone(),
-        created_at_ms: key.created_at.saturating_mul(1_000),
-        expires_at_ms: key.expires_at.map(|at| at.saturating_mul(1_000)),
-        rotation,
-        rotated_at_ms: key.extra.rotated_at_ms,
-        old_secret_expires_at_ms: key.extra.old_secret.as_ref().map(|old| old.until.saturating_mul(1_000)),
-        recipients,
-    }
-}
-
-async fn quarantined(gateway: &Gateway, resting: &mut BTreeSet<String>) {
-    let Ok(view) = gateway.plugins.observe().await else { return };
-    let now: BTreeSet<String> = view
-        .plugins
-        .into_iter()
-        .filter(|plugin| plugin.state == Standing::Quarantined)
-        .map(|plugin| plugin.id)
-        .collect();
-    for plugin in now.difference(resting) {
-        let sentence = format!("Plugin {plugin} keeps failing and is not called for a while.");
-        let subject = (SubjectKind::Plugin, plugin.as_str(), plugin.as_str());
-        let mut event = event(gateway, Kind::PluginQuarantined, Level::Critical, subject, sentence);
-        event.recipients = people(gateway, None);
-        gateway.notices.tell(event);
-    }
-    *resting = now;
 }
