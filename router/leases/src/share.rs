@@ -147,13 +147,19 @@ impl Share {
 
     /// Spends something that no lease covers, as somebody decided who could not ask. It is reported like the rest, and
     /// then counts for all, be it above the limit. `tenure` is [`Share::holder`]'s of when that was decided, which the
-    /// durable store files it under.
+    /// durable store files it under: written there before it is acted on, like a hold.
     pub fn charge(&mut self, tenure: u64, spent: i64) {
-        match self.ended.iter_mut().find(|ended| ended.joined && ended.holder.tenure == tenure) {
+        match self.ended.iter_mut().find(|ended| ended.holder.tenure == tenure) {
             Some(ended) => ended.charge(spent),
             // Or closed meanwhile: Redis counts what it is told, whoever tells.
             None => self.current.charge(spent),
         }
+    }
+
+    /// Returns how much was charged that Redis may not know yet. When the owner of this share dies, the next one
+    /// charges its own with it; unlike a lease it is not burnt.
+    pub fn uncounted(&self) -> i64 {
+        self.ended.iter().chain([&self.current]).map(Tenure::uncounted).sum()
     }
 
     /// Takes a changed limit; it goes to Redis with the next operation.
@@ -183,13 +189,12 @@ impl Share {
     /// Ends the current tenure and begins the next.
     pub(crate) fn retire(&mut self, standing: &Standing) {
         let next = Holder { node: standing.node, tenure: self.tenures.next() };
-        let mut ended = std::mem::replace(&mut self.current, Tenure::new(next, standing.epoch));
-        if !ended.joined {
-            // Redis may not know what it was charged. In doubt that is counted twice.
-            self.current.charge(std::mem::take(&mut ended.spent));
-        }
+        let ended = std::mem::replace(&mut self.current, Tenure::new(next, standing.epoch));
         if ended.seq > 0 {
             self.ended.push(ended);
+        } else {
+            // Redis has never heard of it.
+            self.current.charge(ended.charged);
         }
         self.waiting = None;
         self.low = 0;

@@ -1,6 +1,6 @@
 //! What a share says to Redis, and what it makes of the answers.
 
-use crate::ids::Epoch;
+use crate::ids::{Epoch, Holder};
 use crate::node::Standing;
 use crate::protocol::{Answer, Asked, Credit, Declare, Done, Granted, Init, Op, Opening, Refusal, Sync, cut};
 use crate::share::{Share, Waiting};
@@ -92,7 +92,10 @@ impl Share {
             self.retire(standing);
         }
         // What an earlier epoch burnt is forgotten; the base has it from the durable store.
-        self.ended.retain(|tenure| tenure.epoch == standing.epoch);
+        let forgotten = self.ended.extract_if(.., |tenure| tenure.epoch != standing.epoch);
+        let uncounted = forgotten.map(|tenure| tenure.uncounted()).sum();
+        // What was charged since the store was asked, the base has not. In doubt that is counted twice.
+        self.current.charge(uncounted);
         if self.current.epoch == standing.epoch {
             return;
         }
@@ -102,10 +105,10 @@ impl Share {
             return;
         }
         let idle = self.current.held == 0 && self.lease() <= 0;
-        if !self.current.joined || idle {
+        if (!self.current.joined || idle) && self.current.uncounted() == 0 {
             self.retire(standing);
-            self.ended.clear();
             // The base has it.
+            self.ended.clear();
             (self.current.spent, self.current.charged) = (0, 0);
         }
     }
@@ -170,12 +173,13 @@ impl Share {
                 Outcome::Done
             }
             (Op::Credit(credit), Done::Credited { burnt }) => {
-                for tenure in &mut self.ended {
-                    if tenure.holder == credit.holder {
-                        tenure.burnt = *burnt;
-                    }
+                if let Some(tenure) = self.ended.iter_mut().find(|tenure| tenure.holder == credit.holder) {
+                    tenure.burnt = *burnt;
+                    tenure.reported = credit.spent;
                 }
-                self.ended.retain(|tenure| tenure.holder != credit.holder || *burnt > 0);
+                if *burnt == 0 {
+                    self.close(credit.holder);
+                }
                 Outcome::Done
             }
             _ => Outcome::Ignored,
@@ -215,15 +219,19 @@ impl Share {
             Refusal::Closed | Refusal::StillAlive | Refusal::Read(_) | Refusal::Unproven => {
                 self.waiting = None;
                 if let Op::Credit(credit) = &asked.op {
-                    // Others closed it from the durable store, while this node went on without Redis: what no lease
-                    // covered may be later than that. In doubt it is counted twice.
-                    let ended = self.ended.iter().filter(|tenure| tenure.holder == credit.holder);
-                    let charged = ended.map(|tenure| tenure.charged).sum();
-                    self.current.charge(charged);
-                    self.ended.retain(|tenure| tenure.holder != credit.holder);
+                    self.close(credit.holder);
                 }
                 Outcome::Done
             }
         }
+    }
+
+    /// Forgets a tenure that Redis does not count as burnt any more. Others may have closed it from the durable store
+    /// while this node went on without Redis: what it was charged may be later than that, and is charged to the
+    /// current one. In doubt it is counted twice.
+    fn close(&mut self, holder: Holder) {
+        let closed = self.ended.extract_if(.., |tenure| tenure.holder == holder);
+        let uncounted = closed.map(|tenure| tenure.uncounted()).sum();
+        self.current.charge(uncounted);
     }
 }

@@ -78,6 +78,13 @@ impl Tenure {
         self.authority.saturating_sub(self.spent).saturating_sub(self.held)
     }
 
+    /// Returns of what was charged how much Redis may not count, at most: what was not reported, and what it counts in
+    /// the place of a lease that requests still hold.
+    pub(crate) fn uncounted(&self) -> i64 {
+        let unknown = self.spent.saturating_sub(self.reported).saturating_add(self.held);
+        self.charged.min(unknown).max(0)
+    }
+
     /// Spends what no lease covers.
     pub(crate) fn charge(&mut self, spent: i64) {
         self.settle(0, spent);
