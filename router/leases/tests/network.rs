@@ -56,7 +56,10 @@ fn settle() -> impl Strategy<Value = Step> {
         .prop_map(|(node, at, percent)| Step::Settle { node, at, percent })
 }
 
+/// `cases` times `NETWORK_TIMES` scripts, 1 without it.
 fn run(faults: Faults, cases: u32) {
+    let times = std::env::var("NETWORK_TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    let cases = cases * times;
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(cases) });
     let told = std::cell::RefCell::new(world::Told::default());
     let clocks = prop::collection::vec((-1_000_000_i64..1_000_000, 75_i64..=130), 3);
@@ -100,6 +103,7 @@ fn what_the_dead_left_is_credited_only_where_all_of_it_is_known() {
 fn what_nobody_checked_is_reported_and_stops_the_pool() {
     run(Faults { kills: false, forgets: false, late: false, open: true }, 300);
     run(Faults { kills: false, forgets: true, late: false, open: true }, 300);
+    run(Faults { kills: true, forgets: true, late: false, open: true }, 300);
 }
 
 #[test]

@@ -134,8 +134,25 @@ struct Request {
     id: u64,
     pool: usize,
     holder: Holder,
-    held: Held,
+    kept: Kept,
     stage: Stage,
+}
+
+/// What a request holds.
+#[derive(Debug)]
+enum Kept {
+    Leased(Held),
+    /// What no lease covers.
+    LetIn(i64),
+}
+
+impl Kept {
+    fn amount(&self) -> i64 {
+        match self {
+            Self::Leased(held) => held.amount(),
+            Self::LetIn(amount) => *amount,
+        }
+    }
 }
 
 struct Sim {
@@ -179,8 +196,16 @@ pub(crate) struct World {
     legacies: BTreeMap<u64, (Ledger, i64)>,
     /// Per pool: spent, or held by requests that went upstream, be their node dead.
     used: Vec<i64>,
-    /// Per pool: spent by requests that nobody checked.
+    /// Per pool: held or spent by requests that nobody checked.
     let_in: Vec<i64>,
+    /// Per tenure: what its requests spent of leases, or hold once they went upstream.
+    used_by: BTreeMap<(usize, Holder), i64>,
+    /// Tenures that others have credited, with what they said was spent.
+    credited: BTreeMap<(usize, Holder), i64>,
+    /// Per pool: let in by processes that were killed before Redis heard of it.
+    orphaned: Vec<i64>,
+    /// What must not be, as far as it is seen at once.
+    wrong: Option<String>,
     requests: u64,
     lives: u64,
     pub(crate) told: Told,
@@ -201,6 +226,10 @@ impl World {
             doubt: vec![0; pools.len()],
             used: vec![0; pools.len()],
             let_in: vec![0; pools.len()],
+            orphaned: vec![0; pools.len()],
+            used_by: BTreeMap::new(),
+            credited: BTreeMap::new(),
+            wrong: None,
             limits,
             pools,
             messages: Vec::new(),
@@ -286,6 +315,11 @@ impl World {
                 let writes_ahead = self.writes_ahead(node);
                 let born = self.born(self.nodes[node].clock, writes_ahead);
                 let killed = std::mem::replace(&mut self.nodes[node], born);
+                for (pool, orphaned) in self.orphaned.iter_mut().enumerate() {
+                    let let_in = |it: &&Request| it.pool == pool && matches!(it.kept, Kept::LetIn(_));
+                    let open: i64 = killed.requests.iter().filter(let_in).map(|it| it.kept.amount()).sum();
+                    *orphaned += open + killed.shares[pool].uncounted();
+                }
                 self.legacies.insert(killed.life, (killed.ledger.killed(), self.around.now_ms));
             }
             Step::Recover => self.recover(),
@@ -350,7 +384,8 @@ impl World {
                     Ok(held) => {
                         self.requests += 1;
                         let id = self.requests;
-                        sim.requests.push(Request { id, pool, holder, held, stage: Stage::Held });
+                        let kept = Kept::Leased(held);
+                        sim.requests.push(Request { id, pool, holder, kept, stage: Stage::Held });
                     }
                     Err(_) => sim.needs[pool] = amount,
                 }
@@ -361,7 +396,7 @@ impl World {
                 if let Some(request) = pick(&mut sim.requests, at, |it| it.stage == Stage::Held) {
                     request.stage = Stage::Writing;
                     let (pool, holder) = (request.pool, request.holder);
-                    let amount = request.held.amount();
+                    let amount = request.kept.amount();
                     sim.ledger.append(Entry::Hold { request: request.id, pool, holder, amount });
                 }
             }
@@ -373,10 +408,18 @@ impl World {
                     it.stage != Stage::Sent && (!ahead || (it.stage == Stage::Writing && store.has(it.id)))
                 };
                 let Some(request) = pick(&mut sim.requests, at, ready) else { return };
-                if sim.shares[request.pool].may_send(now_ms, &standing, request.held.tenure()) {
+                let may_send = match &request.kept {
+                    Kept::Leased(held) => sim.shares[request.pool].may_send(now_ms, &standing, held.tenure()),
+                    Kept::LetIn(_) => true,
+                };
+                if may_send {
                     request.stage = Stage::Sent;
-                    self.used[request.pool] += request.held.amount();
+                    self.used[request.pool] += request.kept.amount();
                     self.told.sent += 1;
+                    if let Kept::Leased(held) = &request.kept {
+                        let used = self.used_by.entry((request.pool, request.holder)).or_default();
+                        *used += held.amount();
+                    }
                 } else {
                     // Left as it is: settled later with nothing spent.
                     self.told.refused_late += 1;
@@ -390,12 +433,17 @@ impl World {
                 self.post(node, pool, Asked { epoch, op: Op::Reap(Reap { idle_ms }) });
             }
             Step::LetIn { pool, amount, .. } => {
+                // It goes the way of the others, only that it is written and sent whatever its share says.
                 self.requests += 1;
-                let (sim, request) = (&mut self.nodes[node], self.requests);
+                let (sim, id) = (&mut self.nodes[node], self.requests);
                 let holder = sim.shares[pool].holder();
-                sim.shares[pool].charge(holder.tenure, amount);
-                sim.ledger.append(Entry::Settle { request, pool, holder, spent: amount });
-                self.used[pool] += amount;
+                sim.requests.push(Request {
+                    id,
+                    pool,
+                    holder,
+                    kept: Kept::LetIn(amount),
+                    stage: Stage::Held,
+                });
                 self.let_in[pool] += amount;
                 self.told.let_in += 1;
             }
@@ -405,7 +453,10 @@ impl World {
                 let standing = sim.node.standing();
                 let (id, limit) = (self.pools[0].clone(), self.limits[0]);
                 // Requests of the old owner go on; the durable store hears of them, the new owner does not.
+                let uncounted = sim.shares[0].uncounted();
                 sim.shares[0] = Share::new(id, &standing, &sim.tenures, RULES, limit);
+                let tenure = sim.shares[0].holder().tenure;
+                sim.shares[0].charge(tenure, uncounted);
             }
             _ => {}
         }
@@ -417,9 +468,15 @@ impl World {
             return;
         }
         let request = sim.requests.swap_remove(at % sim.requests.len());
-        let amount = request.held.amount();
+        let amount = request.kept.amount();
         let spent = if request.stage == Stage::Sent { amount * percent / 100 } else { 0 };
-        sim.shares[request.pool].settle(request.held, spent);
+        if request.stage == Stage::Sent && matches!(request.kept, Kept::Leased(_)) {
+            *self.used_by.entry((request.pool, request.holder)).or_default() -= amount - spent;
+        }
+        match request.kept {
+            Kept::Leased(held) => sim.shares[request.pool].settle(held, spent),
+            Kept::LetIn(_) => sim.shares[request.pool].charge(request.holder.tenure, spent),
+        }
         if request.stage != Stage::Held {
             let (pool, holder) = (request.pool, request.holder);
             sim.ledger.append(Entry::Settle { request: request.id, pool, holder, spent });

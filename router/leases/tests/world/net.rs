@@ -94,6 +94,7 @@ impl World {
         match message {
             Message::Ask { node, life, share, asked, sent_ms } => {
                 self.around.proposal = Epoch(self.around.proposal.0 + 1);
+                let before = self.model.clone();
                 let answer = self.model.handle(&self.around, &self.pools[share], &asked);
                 self.told.epochs += u64::from(answer.epoch == self.around.proposal);
                 match &answer.result {
@@ -109,7 +110,18 @@ impl World {
                     {
                         self.told.credited += 1;
                     }
-                    Ok(Done::Credited { .. }) => self.told.foreign += 1,
+                    Ok(Done::Credited { .. }) => {
+                        self.told.foreign += 1;
+                        self.note_credit(share, &asked, before.pool(&self.pools[share]));
+                    }
+                    Ok(Done::Synced(granted)) if granted.granted > 0 => {
+                        // A repeated answer is an old one.
+                        let sum = granted.spent_all + granted.leased_all;
+                        if sum > granted.limit {
+                            self.wrong
+                                .get_or_insert_with(|| format!("granted beyond the limit: {granted:?}"));
+                        }
+                    }
                     Err(Refusal::Fenced) => self.told.fenced += 1,
                     _ => {}
                 }
@@ -128,6 +140,12 @@ impl World {
                 }
             }
         }
+    }
+
+    fn note_credit(&mut self, share: usize, asked: &Asked, before: Option<&Pool>) {
+        let Op::Credit(credit) = &asked.op else { return };
+        let known = before.and_then(|pool| pool.members.get(&credit.holder)).map_or(0, |member| member.spent);
+        self.credited.insert((share, credit.holder), known.max(credit.spent));
     }
 
     fn hear(&mut self, node: usize, share: usize, asked: &Asked, sent_ms: i64, answer: &Answer) {
