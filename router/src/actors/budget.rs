@@ -25,7 +25,7 @@ use super::Unavailable;
 use super::news::{News, Story};
 use super::owner::Owner;
 use super::permit::Hold;
-use super::pool::{Heard, Next, Part, Pool, dealt};
+use super::pool::{Heard, Next, Part, Pool, dealt, let_in};
 use super::shards::Shards;
 use crate::clock;
 use crate::cluster::{Cluster, Polled};
@@ -52,6 +52,11 @@ pub struct BudgetGauge {
     lost_held: AtomicI64,
     /// Whether something is leased, or to be reported, in a cluster.
     leasing: AtomicBool,
+    /// In a cluster: number of the present pool, and what was let in that Redis may not count yet.
+    pool: AtomicI64,
+    uncounted: AtomicI64,
+    /// The same, of settlements that died in a mailbox.
+    lost_let_in: AtomicI64,
 }
 
 /// Where a budget is reached. Outlives its actor.
@@ -397,6 +402,10 @@ impl BudgetActor {
         let spent = if same_period { gauge.spent.load(Ordering::Relaxed) } else { 0 };
         let alert_at = next_alert(&record, spent);
         let spend = Spend::new(record, now, spent, held);
+        let mut pool = pool;
+        if let Some(pool) = &mut pool {
+            pool.inherit((gauge.pool.load(Ordering::Relaxed), gauge.uncounted.load(Ordering::Relaxed)));
+        }
         Self { spend, pool, gauge, news, alert_at, refused_in: None }
     }
 
@@ -408,6 +417,10 @@ impl BudgetActor {
             let held = self.gauge.lost_held.swap(0, Ordering::AcqRel);
             let spent = self.gauge.lost_spent.swap(0, Ordering::AcqRel);
             self.spend.settle(clock::unix(), held, spent);
+            if let Some(pool) = &mut self.pool {
+                let let_in = self.gauge.lost_let_in.swap(0, Ordering::AcqRel);
+                pool.inherit((self.gauge.pool.load(Ordering::Relaxed), let_in));
+            }
         }
     }
 
@@ -448,6 +461,11 @@ impl BudgetActor {
         self.gauge.spent.store(spent, Ordering::Relaxed);
         self.gauge.held.store(held, Ordering::Relaxed);
         self.gauge.period_start.store(self.spend.period_start(), Ordering::Relaxed);
+        if let Some(pool) = &self.pool {
+            let (number, uncounted) = pool.uncounted();
+            self.gauge.pool.store(number, Ordering::Relaxed);
+            self.gauge.uncounted.store(uncounted, Ordering::Relaxed);
+        }
         let leasing = self.pool.as_ref().is_some_and(|pool| !pool.is_at_rest());
         self.gauge.leasing.store(leasing, Ordering::Relaxed);
     }
@@ -641,6 +659,8 @@ impl SettleHold {
 impl Drop for SettleHold {
     fn drop(&mut self) {
         if !self.read {
+            let let_in = let_in(&self.parts, self.actual, self.gauge.pool.load(Ordering::Relaxed));
+            self.gauge.lost_let_in.fetch_add(let_in, Ordering::AcqRel);
             self.gauge.lost_held.fetch_add(self.held, Ordering::AcqRel);
             self.gauge.lost_spent.fetch_add(self.actual, Ordering::AcqRel);
         }

@@ -69,6 +69,12 @@ pub(super) fn dealt(parts: &[Part], spent: i64) -> Vec<i64> {
     parts.iter().enumerate().map(pays).collect()
 }
 
+/// Returns what the parts that no lease covers pay of `spent` into the pool of this number.
+pub(super) fn let_in(parts: &[Part], spent: i64, number: i64) -> i64 {
+    let pays = parts.iter().zip(dealt(parts, spent));
+    pays.filter(|(part, _)| part.period == number && part.place().is_none()).map(|(_, pays)| pays).sum()
+}
+
 /// What a budget says when it can't decide by itself.
 #[derive(Clone, Debug)]
 pub(super) enum Next {
@@ -118,6 +124,19 @@ impl Pool {
         let name: Arc<str> = record.id.as_str().into();
         let share = share(&cluster, &name, period(record, resets), limit);
         Self { cluster, name, resets, limit, share, past: Vec::new(), used_up: None, asked_ms: None }
+    }
+
+    /// Returns the number of the present pool, and what was let in that Redis may not count yet.
+    pub(super) fn uncounted(&self) -> (i64, i64) {
+        (self.share.pool().period, self.share.uncounted())
+    }
+
+    /// Takes over what an actor before it had let in, if the pool is still the present one.
+    pub(super) fn inherit(&mut self, (number, uncounted): (i64, i64)) {
+        if uncounted > 0 && self.share.pool().period == number {
+            let tenure = self.share.holder().tenure;
+            self.share.charge(tenure, uncounted);
+        }
     }
 
     fn now(&self) -> (i64, tidegate_leases::Standing) {
