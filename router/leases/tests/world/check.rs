@@ -1,7 +1,5 @@
 //! What must hold at any instant, and at rest.
 
-use tidegate_leases::Holder;
-
 use super::World;
 
 impl World {
@@ -10,10 +8,10 @@ impl World {
         if let Some(wrong) = &self.wrong {
             return Err(wrong.clone());
         }
-        for ((at, holder), credited) in &self.credited {
+        for ((at, holder), known) in &self.closed {
             let used = self.used_by.get(&(*at, *holder)).copied().unwrap_or_default();
-            if used > *credited {
-                return Err(format!("{holder} used {used}, and was credited with {credited} in pool {at}"));
+            if used > *known {
+                return Err(format!("{holder} used {used}, and pool {at} was told {known}"));
             }
         }
         for (at, id) in self.pools.iter().enumerate() {
@@ -73,20 +71,29 @@ impl World {
                 if holder.node.writes_ahead() && !lives {
                     return Err(format!("nobody credited {member:?} of {holder} in {id}"));
                 }
-                // A share also reports what was let in under another's name.
-                burnt += member.authority - self.store.spent(at, *holder).max(member.spent);
+                let mut spent = self.store.spent(at, *holder);
+                if self.faults.open {
+                    // It may also have reported what was let in under another's name.
+                    spent = spent.max(member.spent);
+                }
+                burnt += member.authority - spent;
             }
             // What requests really spent, and held when their node was killed.
             let used = self.used[at] - self.orphaned[at];
             if spent < used {
                 return Err(format!("{spent} spent, but {used} used in {id}: {pool:?}"));
             }
-            // A node that slept may write a hold when others have asked the store about its tenure already. It can't
-            // send it any more; if it dies before it says so, the hold is settled in full: spent in the store, by nobody.
-            let late = |(of, known): (&(usize, Holder), &i64)| self.store.spent(of.0, of.1) - known;
-            let credited = self.credited.iter().filter(|((pool, _), _)| *pool == at);
-            let late: i64 = credited.map(late).filter(|late| *late > 0).sum();
-            let real = self.store.of_others(at, &[]) - late - self.orphaned[at];
+            // The store may have more of a tenure than its requests used, which the pool was told: a node that died before
+            // its last settlements were written, or that slept and wrote a hold when its tenure was closed already.
+            let mut more = 0;
+            for ((_, holder), known) in self.closed.iter().filter(|((pool, _), _)| *pool == at) {
+                let spent = self.store.spent(at, *holder);
+                if holder.node.writes_ahead() && !self.faults.open && *known > spent {
+                    return Err(format!("{holder} spent {spent}, and {id} was told {known}"));
+                }
+                more += spent - known;
+            }
+            let real = self.store.of_others(at, &[]) - more - self.orphaned[at];
             // In doubt what was let in is counted twice.
             let exact = if self.faults.open { spent >= real + burnt } else { spent == real + burnt };
             if !self.faults.forgets && !exact {

@@ -200,8 +200,8 @@ pub(crate) struct World {
     let_in: Vec<i64>,
     /// Per tenure: what its requests spent of leases, or hold once they went upstream.
     used_by: BTreeMap<(usize, Holder), i64>,
-    /// Tenures that others have credited, with what they said was spent.
-    credited: BTreeMap<(usize, Holder), i64>,
+    /// Tenures that are no members any more, with what the pool knows to be spent of them.
+    closed: BTreeMap<(usize, Holder), i64>,
     /// Per pool: let in by processes that were killed before Redis heard of it.
     orphaned: Vec<i64>,
     /// What must not be, as far as it is seen at once.
@@ -228,7 +228,7 @@ impl World {
             let_in: vec![0; pools.len()],
             orphaned: vec![0; pools.len()],
             used_by: BTreeMap::new(),
-            credited: BTreeMap::new(),
+            closed: BTreeMap::new(),
             wrong: None,
             limits,
             pools,

@@ -94,8 +94,11 @@ impl World {
         match message {
             Message::Ask { node, life, share, asked, sent_ms } => {
                 self.around.proposal = Epoch(self.around.proposal.0 + 1);
-                let before = self.model.clone();
+                let before = self.model.pool(&self.pools[share]).cloned();
                 let answer = self.model.handle(&self.around, &self.pools[share], &asked);
+                if let Some(before) = before {
+                    self.note_closed(share, &asked, &before);
+                }
                 self.told.epochs += u64::from(answer.epoch == self.around.proposal);
                 match &answer.result {
                     Ok(Done::Opened) => {
@@ -104,16 +107,19 @@ impl World {
                         let doubt = sums.0 + sums.1 - self.largest[share];
                         self.doubt[share] = self.doubt[share].max(doubt);
                     }
-                    Ok(Done::Declared) => self.told.declared += 1,
+                    Ok(Done::Declared) => {
+                        self.told.declared += 1;
+                        // Redis has forgotten that it was closed.
+                        if let Op::Declare(declare) = &asked.op {
+                            self.closed.remove(&(share, declare.holder));
+                        }
+                    }
                     Ok(Done::Credited { .. })
                         if matches!(asked.op, Op::Credit(Credit { foreign: None, .. })) =>
                     {
                         self.told.credited += 1;
                     }
-                    Ok(Done::Credited { .. }) => {
-                        self.told.foreign += 1;
-                        self.note_credit(share, &asked, before.pool(&self.pools[share]));
-                    }
+                    Ok(Done::Credited { .. }) => self.told.foreign += 1,
                     Ok(Done::Synced(granted)) if granted.granted > 0 => {
                         // A repeated answer is an old one.
                         let sum = granted.spent_all + granted.leased_all;
@@ -142,10 +148,21 @@ impl World {
         }
     }
 
-    fn note_credit(&mut self, share: usize, asked: &Asked, before: Option<&Pool>) {
-        let Op::Credit(credit) = &asked.op else { return };
-        let known = before.and_then(|pool| pool.members.get(&credit.holder)).map_or(0, |member| member.spent);
-        self.credited.insert((share, credit.holder), known.max(credit.spent));
+    /// Remembers what the pool knows of tenures that are members no more.
+    fn note_closed(&mut self, share: usize, asked: &Asked, before: &Pool) {
+        let Some(after) = self.model.pool(&self.pools[share]).filter(|pool| pool.epoch == before.epoch)
+        else {
+            return;
+        };
+        for (holder, member) in
+            before.members.iter().filter(|(holder, _)| !after.members.contains_key(holder))
+        {
+            let told = match &asked.op {
+                Op::Credit(credit) if credit.holder == *holder => credit.spent,
+                _ => 0,
+            };
+            self.closed.insert((share, *holder), member.spent.max(told));
+        }
     }
 
     fn hear(&mut self, node: usize, share: usize, asked: &Asked, sent_ms: i64, answer: &Answer) {
