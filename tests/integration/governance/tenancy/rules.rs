@@ -78,6 +78,7 @@ const NOTHING: &[&str] = &[
     "metadata_schemas",
     "name",
     "next_usage_reset_at",
+    "on_store_loss",
     "note",
     "organisation_id",
     "override_existing",
