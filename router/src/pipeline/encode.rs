@@ -9,7 +9,7 @@ use super::form::Form;
 use super::proxy::RawBody;
 use super::resolve::Route;
 use crate::error::{ErrorKind, GatewayError};
-use crate::upstream::body::{OutBody, whole};
+use crate::upstream::body::OutBody;
 
 /// A request as the vendor wants it.
 pub(super) struct Outgoing {
@@ -69,7 +69,7 @@ pub(super) fn encode(
         headers.insert(http::header::ACCEPT, HeaderValue::from_static(accept));
         route.put_headers(headers, vendor.headers(&credential, inbound)?);
     }
-    let request = request.body(whole(body)).map_err(|error| {
+    let request = request.body(OutBody::Whole(body.into())).map_err(|error| {
         GatewayError::new(ErrorKind::Invalid, format!("the provider's URL {url} is no URL: {error}"))
     })?;
     Ok(Outgoing { request, trusted: route.is_trusted() })

@@ -54,7 +54,6 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use http::Response;
-use hyper::body::Incoming;
 use tidegate_providers::{EncodeOptions, Endpoint, Fields, Lane, Wire, registry};
 use tidegate_store::LogRow;
 use tokio::time::Instant;
@@ -97,7 +96,7 @@ use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
 use crate::gateway::Gateway;
 use crate::routing::breakers::Entry;
 use crate::routing::fallback::Reach;
-use crate::upstream::Client;
+use crate::upstream::{Client, Incoming};
 
 /// Serves an authenticated request.
 ///

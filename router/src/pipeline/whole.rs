@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::Response;
-use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::Value;
 use tidegate_prices::tokens;
@@ -15,6 +14,7 @@ use super::guard::{Guards, HookResults, Outcome, summary};
 use super::patience::Patience;
 use super::settle::{Ending, Settlement};
 use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
+use crate::upstream::Incoming;
 
 /// Reads a 2xx answer and turns it into the client's dialect. The request is settled when this returns.
 ///

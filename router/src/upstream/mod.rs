@@ -3,5 +3,12 @@
 pub mod address;
 pub mod body;
 mod client;
+mod connect;
+mod exchange;
+mod framing;
+mod head;
+mod outgoing;
+mod pool;
 
 pub use client::{Client, ConnectFailure};
+pub use exchange::{Broken, Incoming};

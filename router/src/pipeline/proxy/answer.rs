@@ -2,12 +2,12 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, header};
-use hyper::body::Incoming;
 use memchr::memmem;
 use tidegate_providers::{UpstreamError, Usage};
 
 use super::usage;
 use crate::error::{GatewayError, UpstreamFailure};
+use crate::upstream::Incoming;
 use crate::pipeline::attempt;
 use crate::pipeline::meter::Meter;
 use crate::pipeline::patience::Patience;
