@@ -41,7 +41,8 @@ impl Client {
     /// Makes a client.
     #[must_use]
     pub fn new(connect_timeout: Duration) -> Self {
-        let side = |trusted| Side { connector: Connector::new(trusted, connect_timeout), pool: Arc::default() };
+        let side =
+            |trusted| Side { connector: Connector::new(trusted, connect_timeout), pool: Arc::default() };
         Self { public: side(false), trusted: side(true) }
     }
 

@@ -94,7 +94,9 @@ impl Live {
             // Also where writing failed: the vendor may have answered before it closed.
             let first = read.is_empty();
             let whole = match self.poll_read(context, |bytes| {
-                if first { Bytes::copy_from_slice(bytes) } else {
+                if first {
+                    Bytes::copy_from_slice(bytes)
+                } else {
                     read.extend_from_slice(bytes);
                     Bytes::copy_from_slice(read)
                 }
@@ -117,7 +119,9 @@ impl Live {
                     return Poll::Ready(Ok((head, rest)));
                 }
                 Ok(None) if whole.len() > HEAD_BYTES => {
-                    return Poll::Ready(Err(Broken::Malformed("the head of the answer is too large".to_owned())));
+                    return Poll::Ready(Err(Broken::Malformed(
+                        "the head of the answer is too large".to_owned(),
+                    )));
                 }
                 Ok(None) if first => read.extend_from_slice(&whole),
                 Ok(None) => {}
@@ -150,7 +154,8 @@ impl Live {
                 rest.clone()
             }
             _ => {
-                let used = framing.decode(rest, &mut first).map_err(|error| Broken::Malformed(error.to_string()))?;
+                let used =
+                    framing.decode(rest, &mut first).map_err(|error| Broken::Malformed(error.to_string()))?;
                 self.keeps &= used == rest.len();
                 first.freeze()
             }
@@ -189,7 +194,9 @@ impl Incoming {
         }
         loop {
             let framing = &mut self.framing;
-            let Some(live) = self.live.as_mut().filter(|_| !framing.is_over()) else { return Poll::Ready(None) };
+            let Some(live) = self.live.as_mut().filter(|_| !framing.is_over()) else {
+                return Poll::Ready(None);
+            };
             if !live.unsent.is_done()
                 && let Poll::Ready(Err(Broken::Upload(failure))) = live.unsent.poll(&mut live.link, context)
             {

@@ -201,9 +201,15 @@ mod tests {
 
     #[test]
     fn what_breaks_the_rules_is_refused() {
-        for broken in
-            ["x\r\n", "\r\n", "-1\r\n", "4\r\nWikix", "11111111111111111\r\n", "4\r\nWiki\rx\r\n", " 4\r\nWiki\r\n"]
-        {
+        for broken in [
+            "x\r\n",
+            "\r\n",
+            "-1\r\n",
+            "4\r\nWikix",
+            "11111111111111111\r\n",
+            "4\r\nWiki\rx\r\n",
+            " 4\r\nWiki\r\n",
+        ] {
             assert_eq!(decoded(&[broken.as_bytes()]).map(|_| ()), Err(Malformed), "{broken:?}");
         }
         let endless = format!("4;{}", "x".repeat(LONGEST_LINE * 2));

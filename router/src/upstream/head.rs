@@ -103,7 +103,8 @@ pub(super) fn read(bytes: &Bytes, method: &Method) -> Result<Option<Head>, Malfo
 fn read_one(bytes: &Bytes, method: &Method) -> Result<Option<Head>, Malformed> {
     let mut lines = [std::mem::MaybeUninit::uninit(); MOST_HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
-    let read = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut lines);
+    let read =
+        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut lines);
     let length = match read {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
@@ -119,7 +120,8 @@ fn read_one(bytes: &Bytes, method: &Method) -> Result<Option<Head>, Malformed> {
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
         headers.append(name, value.map_err(|_| Malformed("a value is none"))?);
     }
-    let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed("no status"))?;
+    let status =
+        parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed("no status"))?;
     let newer = parsed.version == Some(1);
     let framing = framing(&headers, status, method)?;
     let said = |word: &str| {
@@ -127,7 +129,8 @@ fn read_one(bytes: &Bytes, method: &Method) -> Result<Option<Head>, Malformed> {
         tokens.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
     };
     let keeps = if newer { !said("close") } else { said("keep-alive") };
-    let smuggles = headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH);
+    let smuggles =
+        headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH);
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = if newer { Version::HTTP_11 } else { Version::HTTP_10 };
@@ -217,7 +220,8 @@ mod tests {
         assert_eq!(head.framing, Framing::Over);
         let old = read(&Bytes::from_static(b"HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n"), &Method::GET);
         assert!(!old.unwrap().unwrap().keeps);
-        let headless = read(&Bytes::from_static(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"), &Method::HEAD);
+        let headless =
+            read(&Bytes::from_static(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"), &Method::HEAD);
         assert_eq!(headless.unwrap().unwrap().framing, Framing::Over);
     }
 

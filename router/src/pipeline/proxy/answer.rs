@@ -7,7 +7,6 @@ use tidegate_providers::{UpstreamError, Usage};
 
 use super::usage;
 use crate::error::{GatewayError, UpstreamFailure};
-use crate::upstream::Incoming;
 use crate::pipeline::attempt;
 use crate::pipeline::meter::Meter;
 use crate::pipeline::patience::Patience;
@@ -15,6 +14,7 @@ use crate::pipeline::request::{About, Answer, AnswerBody};
 use crate::pipeline::resolve::Route;
 use crate::pipeline::settle::{Ending, Settlement};
 use crate::pipeline::stream::{AnswerStream, Lane};
+use crate::upstream::Incoming;
 
 /// Larger JSON answers are passed on unread.
 const LARGEST_JSON: usize = 4 << 20;
