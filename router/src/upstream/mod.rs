@@ -9,6 +9,8 @@ mod framing;
 mod head;
 mod outgoing;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 pub use client::{Client, ConnectFailure};
 pub use exchange::{Broken, Incoming};
