@@ -48,8 +48,8 @@ pub(super) async fn send(
     patience: &Patience,
 ) -> Result<Response<Incoming>, GatewayError> {
     let ms = patience.head.as_millis();
-    let Outgoing { request, trusted } = outgoing;
-    let sending = client.send_any(request, trusted, patience.connect);
+    let Outgoing { call, trusted } = outgoing;
+    let sending = client.send_any(call, trusted, patience.connect);
     match timeout_at(patience.until(patience.head), sending).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(ConnectFailure::Connect(reason))) => {

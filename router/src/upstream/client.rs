@@ -10,6 +10,7 @@ use http::{Request, Response};
 use tokio::time::timeout;
 
 use super::body::OutBody;
+use super::call::Call;
 use super::connect::Connector;
 use super::exchange::{Incoming, exchange};
 use super::pool::{Home, Pool};
@@ -56,7 +57,7 @@ impl Client {
         request: Request<Bytes>,
         trusted: bool,
     ) -> Result<Response<Incoming>, ConnectFailure> {
-        self.send_any(request.map(OutBody::Whole), trusted, None).await
+        self.send_any(request.map(OutBody::Whole).into(), trusted, None).await
     }
 
     /// Sends a request as [`Client::send`] does; its body may be streamed. With `connect`, a connection (name, TCP and
@@ -66,23 +67,23 @@ impl Client {
     /// [`ConnectFailure`]
     pub async fn send_any(
         &self,
-        mut request: Request<OutBody>,
+        mut call: Call,
         trusted: bool,
         connect: Option<Duration>,
     ) -> Result<Response<Incoming>, ConnectFailure> {
         let side = if trusted { &self.trusted } else { &self.public };
-        let home = Home::of(&side.pool, &place(request.uri()));
+        let home = Home::of(&side.pool, &call.envelope.place);
         loop {
             let waiting = home.take();
             let used = waiting.is_some();
             let link = match waiting {
                 Some(link) => link,
                 // Boxed: most requests find a connection and should not carry the making of one.
-                None => Box::pin(side.connect(request.uri(), connect)).await?,
+                None => Box::pin(side.connect(&call.envelope.url, connect)).await?,
             };
-            match exchange(link, home.clone(), request, used).await {
+            match exchange(link, home.clone(), call, used).await {
                 Ok(Ok(response)) => return Ok(response),
-                Ok(Err(untouched)) => request = untouched.0,
+                Ok(Err(untouched)) => call = untouched.0,
                 Err(broken) => return Err(ConnectFailure::Broken(broken.to_string())),
             }
         }
@@ -104,11 +105,4 @@ impl Side {
         };
         connected.map(Box::new).map_err(ConnectFailure::Connect)
     }
-}
-
-/// Returns scheme and authority: requests to the same may share connections.
-fn place(url: &http::Uri) -> String {
-    let scheme = url.scheme_str().unwrap_or_default();
-    let authority = url.authority().map_or("", |authority| authority.as_str());
-    [scheme, "://", authority].concat()
 }

@@ -7,11 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response};
+use http::{Method, Response};
 use hyper::body::{Body, Frame};
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::body::OutBody;
+use super::call::Call;
 use super::connect::Link;
 use super::framing::Framing;
 use super::head::{self, Head};
@@ -56,7 +56,7 @@ pub(super) struct Live {
 
 /// The request could not be sent at all: nobody saw a byte of it, and it may go over another connection.
 #[derive(Debug)]
-pub(super) struct Untouched(pub(super) Request<OutBody>);
+pub(super) struct Untouched(pub(super) Call);
 
 /// Sends a request over a connection and waits for the head of the answer. A connection that was used before may turn
 /// out to be closed: then the request comes back.
@@ -66,17 +66,17 @@ pub(super) struct Untouched(pub(super) Request<OutBody>);
 pub(super) async fn exchange(
     link: Box<Link>,
     home: Home,
-    request: Request<OutBody>,
+    call: Call,
     used: bool,
 ) -> Result<Result<Response<Incoming>, Untouched>, Broken> {
-    let method = request.method().clone();
-    let (unsent, again) = Unsent::new(request, used);
+    let method = call.method.clone();
+    let (unsent, again) = Unsent::new(call, used);
     let mut live = Live { link, unsent, home, keeps: true };
     let mut read = BytesMut::new();
     let head = std::future::poll_fn(|context| live.poll_head(context, &mut read, &method)).await;
     match (head, again) {
         (Ok((head, rest)), _) => Ok(Ok(live.answer(head, &rest)?)),
-        (Err(_), Some(request)) if read.is_empty() && !live.unsent.has_begun() => Ok(Err(Untouched(request))),
+        (Err(_), Some(call)) if read.is_empty() && !live.unsent.has_begun() => Ok(Err(Untouched(call))),
         (Err(broken), _) => Err(broken),
     }
 }

@@ -1,9 +1,9 @@
 //! Heads of HTTP/1.1 messages: written for requests, read for answers (RFC 9112, 3 to 6).
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
 
+use super::call::{Envelope, line};
 use super::framing::Framing;
 
 /// Most headers of an answer.
@@ -19,47 +19,23 @@ pub(super) enum Length {
 }
 
 /// Writes the head of a request.
-pub(super) fn write(parts: &Parts, length: Length, head: &mut Vec<u8>) {
-    head.extend_from_slice(parts.method.as_str().as_bytes());
+pub(super) fn write(method: &Method, envelope: &Envelope, length: Length, head: &mut Vec<u8>) {
+    head.extend_from_slice(method.as_str().as_bytes());
     head.push(b' ');
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = envelope.url.path_and_query().map_or("/", |target| target.as_str());
     if !target.starts_with('/') {
         head.push(b'/');
     }
     head.extend_from_slice(target.as_bytes());
     head.extend_from_slice(b" HTTP/1.1\r\n");
-    if !parts.headers.contains_key(header::HOST) {
-        line(head, b"host", host(parts).as_bytes());
-    }
-    for (name, value) in &parts.headers {
-        if *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING {
-            line(head, name.as_str().as_bytes(), value.as_bytes());
-        }
-    }
+    head.extend_from_slice(&envelope.lines);
     match length {
         Length::Unknown => line(head, b"transfer-encoding", b"chunked"),
         // A method without a meaning for bodies says nothing of one (RFC 9110, 8.6).
-        Length::Known(0) if !matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) => {}
+        Length::Known(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}
         Length::Known(length) => line(head, b"content-length", HeaderValue::from(length).as_bytes()),
     }
     head.extend_from_slice(b"\r\n");
-}
-
-fn line(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    head.reserve(name.len() + value.len() + 4);
-    head.extend_from_slice(name);
-    head.extend_from_slice(b": ");
-    head.extend_from_slice(value);
-    head.extend_from_slice(b"\r\n");
-}
-
-/// Returns the host of a URL, with its port where that is not the scheme's own.
-fn host(parts: &Parts) -> String {
-    let host = parts.uri.host().unwrap_or_default();
-    match (parts.uri.port_u16(), parts.uri.scheme_str()) {
-        (None, _) | (Some(443), Some("https")) | (Some(80), Some("http")) => host.to_owned(),
-        (Some(port), _) => format!("{host}:{port}"),
-    }
 }
 
 /// The head of an answer.
@@ -184,7 +160,8 @@ mod tests {
         let written = |method: &str, url: &str, length| {
             let request = Request::builder().method(method).uri(url).header("x-a", "b").body(()).unwrap();
             let mut head = Vec::new();
-            write(&request.into_parts().0, length, &mut head);
+            let (parts, ()) = request.into_parts();
+            write(&parts.method, &Envelope::new(parts.uri, &parts.headers), length, &mut head);
             String::from_utf8(head).unwrap()
         };
         assert_eq!(

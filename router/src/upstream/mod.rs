@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod body;
+mod call;
 mod client;
 mod connect;
 mod exchange;
@@ -12,5 +13,6 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
+pub use call::{Call, Envelope};
 pub use client::{Client, ConnectFailure};
 pub use exchange::{Broken, Incoming};

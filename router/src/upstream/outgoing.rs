@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::Request;
 use tokio::io::AsyncWrite;
 
 use super::body::{OutBody, Upload};
+use super::call::Call;
 use super::connect::Link;
 use super::exchange::Broken;
 use super::head::{self, Length};
@@ -34,8 +34,8 @@ pub(super) struct Unsent {
 
 impl Unsent {
     /// Takes a request apart. Gives a copy of it back where `again` asks for one and it can be had.
-    pub(super) fn new(request: Request<OutBody>, again: bool) -> (Self, Option<Request<OutBody>>) {
-        let (parts, body) = request.into_parts();
+    pub(super) fn new(call: Call, again: bool) -> (Self, Option<Call>) {
+        let Call { method, envelope, body } = call;
         let mut lead = Vec::new();
         let mut unsent = Self {
             lead: Bytes::new(),
@@ -48,18 +48,18 @@ impl Unsent {
         let mut copy = None;
         match body {
             OutBody::Whole(bytes) => {
-                lead.reserve(512 + if bytes.len() <= SMALL { bytes.len() } else { 0 });
-                head::write(&parts, Length::Known(bytes.len() as u64), &mut lead);
+                lead.reserve(envelope.lines.len() + 256 + if bytes.len() <= SMALL { bytes.len() } else { 0 });
+                head::write(&method, &envelope, Length::Known(bytes.len() as u64), &mut lead);
                 if bytes.len() <= SMALL {
                     lead.extend_from_slice(&bytes);
                 } else {
                     unsent.piece = bytes.clone();
                 }
-                copy = again.then(|| Request::from_parts(parts, OutBody::Whole(bytes)));
+                copy = again.then_some(Call { method, envelope, body: OutBody::Whole(bytes) });
             }
             OutBody::Upload(upload) => {
                 unsent.length = upload.length().map_or(Length::Unknown, Length::Known);
-                head::write(&parts, unsent.length, &mut lead);
+                head::write(&method, &envelope, unsent.length, &mut lead);
                 unsent.upload = Some(upload);
             }
         }

@@ -146,7 +146,8 @@ async fn an_upload_is_sent_as_it_comes_and_may_be_answered_early() {
     });
     let client = client();
     let url = format!("http://{address}/x");
-    let sent = |body| Request::builder().method(Method::PUT).uri(&url).body(OutBody::Upload(body)).unwrap();
+    let sent =
+        |body| Request::builder().method(Method::PUT).uri(&url).body(OutBody::Upload(body)).unwrap().into();
     let (sender, body) = upload(None);
     let feeding = async {
         assert!(sender.put(Bytes::from_static(b"abc")).await);
@@ -175,12 +176,12 @@ async fn an_upload_that_breaks_breaks_the_request() {
     });
     let (sender, body) = upload(None);
     sender.fail(UploadFailure::TooLarge { limit: 3 });
-    let request = Request::post(format!("http://{address}/")).body(OutBody::Upload(body)).unwrap();
+    let request = Request::post(format!("http://{address}/")).body(OutBody::Upload(body)).unwrap().into();
     let failed = client().send_any(request, true, None).await.map(|_| ());
     assert_eq!(failed, Err(ConnectFailure::Broken("the body exceeds the limit of 3 bytes".to_owned())));
     let (sender, body) = upload(Some(3));
     sender.end();
-    let request = Request::post(format!("http://{address}/")).body(OutBody::Upload(body)).unwrap();
+    let request = Request::post(format!("http://{address}/")).body(OutBody::Upload(body)).unwrap().into();
     assert!(matches!(client().send_any(request, true, None).await, Err(ConnectFailure::Broken(_))));
 }
 

@@ -41,7 +41,7 @@ pub(in crate::pipeline) fn encode(
     // A compressed answer could not be looked at, and streams would arrive late.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     route.put_headers(headers, vendor.headers(&credential, &asked.headers)?);
-    Ok(Outgoing { request, trusted: route.is_trusted() })
+    Ok(Outgoing { call: request.into(), trusted: route.is_trusted() })
 }
 
 /// Returns the body as it came, but for the slug before the model and what the target changes.
