@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
 
     /// Sets a member to a string.
     pub fn set_str(&mut self, name: &str, text: &str) {
-        self.set_raw(name, serde_json::Value::from(text).to_string());
+        self.set_raw(name, serde_json::to_string(text).unwrap_or_default());
     }
 
     /// Removes a member and returns its JSON text.

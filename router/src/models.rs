@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use futures_util::future::join_all;
 use http::{HeaderMap, Request};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use tidegate_prices::{CustomPrices, Table};
 use tokio::time::timeout;
 
@@ -82,7 +82,7 @@ impl ModelLists {
 async fn ask(client: &Client, provider: &ProviderHandle) -> Option<Vec<String>> {
     let vendor = provider.vendor();
     let url = vendor.models_url(provider.credential())?;
-    let mut request = Request::get(url).body(Full::new(Bytes::new())).ok()?;
+    let mut request = Request::get(url).body(Bytes::new()).ok()?;
     request.headers_mut().extend(vendor.headers(provider.credential(), &HeaderMap::new()).ok()?);
     let response = client.send(request, provider.record().trusted).await.ok()?;
     if !response.status().is_success() {

@@ -137,7 +137,8 @@ impl Provider for Compatible {
         }
         for name in self.forwards {
             // The operator's word, in the credential, counts more than the client's.
-            let value = match credential.option(&name.replace('-', "_")) {
+            let own = (!credential.options.is_empty()).then(|| name.replace('-', "_"));
+            let value = match own.and_then(|own| credential.option(&own)) {
                 Some(text) => Some(HeaderValue::from_str(text.trim()).map_err(|_| {
                     InvalidCall::at(*name, format!("`{name}` holds characters that no header can carry"))
                 })?),

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message};
+use arc_swap::ArcSwapOption;
 use serde::Serialize;
 use tidegate_providers::{Credential, Provider};
 use tidegate_store::{BreakerRecord, ProviderRecord};
@@ -23,6 +24,7 @@ use super::shards::Shards;
 use crate::clock;
 use crate::cluster::SharedGate;
 use crate::limits::{Breaker, BreakerRules, BreakerView, Gate, Grant, Pass, RateView, Refusal, Sign};
+use crate::upstream::Envelope;
 
 const MAILBOX: usize = 4_096;
 
@@ -50,6 +52,25 @@ pub struct ProviderHandle {
     shared: Option<Arc<SharedGate>>,
     news: Arc<News>,
     quiet: Quiet,
+    envelopes: Envelopes,
+}
+
+/// What a provider's last requests had in common: one of whole answers, one of streams. The record never changes in a
+/// handle's life, so an envelope holds as long as its URL is the one that is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Envelopes([ArcSwapOption<(String, Arc<Envelope>)>; 2]);
+
+impl Envelopes {
+    /// Returns the last one, if it went to this URL.
+    pub(crate) fn find(&self, url: &str, stream: bool) -> Option<Arc<Envelope>> {
+        let last = self.0[usize::from(stream)].load();
+        last.as_deref().filter(|(known, _)| known == url).map(|(_, envelope)| envelope.clone())
+    }
+
+    /// Keeps one for the next request.
+    pub(crate) fn keep(&self, url: String, stream: bool, envelope: Arc<Envelope>) {
+        self.0[usize::from(stream)].store(Some(Arc::new((url, envelope))));
+    }
 }
 
 /// What a provider shows of itself.
@@ -119,6 +140,7 @@ impl ProviderHandle {
             shared,
             news: told,
             quiet: Quiet::default(),
+            envelopes: Envelopes::default(),
         })
     }
 
@@ -144,6 +166,11 @@ impl ProviderHandle {
     #[must_use]
     pub fn credential(&self) -> &Arc<Credential> {
         &self.credential
+    }
+
+    /// Returns what its last requests had in common.
+    pub(crate) fn envelopes(&self) -> &Envelopes {
+        &self.envelopes
     }
 
     /// Returns the health snapshot.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Subcommand;
 use http::Request;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 use tidegate_prices::{Part, Price, PriceBook, Table, refresh};
 use tidegate_store::ChangeKind;
@@ -128,8 +128,7 @@ fn take_over(context: &Context, from: &str, vendor: Option<&str>) -> Result<(), 
 
 fn fetch(url: &str) -> Result<Vec<u8>, Failure> {
     actix_web::rt::System::new().block_on(async {
-        let request =
-            Request::get(url).body(Full::new(Bytes::new())).map_err(|error| format!("{url}: {error}"))?;
+        let request = Request::get(url).body(Bytes::new()).map_err(|error| format!("{url}: {error}"))?;
         // The operator names the address on the command line: private ones are fine.
         let response = Client::new(Duration::from_secs(10))
             .send(request, true)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Args;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
 use super::{Context, Failure};
@@ -60,7 +60,7 @@ impl Running {
             .uri(&url)
             .header("authorization", format!("Bearer {key}"))
             .header("content-type", kind)
-            .body(Full::new(body))
+            .body(body)
             .map_err(|error| format!("{url}: {error}"))?;
         let (status, body) = actix_web::rt::System::new().block_on(exchange(&url, request))?;
         let answer: Value = serde_json::from_slice(&body)
@@ -73,7 +73,7 @@ impl Running {
     }
 }
 
-async fn exchange(url: &str, request: Request<Full<Bytes>>) -> Result<(u16, Bytes), Failure> {
+async fn exchange(url: &str, request: Request<Bytes>) -> Result<(u16, Bytes), Failure> {
     let exchanging = async {
         // The operator names the gateway: private addresses are where it is.
         let response = Client::new(Duration::from_secs(10)).send(request, true).await.map_err(|failure| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -235,7 +235,7 @@ impl Vault {
         if let Some(namespace) = &self.namespace {
             building = building.header("x-vault-namespace", namespace);
         }
-        let request = building.body(Full::new(Bytes::from(body)));
+        let request = building.body(Bytes::from(body));
         let request = request.map_err(|_| Unread("the address or the token is no valid text".to_owned()))?;
         let answer = client.send(request, self.trusted).await.map_err(|failure| match failure {
             ConnectFailure::Connect(reason) => Unread(format!("Vault can't be reached: {reason}")),

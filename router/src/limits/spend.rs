@@ -2,6 +2,11 @@
 
 use tidegate_store::BudgetRecord;
 
+/// A slice is longer than asked for where that is at most this part of what is left,
+const PLENTY: i64 = 4_096;
+/// and so many times what was asked for at most.
+const LONGER: i64 = 16;
+
 /// Why nothing was reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted {
@@ -61,7 +66,7 @@ impl Spend {
         self.spent = spent;
     }
 
-    /// Reserves up to `want`, at least `need`.
+    /// Reserves up to `want`, at least `need`; more than `want` where it is the larger and there is plenty.
     ///
     /// # Errors
     /// [`Exhausted`] when less than `need` is left.
@@ -86,7 +91,12 @@ impl Spend {
                 resets_at: self.terms.period_end(now),
             });
         }
-        let granted = want.max(need).min(left);
+        let mut granted = want.max(need).min(left);
+        if want > need {
+            // A stream asks for one slice after the other. Where there is plenty, a longer one harms nobody, and is
+            // counted and asked for less often.
+            granted = granted.max((left / PLENTY).min(want.saturating_mul(LONGER)));
+        }
         self.held = self.held.saturating_add(granted);
         Ok(granted)
     }

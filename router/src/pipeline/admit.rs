@@ -164,8 +164,11 @@ pub(super) async fn admit(
     let views = docket.views(&of_attempt);
     if let (Ok(Err(_)), Some(fields)) = (&holds, demand.fields) {
         // The bound did not fit; the exact count may.
-        let exact =
-            if demand.stored_input { u64::MAX } else { count(fields, provider.vendor().slug()).await };
+        let exact = if demand.stored_input {
+            u64::MAX
+        } else {
+            Box::pin(count(fields, provider.vendor().slug())).await
+        };
         if exact < input.bound {
             owed = bill(charged, demand, exact, metered);
             holds = reserve(&budgets, &owed).await;

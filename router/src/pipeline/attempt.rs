@@ -5,13 +5,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::timeout_at;
 
 use super::encode::Outgoing;
 use super::patience::Patience;
 use crate::error::{ErrorKind, GatewayError};
-use crate::upstream::{Client, ConnectFailure};
+use crate::upstream::{Client, ConnectFailure, Incoming};
 
 /// Largest error body that is read.
 const ERROR_BYTES: usize = 1 << 20;
@@ -49,13 +48,8 @@ pub(super) async fn send(
     patience: &Patience,
 ) -> Result<Response<Incoming>, GatewayError> {
     let ms = patience.head.as_millis();
-    let Outgoing { request, trusted } = outgoing;
-    let sending = async {
-        match patience.connect {
-            Some(connect) => client.send_within(request, trusted, connect).await,
-            None => client.send_any(request, trusted).await,
-        }
-    };
+    let Outgoing { call, trusted } = outgoing;
+    let sending = client.send_any(call, trusted, patience.connect);
     match timeout_at(patience.until(patience.head), sending).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(ConnectFailure::Connect(reason))) => {

@@ -1,20 +1,24 @@
 //! Call → upstream request: pure translation and splicing.
 
-use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde_json::Value;
 use tidegate_providers::provider::Destination;
-use tidegate_providers::{Endpoint, Fields, Lane, Wire, registry};
+use tidegate_providers::{Credential, Endpoint, Fields, Lane, Wire, registry};
 
 use super::form::Form;
 use super::proxy::RawBody;
 use super::resolve::Route;
 use crate::error::{ErrorKind, GatewayError};
-use crate::upstream::body::{OutBody, whole};
+use crate::upstream::body::OutBody;
+use crate::upstream::{Call, Envelope};
 
 /// A request as the vendor wants it.
 pub(super) struct Outgoing {
-    /// The HTTP request.
-    pub request: HttpRequest<OutBody>,
+    /// The call.
+    pub call: Call,
     /// Whether private addresses may be called.
     pub trusted: bool,
 }
@@ -47,32 +51,58 @@ pub(super) fn encode(
     let to = Destination { endpoint, lane, model: &route.model, stream };
     let (content_type, body) = match (payload, lane) {
         (Payload::Form(form), Lane::Native) => {
-            (form.content_type().to_owned(), form.with_model(&route.model))
+            (Cow::Owned(form.content_type().to_owned()), form.with_model(&route.model))
         }
         (Payload::Form(_) | Payload::Raw(_), _) => return Err(unsupported(endpoint, vendor.slug())),
-        (Payload::Json(fields), _) => ("application/json".to_owned(), json(route, &to, cap, fields)?),
+        (Payload::Json(fields), _) => (Cow::Borrowed("application/json"), json(route, &to, cap, fields)?),
     };
     let credential = route.credential();
     let url = vendor.url(&credential, &to)?;
-    let mut request = HttpRequest::builder().method(Method::POST).uri(&url);
-    if let Some(headers) = request.headers_mut() {
-        let content_type = HeaderValue::from_str(&content_type)
-            .map_err(|_| GatewayError::new(ErrorKind::Invalid, "the content type can't be passed on"))?;
-        headers.insert(http::header::CONTENT_TYPE, content_type);
-        // Identity only: a compressed stream could not be looked at, and arrives late.
-        headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(
-            http::header::USER_AGENT,
-            HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION"))),
-        );
-        let accept = if stream { "text/event-stream" } else { "*/*" };
-        headers.insert(http::header::ACCEPT, HeaderValue::from_static(accept));
-        route.put_headers(headers, vendor.headers(&credential, inbound)?);
-    }
-    let request = request.body(whole(body)).map_err(|error| {
+    // Nothing but the body is this request's own: what the last one like it said is said again.
+    let plain = inbound.is_empty() && matches!(payload, Payload::Json(_)) && route.is_plain();
+    let kept = if plain { provider.envelopes().find(&url, stream) } else { None };
+    let envelope = match kept {
+        Some(kept) => kept,
+        None => {
+            let headers = headers(route, &credential, &content_type, stream, inbound)?;
+            let envelope = Arc::new(Envelope::new(place(&url)?, &headers));
+            if plain {
+                provider.envelopes().keep(url, stream, envelope.clone());
+            }
+            envelope
+        }
+    };
+    let call = Call { method: Method::POST, envelope, body: OutBody::Whole(body.into()) };
+    Ok(Outgoing { call, trusted: route.is_trusted() })
+}
+
+fn place(url: &str) -> Result<Uri, GatewayError> {
+    url.parse().map_err(|error| {
         GatewayError::new(ErrorKind::Invalid, format!("the provider's URL {url} is no URL: {error}"))
-    })?;
-    Ok(Outgoing { request, trusted: route.is_trusted() })
+    })
+}
+
+fn headers(
+    route: &Route,
+    credential: &Credential,
+    content_type: &str,
+    stream: bool,
+    inbound: &HeaderMap,
+) -> Result<HeaderMap, GatewayError> {
+    let mut headers = HeaderMap::new();
+    let content_type = HeaderValue::from_str(content_type)
+        .map_err(|_| GatewayError::new(ErrorKind::Invalid, "the content type can't be passed on"))?;
+    headers.insert(http::header::CONTENT_TYPE, content_type);
+    // Identity only: a compressed stream could not be looked at, and arrives late.
+    headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(
+        http::header::USER_AGENT,
+        HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION"))),
+    );
+    let accept = if stream { "text/event-stream" } else { "*/*" };
+    headers.insert(http::header::ACCEPT, HeaderValue::from_static(accept));
+    route.put_headers(&mut headers, route.provider.vendor().headers(credential, inbound)?);
+    Ok(headers)
 }
 
 fn json(

@@ -6,6 +6,9 @@
 
 use bytes::{Bytes, BytesMut};
 
+/// A frame that has begun with so many bytes is searched for its end only.
+const GLANCE: usize = 4 << 10;
+
 /// What to do with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -71,8 +74,10 @@ impl Frames {
         // Neighbours that are forwarded leave as one slice.
         let mut passed = 0;
         loop {
-            let known =
-                judge.glance(&self.rest[passed..]).map(|(length, verdict)| (passed + length, verdict));
+            // A large frame that comes in many reads is not looked at from its start with each of them.
+            let glances = self.searched.saturating_sub(passed) < GLANCE;
+            let known = if glances { judge.glance(&self.rest[passed..]) } else { None };
+            let known = known.map(|(length, verdict)| (passed + length, verdict));
             let judged = known.or_else(|| {
                 let end = self.frame_end(passed)?;
                 Some((end, verdict(&self.rest[passed..end], judge)))

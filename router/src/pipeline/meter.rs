@@ -70,6 +70,10 @@ impl Meter {
             return None;
         }
         self.count();
+        // What was kept is known now: perhaps that is enough already.
+        if self.scaled(self.counted + self.fresh.most) <= affords {
+            return None;
+        }
         let output = self.scaled(self.counted + counted(&self.waiting, self.fresh));
         (output > affords).then_some(output)
     }

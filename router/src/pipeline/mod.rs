@@ -54,7 +54,6 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use http::Response;
-use hyper::body::Incoming;
 use tidegate_providers::{EncodeOptions, Endpoint, Fields, Lane, Wire, registry};
 use tidegate_store::LogRow;
 use tokio::time::Instant;
@@ -77,7 +76,7 @@ use demand::Demand;
 use docket::Docket;
 use encode::{Payload, encode, unsupported};
 use form::Form;
-use guard::{Early, Guards, HookResults, StreamGuard};
+use guard::{Early, Guards, HookResults, Judging, StreamGuard};
 use joint::Said;
 use meter::Meter;
 use passthrough::Passthrough;
@@ -97,7 +96,7 @@ use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
 use crate::gateway::Gateway;
 use crate::routing::breakers::Entry;
 use crate::routing::fallback::Reach;
-use crate::upstream::Client;
+use crate::upstream::{Client, Incoming};
 
 /// Serves an authenticated request.
 ///
@@ -279,7 +278,12 @@ async fn run(
         capped: cap.is_some(),
         ..About::default()
     };
-    let (response, results) = match speculate(started, early).await {
+    let begun = match early {
+        Early::Ready(results) => started.await.map(|response| (response, results)),
+        // Boxed, as what few requests need is in this file: an attempt should carry no state of guards it has not.
+        Early::Running(verdict) => Box::pin(speculate(started, verdict)).await,
+    };
+    let (response, results) = match begun {
         Ok(answered) => answered,
         Err(mut error) => {
             settlement.judged(error.hook_results.as_deref().map(guard::summary::of_json).unwrap_or_default());
@@ -322,17 +326,14 @@ fn patience(gateway: &Gateway, request: &Request, route: &Route, shape: &Shape) 
 /// the request to the vendor.
 async fn speculate<T>(
     started: impl Future<Output = Result<T, GatewayError>>,
-    early: Early<'_>,
+    verdict: Judging<'_>,
 ) -> Result<(T, HookResults), GatewayError> {
-    match early {
-        Early::Ready(results) => Ok((started.await?, results)),
-        Early::Running(verdict) => match select(pin!(started), verdict).await {
-            Either::Left((answered, verdict)) => Ok((answered?, verdict.await?)),
-            Either::Right((verdict, started)) => {
-                let results = verdict?;
-                Ok((started.await?, results))
-            }
-        },
+    match select(pin!(started), verdict).await {
+        Either::Left((answered, verdict)) => Ok((answered?, verdict.await?)),
+        Either::Right((verdict, started)) => {
+            let results = verdict?;
+            Ok((started.await?, results))
+        }
     }
 }
 
@@ -351,10 +352,10 @@ async fn answer(
     let vendor = route.provider.vendor().slug();
     let status = response.status().as_u16();
     if request.proxy.is_some() {
-        return proxy::answer(route, response, settlement, about, patience).await;
+        return Box::pin(proxy::answer(route, response, settlement, about, patience)).await;
     }
     if !response.status().is_success() {
-        let error = upstream_error(&mut response, request, lane, vendor, &patience).await;
+        let error = Box::pin(upstream_error(&mut response, request, lane, vendor, &patience)).await;
         settlement.first_byte();
         settlement.finish(Ending {
             outcome: error.outcome(),
@@ -429,7 +430,7 @@ async fn answer(
     let guard = match guards.filter(|guards| guards.judge_answers() && status_is_judged(&response)) {
         Some(guards) => {
             let in_order = matches!(request.endpoint, Endpoint::Messages | Endpoint::Responses);
-            let guard = guards.stream(in_order, results).await;
+            let guard = Box::pin(guards.stream(in_order, results)).await;
             let mode = if guard.is_held() { "held" } else { "windows" };
             headers.push(("x-tidegate-guardrail-stream".to_owned(), mode.to_owned()));
             Some(Box::new(guard))
@@ -439,7 +440,7 @@ async fn answer(
     let stream_lane = stream_lane(request.endpoint, lane, vendor, shape.n, options, (guard, shows, said));
     let stream = AnswerStream::new(response.into_body(), stream_lane, meter, patience, settlement);
     // A continuation is read by the stream that it continues.
-    let stream = if resuming { stream } else { stream.open(prelude).await? };
+    let stream = if resuming { stream } else { Box::pin(stream.open(prelude)).await? };
     Ok(Answer { status, headers, about, body: AnswerBody::Stream(Box::new(stream)) })
 }
 

@@ -62,6 +62,12 @@ impl Route {
         Cow::Owned(credential)
     }
 
+    /// Returns whether nothing but the provider's own record says where its requests go and what their headers say.
+    #[must_use]
+    pub(super) fn is_plain(&self) -> bool {
+        self.host.is_none() && self.forwarded.is_empty() && self.of_model().is_none()
+    }
+
     /// Returns what holds for the model alone.
     fn of_model(&self) -> Option<&ModelRecord> {
         self.provider.record().by_model.get(&self.model)

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tidegate_providers::{ErrorBody, Event, Usage};
 use tokio::time::Instant;
 
@@ -23,6 +22,7 @@ use super::proxy::Watch;
 use super::resume::Successor;
 use super::settle::{Ending, GONE, Settlement};
 use crate::error::{ErrorKind, GatewayError};
+use crate::upstream::Incoming;
 
 /// Frames before the first content are held back this long at most, so that an early error is still a status.
 const HOLD_BACK: Duration = Duration::from_secs(5);

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::Response;
-use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::Value;
 use tidegate_prices::tokens;
@@ -15,6 +14,7 @@ use super::guard::{Guards, HookResults, Outcome, summary};
 use super::patience::Patience;
 use super::settle::{Ending, Settlement};
 use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
+use crate::upstream::Incoming;
 
 /// Reads a 2xx answer and turns it into the client's dialect. The request is settled when this returns.
 ///
@@ -57,7 +57,12 @@ pub(super) async fn whole(
             let Read { usage, counted_output, .. } = read;
             let unpaid = to.endpoint == Endpoint::CountTokens;
             // Guards judge a 200 only, as Portkey's do.
-            let judged = to.judge(read, guards.filter(|_| status == 200), &mut results).await;
+            let guards = guards.filter(|guards| status == 200 && guards.judge_answers());
+            let judged = if guards.is_none() && results.is_empty() {
+                Ok((read.content_type, read.bytes))
+            } else {
+                Box::pin(to.judge(read, guards, &mut results)).await
+            };
             settlement.judged(summary::of(&results, false));
             let (outcome, code, error) = match &judged {
                 Ok(_) => ("ok", if results.failed() { 246 } else { status }, None),
@@ -177,7 +182,7 @@ impl Exchanged<'_> {
         results: &mut HookResults,
     ) -> Result<(String, Bytes), GatewayError> {
         let mut bytes = read.bytes;
-        if let Some(guards) = guards.filter(|guards| guards.judge_answers()) {
+        if let Some(guards) = guards {
             bytes = match self.endpoint.wire() {
                 Some(wire) => self.judge_call(wire, bytes, read.answer, guards, results).await?,
                 None => self.judge_transcript(bytes, &read.content_type, guards, results).await?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use tidegate_plugin_host::{BoxFuture, HttpRequest, HttpResponse};
 
 use crate::settings::HTTP_BODY;
@@ -68,7 +68,7 @@ impl Http {
 }
 
 /// Returns the request and whether its host may be private.
-fn prepare(request: HttpRequest, trusted_hosts: &[String]) -> Result<(Request<Full<Bytes>>, bool), String> {
+fn prepare(request: HttpRequest, trusted_hosts: &[String]) -> Result<(Request<Bytes>, bool), String> {
     let uri: Uri = request.url.parse().map_err(|_| format!("\"{}\" is not a URL", request.url))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err("a URL begins with http:// or https://".to_owned());
@@ -86,7 +86,7 @@ fn prepare(request: HttpRequest, trusted_hosts: &[String]) -> Result<(Request<Fu
     for (name, value) in &request.headers {
         building = building.header(name, value);
     }
-    let request = building.body(Full::new(Bytes::from(request.body))).map_err(|error| error.to_string())?;
+    let request = building.body(Bytes::from(request.body)).map_err(|error| error.to_string())?;
     Ok((request, trusted))
 }
 

@@ -3,25 +3,22 @@
 //! A streamed body can be sent once. It holds no more than a few pieces: the client is not read before the vendor took
 //! what there was.
 
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::{Either, Full};
-use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 /// Pieces that wait between the client's socket and the vendor's.
 const WAITING: usize = 2;
 
 /// A body for a vendor.
-pub type OutBody = Either<Full<Bytes>, Upload>;
-
-/// Makes a body of bytes.
-#[must_use]
-pub fn whole(bytes: impl Into<Bytes>) -> OutBody {
-    Either::Left(Full::new(bytes.into()))
+#[derive(Debug)]
+pub enum OutBody {
+    /// All of it.
+    Whole(Bytes),
+    /// As it comes.
+    Upload(Upload),
 }
 
 /// Why a client's body ended too early.
@@ -108,7 +105,13 @@ impl Upload {
         std::future::poll_fn(|context| self.poll(context)).await
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, UploadFailure>>> {
+    /// Returns how much is still to come, where the client announced it.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, UploadFailure>>> {
         self.pieces.poll_recv(context).map(|piece| match piece {
             Some(piece) => {
                 self.length = self.length.map(|length| length.saturating_sub(piece.len() as u64));
@@ -123,22 +126,6 @@ impl Upload {
     }
 }
 
-impl Body for Upload {
-    type Data = Bytes;
-    type Error = UploadFailure;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UploadFailure>>> {
-        self.poll(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +133,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_ends_only_when_its_sender_says_so() {
         let (sender, mut body) = upload(Some(3));
-        assert_eq!(body.size_hint().exact(), Some(3));
+        assert_eq!(body.length(), Some(3));
         assert!(sender.put(Bytes::from_static(b"abc")).await);
         sender.end();
         assert_eq!(body.next().await, Some(Ok(Bytes::from_static(b"abc"))));

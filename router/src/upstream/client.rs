@@ -1,70 +1,32 @@
-//! The HTTP client of one worker: pooled HTTP/1.1 connections, TLS, addresses checked at connect time.
+//! The HTTP client of one worker: HTTP/1.1 over connections that are used again, addresses checked at connect time.
 //!
-//! One client a worker, so that a stream's upstream socket is polled by the thread that polls its downstream one.
+//! One client a worker, so that a stream's upstream socket is polled by the task that polls its downstream one.
 
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
 use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client as Pooled;
-use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 
-use super::address::is_private;
 use super::body::OutBody;
-
-/// Idle vendor connections are kept this long; most vendors close after a minute or more.
-const POOL_IDLE: Duration = Duration::from_secs(50);
-
-/// Resolves names on a blocking thread; drops private addresses unless trusted.
-#[derive(Clone, Debug)]
-struct Resolver {
-    trusted: bool,
-}
-
-impl tower_service::Service<Name> for Resolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let trusted = self.trusted;
-        let resolving = tokio::task::spawn_blocking(move || {
-            let all: Vec<SocketAddr> = (name.as_str(), 0).to_socket_addrs()?.collect();
-            let allowed: Vec<SocketAddr> =
-                all.into_iter().filter(|address| trusted || !is_private(address.ip())).collect();
-            if allowed.is_empty() {
-                return Err(io::Error::other("the host has no address that may be called"));
-            }
-            Ok(allowed.into_iter())
-        });
-        Box::pin(async move { resolving.await.map_err(io::Error::other)? })
-    }
-}
-
-type Inner = Pooled<HttpsConnector<HttpConnector<Resolver>>, OutBody>;
+use super::call::Call;
+use super::connect::Connector;
+use super::exchange::{Incoming, exchange};
+use super::pool::{Home, Pool};
 
 /// Client of one worker.
 #[derive(Clone)]
 pub struct Client {
-    public: Inner,
-    trusted: Inner,
+    public: Side,
+    trusted: Side,
+}
+
+/// Connections that check addresses, or don't: they are never mixed.
+#[derive(Clone)]
+struct Side {
+    connector: Connector,
+    pool: Arc<Pool>,
 }
 
 /// Why no answer came.
@@ -80,7 +42,9 @@ impl Client {
     /// Makes a client.
     #[must_use]
     pub fn new(connect_timeout: Duration) -> Self {
-        Self { public: inner(false, connect_timeout), trusted: inner(true, connect_timeout) }
+        let side =
+            |trusted| Side { connector: Connector::new(trusted, connect_timeout), pool: Arc::default() };
+        Self { public: side(false), trusted: side(true) }
     }
 
     /// Sends a request and waits for the head of the answer. `trusted` allows private addresses. Dropping the
@@ -90,99 +54,55 @@ impl Client {
     /// [`ConnectFailure`]
     pub async fn send(
         &self,
-        request: Request<Full<Bytes>>,
+        request: Request<Bytes>,
         trusted: bool,
     ) -> Result<Response<Incoming>, ConnectFailure> {
-        self.send_any(request.map(OutBody::Left), trusted).await
+        self.send_any(request.map(OutBody::Whole).into(), trusted, None).await
     }
 
-    /// Sends a request as [`Client::send`] does; its body may be streamed.
+    /// Sends a request as [`Client::send`] does; its body may be streamed. With `connect`, a connection (name, TCP and
+    /// TLS) must be made within that time.
     ///
     /// # Errors
     /// [`ConnectFailure`]
     pub async fn send_any(
         &self,
-        request: Request<OutBody>,
+        mut call: Call,
         trusted: bool,
+        connect: Option<Duration>,
     ) -> Result<Response<Incoming>, ConnectFailure> {
-        self.pool(trusted).request(request).await.map_err(|error| failure(&error))
-    }
-
-    /// Sends a request like [`Client::send`], with at most `connect` for the connection: name, TCP and TLS.
-    ///
-    /// # Errors
-    /// [`ConnectFailure`]
-    pub async fn send_within(
-        &self,
-        mut request: Request<OutBody>,
-        trusted: bool,
-        connect: Duration,
-    ) -> Result<Response<Incoming>, ConnectFailure> {
-        let mut captured = capture_connection(&mut request);
-        let mut answer = pin!(self.pool(trusted).request(request));
-        let connected = pin!(captured.wait_for_connection_metadata());
-        // Whatever comes first: a connection, or the failure to make one.
-        match timeout(connect, select(&mut answer, connected)).await {
-            Ok(Either::Left((answer, _))) => return answer.map_err(|error| failure(&error)),
-            Ok(Either::Right(_)) => {}
-            Err(_) => {
-                let reason = format!("no connection within {} ms", connect.as_millis());
-                return Err(ConnectFailure::Connect(reason));
+        let side = if trusted { &self.trusted } else { &self.public };
+        let home = Home::of(&side.pool, &call.envelope.place);
+        loop {
+            let waiting = home.take();
+            let used = waiting.is_some();
+            let link = match waiting {
+                Some(link) => link,
+                // Boxed: most requests find a connection and should not carry the making of one.
+                None => Box::pin(side.connect(&call.envelope.url, connect)).await?,
+            };
+            match exchange(link, home.clone(), call, used).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(untouched)) => call = untouched.0,
+                Err(broken) => return Err(ConnectFailure::Broken(broken.to_string())),
             }
         }
-        answer.await.map_err(|error| failure(&error))
-    }
-
-    fn pool(&self, trusted: bool) -> &Inner {
-        if trusted { &self.trusted } else { &self.public }
     }
 }
 
-fn failure(error: &hyper_util::client::legacy::Error) -> ConnectFailure {
-    let reason = root_cause(error);
-    if error.is_connect() { ConnectFailure::Connect(reason) } else { ConnectFailure::Broken(reason) }
-}
-
-fn inner(trusted: bool, connect_timeout: Duration) -> Inner {
-    let mut http = HttpConnector::new_with_resolver(Resolver { trusted });
-    http.enforce_http(false);
-    // Without it a request written in two parts waits 40 ms for the peer's delayed acknowledgement.
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(connect_timeout));
-    http.set_keepalive(Some(Duration::from_secs(60)));
-    let https = HttpsConnectorBuilder::new()
-        .with_tls_config(ClientConfig::clone(tls()))
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(http);
-    Pooled::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE)
-        .build(https)
-}
-
-/// TLS settings, made once: Mozilla's roots and the machine's own.
-fn tls() -> &'static Arc<ClientConfig> {
-    static TLS: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    TLS.get_or_init(|| {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .unwrap_or_else(|_| {
-                ClientConfig::builder_with_provider(provider)
-                    .with_protocol_versions(&[&rustls::version::TLS13])
-                    .unwrap_or_else(|_| unreachable!("ring offers TLS 1.3"))
-            });
-        Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
-    })
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
+impl Side {
+    async fn connect(
+        &self,
+        url: &http::Uri,
+        within: Option<Duration>,
+    ) -> Result<Box<super::connect::Link>, ConnectFailure> {
+        let connecting = self.connector.connect(url);
+        let connected = match within {
+            None => connecting.await,
+            Some(within) => timeout(within, connecting)
+                .await
+                .unwrap_or_else(|_| Err(format!("no connection within {} ms", within.as_millis()))),
+        };
+        connected.map(Box::new).map_err(ConnectFailure::Connect)
     }
-    cause.to_string()
 }

@@ -2,6 +2,17 @@
 
 pub mod address;
 pub mod body;
+mod call;
 mod client;
+mod connect;
+mod exchange;
+mod framing;
+mod head;
+mod outgoing;
+mod pool;
+#[cfg(test)]
+mod tests;
 
+pub use call::{Call, Envelope};
 pub use client::{Client, ConnectFailure};
+pub use exchange::{Broken, Incoming};

@@ -4,7 +4,6 @@
 //! URL and headers stand for provider, credential and whatever of the client's headers reaches the vendor; the client's
 //! final body and the dialect stand for everything that is said and how it is answered.
 
-use http::Request as HttpRequest;
 use serde_json::Value;
 use tidegate_config::Target;
 use tidegate_providers::Fields;
@@ -17,6 +16,7 @@ use crate::pipeline::request::Request;
 use crate::pipeline::resolve::Route;
 use crate::pipeline::shape::Shape;
 use crate::settings::CacheScope;
+use crate::upstream::Envelope;
 use tidegate_store::KeyRecord;
 
 /// Returns the tenant of a request. All keys of a gateway are one workspace's one day; until then each is its own.
@@ -55,9 +55,8 @@ impl Identity<'_> {
         let lane = vendor.lane(request.endpoint, &route.model)?;
         let payload = Payload::Json(fields);
         // What can't be said to the vendor is refused by the attempt.
-        let outgoing = encode(route, request.endpoint, lane, shape.stream, None, &payload, &request.headers)
-            .ok()?
-            .request;
+        let outgoing =
+            encode(route, request.endpoint, lane, shape.stream, None, &payload, &request.headers).ok()?.call;
         let mut digester = Digester::new("request");
         // Another version may translate otherwise.
         digester.part("version", env!("CARGO_PKG_VERSION").as_bytes());
@@ -69,7 +68,7 @@ impl Identity<'_> {
         digester.part("provider", route.provider.place().as_bytes());
         digester.part("vendor", vendor.slug().as_bytes());
         digester.part("model", route.model.as_bytes());
-        upstream(&mut digester, &outgoing);
+        upstream(&mut digester, &outgoing.envelope);
         self.forwarded(&mut digester);
         match namespace(request) {
             Some(namespace) => digester.part("namespace", namespace.as_bytes()),
@@ -120,10 +119,9 @@ impl Identity<'_> {
 }
 
 /// Adds where a request goes and as whom.
-fn upstream<T>(digester: &mut Digester, outgoing: &HttpRequest<T>) {
-    digester.part("url", outgoing.uri().to_string().as_bytes());
-    let mut headers: Vec<(&str, &[u8])> =
-        outgoing.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+fn upstream(digester: &mut Digester, envelope: &Envelope) {
+    digester.part("url", envelope.url().to_string().as_bytes());
+    let mut headers: Vec<(&str, &[u8])> = envelope.headers().collect();
     headers.sort_unstable();
     for (name, value) in headers {
         digester.part("header", name.as_bytes());

@@ -133,11 +133,13 @@ async fn admitted(
     };
     let outgoing =
         encode(route, endpoint, lane, shape.stream, admission.cap, payload, headers).map_err(failed)?;
-    let uri = outgoing.request.uri();
+    let envelope = &outgoing.call.envelope;
+    let uri = envelope.url();
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit('@').next().unwrap_or_default();
     view.url = Some(format!("{}://{host}{}", uri.scheme_str().unwrap_or_default(), uri.path()));
-    view.headers = outgoing.request.headers().keys().map(ToString::to_string).collect();
+    let names = envelope.headers().map(|(name, _)| name.to_owned());
+    view.headers = names.filter(|name| name != "host").collect();
     match route.provider.acquire(tokens).await {
         Ok(Ok(_given_back)) => Ok(()),
         Ok(Err(refusal)) => Err(failed(provider_refusal(&refusal, &route.provider.record().slug))),

@@ -51,8 +51,11 @@ pub(super) enum Early<'a> {
     /// They have judged.
     Ready(HookResults),
     /// They judge while the vendor is asked.
-    Running(Shared<LocalBoxFuture<'a, Result<HookResults, GatewayError>>>),
+    Running(Judging<'a>),
 }
+
+/// A judgement on its way; every attempt may wait for it.
+pub(super) type Judging<'a> = Shared<LocalBoxFuture<'a, Result<HookResults, GatewayError>>>;
 
 /// The hooks of one request.
 pub(super) struct Guards {

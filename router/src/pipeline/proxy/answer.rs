@@ -2,7 +2,6 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, header};
-use hyper::body::Incoming;
 use memchr::memmem;
 use tidegate_providers::{UpstreamError, Usage};
 
@@ -15,6 +14,7 @@ use crate::pipeline::request::{About, Answer, AnswerBody};
 use crate::pipeline::resolve::Route;
 use crate::pipeline::settle::{Ending, Settlement};
 use crate::pipeline::stream::{AnswerStream, Lane};
+use crate::upstream::Incoming;
 
 /// Larger JSON answers are passed on unread.
 const LARGEST_JSON: usize = 4 << 20;

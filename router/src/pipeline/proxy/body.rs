@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::error::{ErrorKind, GatewayError};
 use crate::settings::Settings;
-use crate::upstream::body::{OutBody, Upload, UploadFailure, whole};
+use crate::upstream::body::{OutBody, Upload, UploadFailure};
 
 /// The body.
 pub(in crate::pipeline) struct RawBody {
@@ -73,9 +73,9 @@ impl RawBody {
         match kept.take() {
             Some(Kept::Bytes(bytes)) => {
                 *kept = Some(Kept::Bytes(bytes.clone()));
-                Ok(whole(bytes))
+                Ok(OutBody::Whole(bytes))
             }
-            Some(Kept::Once(upload)) => Ok(OutBody::Right(upload)),
+            Some(Kept::Once(upload)) => Ok(OutBody::Upload(upload)),
             None => Err(GatewayError::new(ErrorKind::Bug, "a streamed body can't be sent twice")),
         }
     }

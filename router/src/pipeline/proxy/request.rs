@@ -9,7 +9,7 @@ use crate::error::{ErrorKind, GatewayError};
 use crate::pipeline::encode::{Outgoing, Payload};
 use crate::pipeline::request::{Body, Request};
 use crate::pipeline::resolve::Route;
-use crate::upstream::body::whole;
+use crate::upstream::body::OutBody;
 
 /// Builds the request.
 ///
@@ -27,8 +27,8 @@ pub(in crate::pipeline) fn encode(
     let url = vendor.other_url(&credential, &proxy.path, proxy.vendor_query().as_deref())?;
     let uri = within(&base, &url)?;
     let body = match payload {
-        Payload::Json(fields) => whole(json(route, fields, &asked.body)),
-        Payload::Form(form) => whole(form.with_texts(&[])),
+        Payload::Json(fields) => OutBody::Whole(json(route, fields, &asked.body)),
+        Payload::Form(form) => OutBody::Whole(form.with_texts(&[]).into()),
         Payload::Raw(raw) => raw.send()?,
     };
     let mut request = HttpRequest::new(body);
@@ -41,7 +41,7 @@ pub(in crate::pipeline) fn encode(
     // A compressed answer could not be looked at, and streams would arrive late.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     route.put_headers(headers, vendor.headers(&credential, &asked.headers)?);
-    Ok(Outgoing { request, trusted: route.is_trusted() })
+    Ok(Outgoing { call: request.into(), trusted: route.is_trusted() })
 }
 
 /// Returns the body as it came, but for the slug before the model and what the target changes.

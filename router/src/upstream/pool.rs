@@ -1,0 +1,104 @@
+//! Connections that wait for another request.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
+
+use super::connect::Link;
+
+/// They are kept this long; most vendors close after a minute or more.
+const IDLE: Duration = Duration::from_secs(50);
+/// How often those are closed that waited longer.
+const SWEEP: Duration = Duration::from_secs(10);
+/// Most that wait for one host: what a peak leaves behind is not kept.
+const MOST: usize = 1_024;
+
+/// Connections by scheme and authority.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    places: HashMap<Arc<str>, Vec<Idle>>,
+    swept: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    link: Box<Link>,
+    since: Instant,
+}
+
+/// Where a connection belongs.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    pool: Arc<Pool>,
+    place: Arc<str>,
+}
+
+impl Home {
+    /// Returns the home of connections to a scheme and authority.
+    pub(super) fn of(pool: &Arc<Pool>, place: &str) -> Self {
+        let waiting = pool.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = waiting.places.get_key_value(place).map(|(known, _)| known.clone());
+        Self { pool: pool.clone(), place: known.unwrap_or_else(|| place.into()) }
+    }
+
+    /// Takes the connection that waited for the shortest time and is still open.
+    pub(super) fn take(&self) -> Option<Box<Link>> {
+        loop {
+            let mut waiting = self.pool.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut idle = waiting.places.get_mut(&self.place)?.pop()?;
+            drop(waiting);
+            if idle.since.elapsed() < IDLE && is_open(&mut idle.link) {
+                return Some(idle.link);
+            }
+        }
+    }
+
+    /// Lets a connection wait.
+    pub(super) fn give_back(&self, link: Box<Link>) {
+        let mut waiting = self.pool.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = waiting.places.entry(self.place.clone()).or_default();
+        if place.len() < MOST {
+            place.push(Idle { link, since: Instant::now() });
+        }
+        let sweeps = std::mem::replace(&mut waiting.swept, true);
+        drop(waiting);
+        if !sweeps {
+            tokio::spawn(sweep(Arc::downgrade(&self.pool)));
+        }
+    }
+}
+
+/// Returns whether nothing came: a vendor that says something unasked says that it closes.
+fn is_open(link: &mut Link) -> bool {
+    let mut byte = [0; 1];
+    let mut context = Context::from_waker(Waker::noop());
+    Pin::new(link).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
+}
+
+/// Closes connections that waited for too long, as long as any wait.
+async fn sweep(pool: Weak<Pool>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let mut waiting = pool.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.places.retain(|_, place| {
+            place.retain(|idle| idle.since.elapsed() < IDLE);
+            place.shrink_to(place.len() * 2);
+            !place.is_empty()
+        });
+        if waiting.places.is_empty() {
+            waiting.swept = false;
+            return;
+        }
+    }
+}
