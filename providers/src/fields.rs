@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::scan::Scan;
+
 /// Members are found by walking, so their number is bounded; real calls have a few dozen.
 const MOST_MEMBERS: usize = 1_000;
 
@@ -29,7 +31,34 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// serde_json's error with line and column when the bytes are not UTF-8, not JSON, or not an object.
     pub fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+        Self::scan(json).map_or_else(|| Self::read(json), Ok)
+    }
+
+    /// Opens an object that is plain; of any other nothing is said.
+    fn scan(json: &'a [u8]) -> Option<Self> {
+        let mut fields = Self { members: Vec::with_capacity(12) };
+        let mut scan = Scan::new(std::str::from_utf8(json).ok()?);
+        scan.object(|name, scan| fields.put(Cow::Borrowed(name), scan.value()?).then_some(()))?;
+        scan.end()?;
+        Some(fields)
+    }
+
+    /// Opens any object.
+    pub(crate) fn read(json: &'a [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(json)
+    }
+
+    /// Adds a member, or replaces the value that it has. False when there are too many.
+    fn put(&mut self, name: Cow<'a, str>, value: &'a str) -> bool {
+        if let Some((_, old)) = self.members.iter_mut().find(|(known, _)| *known == name) {
+            *old = Cow::Borrowed(value);
+            return true;
+        }
+        if self.members.len() >= MOST_MEMBERS {
+            return false;
+        }
+        self.members.push((name, Cow::Borrowed(value)));
+        true
     }
 
     /// Makes an empty object.
@@ -88,6 +117,11 @@ impl<'a> Fields<'a> {
         {
             self.members.push((Cow::Owned(to.to_owned()), value));
         }
+    }
+
+    /// Returns names and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members.iter().map(|(key, value)| (key.as_ref(), value.as_ref()))
     }
 
     /// Returns the names in order.
@@ -153,14 +187,10 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                 let mut fields = Fields { members: Vec::with_capacity(12) };
                 while let Some(Key(key)) = map.next_key()? {
                     let value: &'de RawValue = map.next_value()?;
-                    if fields.members.len() >= MOST_MEMBERS {
+                    if !fields.put(key, value.get()) {
                         return Err(serde::de::Error::custom(format_args!(
                             "an object of at most {MOST_MEMBERS} members is expected"
                         )));
-                    }
-                    match fields.members.iter_mut().find(|(known, _)| *known == key) {
-                        Some((_, old)) => *old = Cow::Borrowed(value.get()),
-                        None => fields.members.push((key, Cow::Borrowed(value.get()))),
                     }
                 }
                 Ok(fields)

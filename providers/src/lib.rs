@@ -35,6 +35,7 @@ pub mod json_text;
 pub mod look;
 pub mod provider;
 pub mod registry;
+pub mod scan;
 pub mod texts;
 pub mod usage;
 
@@ -45,6 +46,7 @@ pub use error::{ErrorBody, InvalidCall, UpstreamError};
 pub use event::{Event, FinishReason};
 pub use fields::Fields;
 pub use provider::{Credential, Endpoint, Lane, Provider, Wire};
+pub use scan::Scan;
 pub use usage::Usage;
 
 pub mod anthropic;

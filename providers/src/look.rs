@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::error::UpstreamError;
 use crate::provider::Wire;
+use crate::scan::Scan;
 use crate::text::Text;
 use crate::usage::Usage;
 use crate::{anthropic, openai, responses};
@@ -399,6 +400,43 @@ pub struct NotJson;
 /// # Errors
 /// [`NotJson`]
 pub fn usage_of(body: &[u8]) -> Result<Option<Usage>, NotJson> {
+    if let Some(usage) = plain_usage(body) {
+        return Ok(usage);
+    }
+    let Some(usage) = any_usage(body)? else { return Ok(None) };
+    Ok(if is_anthropics(usage) { anthropic::usage_from(usage) } else { openai::usage_from_text(usage) })
+}
+
+/// Anthropic's `input_tokens` exclude the cache, OpenAI's include it; only Anthropic names its own members.
+fn is_anthropics(usage: &str) -> bool {
+    usage.contains("\"cache_read_input_tokens\"") && !usage.contains("\"prompt_tokens\"")
+}
+
+/// Reads the usage of a document that is plain, if it has one; of any other nothing is said.
+fn plain_usage(body: &[u8]) -> Option<Option<Usage>> {
+    let mut scan = Scan::new(std::str::from_utf8(body).ok()?);
+    let mut usage = None;
+    scan.object(|name, scan| {
+        if name != "usage" {
+            return scan.value().map(drop);
+        }
+        let start = scan.clone();
+        let figures = match scan.peek()? {
+            b'{' => openai::scan_usage(scan)?,
+            b'n' => scan.value().map(|_| None)?,
+            _ => return None,
+        };
+        let text = scan.since(&start);
+        let read = if is_anthropics(text) { anthropic::usage_from(text) } else { figures };
+        // Said twice, it is serde's business.
+        usage.replace(read).is_none().then_some(())
+    })?;
+    scan.end()?;
+    Some(usage.flatten())
+}
+
+/// Returns the usage of any document, if it has one.
+fn any_usage(body: &[u8]) -> Result<Option<&str>, NotJson> {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(borrow, default)]
@@ -409,12 +447,7 @@ pub fn usage_of(body: &[u8]) -> Result<Option<Usage>, NotJson> {
         let read = serde_json::from_slice::<serde::de::IgnoredAny>(body);
         return read.map(|_| None).map_err(|_| NotJson);
     };
-    let Some(usage) = body.usage.map(RawValue::get) else { return Ok(None) };
-    // Anthropic's input_tokens exclude the cache, OpenAI's include it; only Anthropic names its own members.
-    if usage.contains("\"cache_read_input_tokens\"") && !usage.contains("\"prompt_tokens\"") {
-        return Ok(anthropic::usage_from(usage));
-    }
-    Ok(openai::usage_from_text(usage))
+    Ok(body.usage.map(RawValue::get))
 }
 
 #[cfg(test)]

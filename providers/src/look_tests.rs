@@ -129,3 +129,27 @@ fn errors_of_responses_are_seen_wherever_they_stand() {
         assert_eq!(error, Some((status, "m".into(), None)), "{data}");
     }
 }
+
+#[test]
+fn whatever_a_document_is_its_usage_is_found_or_it_is_none() {
+    let usage = r#"{"prompt_tokens":3,"completion_tokens":4}"#;
+    let found = |body: &[u8]| usage_of(body).map(|usage| usage.map(|usage| usage.input));
+    let plain = format!(r#"{{"id":"a","usage":{usage},"choices":[{{"a":"\u00e9\""}}]}}"#);
+    assert_eq!(found(plain.as_bytes()), Ok(Some(3)));
+    assert_eq!(found(format!(" {{\"usage\" : {usage} }}\n").as_bytes()), Ok(Some(3)));
+    assert_eq!(found(format!("{{\"us\\u0061ge\":{usage}}}").as_bytes()), Ok(Some(3)));
+    assert_eq!(found(format!("{{\"usage\":{usage},\"usage\":{usage}}}").as_bytes()), Ok(None));
+    assert_eq!(found(format!("[{usage}]").as_bytes()), Ok(Some(3)), "serde takes a list for an object");
+    assert_eq!(
+        found(format!("{{\"usage\":{usage},\"x\":{}1{}}}", "[".repeat(90), "]".repeat(90)).as_bytes()),
+        Ok(Some(3))
+    );
+    let not_utf8 = [b"{\"x\":\"\xff\",\"usage\":", usage.as_bytes(), b"}"].concat();
+    assert_eq!(found(&not_utf8), Ok(Some(3)), "it is passed on as it came");
+    for none in ["{}", "[]", "1", "{\"usage\":null}", "\"usage\""] {
+        assert_eq!(found(none.as_bytes()), Ok(None), "{none}");
+    }
+    for broken in ["", "{", "{}}", "{\"usage\":}", "{\"a\":1,}", &plain[..plain.len() - 1]] {
+        assert_eq!(found(broken.as_bytes()), Err(NotJson), "{broken}");
+    }
+}

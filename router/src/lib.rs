@@ -7,6 +7,7 @@
 pub mod actors;
 pub mod admin;
 pub mod api;
+mod boxed;
 pub mod cache;
 pub mod cli;
 pub mod clock;

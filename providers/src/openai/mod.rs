@@ -41,7 +41,7 @@ mod tests;
 
 pub(crate) use errors::{bad_gateway, error_from_body, error_inside_answer, shorten};
 pub(crate) use json::{count, json_text};
-pub(crate) use usage::{usage_from, usage_from_text};
+pub(crate) use usage::{scan_usage, usage_from, usage_from_text};
 
 pub use chat::ChatCodec;
 pub use completions::CompletionsCodec;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lenient::{Figure, Lenient};
+use crate::scan::Scan;
 use crate::usage::Usage;
 
 /// Figures of one side of a call.
@@ -45,6 +46,18 @@ pub(crate) fn usage_from(value: &Value) -> Option<Usage> {
 
 /// Reads the JSON text of a usage object; `None` when it holds no figure.
 pub(crate) fn usage_from_text(json: &str) -> Option<Usage> {
+    if let Some(figures) = Figures::plain(json) {
+        return figures.usage();
+    }
+    any_usage_from(json)
+}
+
+/// Reads a usage object in the midst of a walk, if it is plain; the usage is `None` when it holds no figure.
+pub(crate) fn scan_usage(scan: &mut Scan<'_>) -> Option<Option<Usage>> {
+    Some(Figures::scan(scan)?.usage())
+}
+
+fn any_usage_from(json: &str) -> Option<Usage> {
     match serde_json::from_str::<Lenient<Figures>>(json) {
         Ok(Lenient(figures)) => figures.usage(),
         // A repeated member, of which the last counts.
@@ -56,7 +69,89 @@ fn first(figures: &[Figure]) -> Option<u64> {
     figures.iter().find_map(|figure| figure.0)
 }
 
+/// Takes a figure that is plain: digits, or null.
+fn figure(scan: &mut Scan<'_>, place: &mut Figure, seen: &mut u32, bit: u32) -> Option<()> {
+    let value = scan.value()?;
+    // A member that is repeated is serde's business, and so is what is no plain count.
+    if *seen & bit != 0 {
+        return None;
+    }
+    *seen |= bit;
+    if value == "null" {
+        return Some(());
+    }
+    let is_plain = value.len() <= 18 && value.bytes().all(|byte| byte.is_ascii_digit());
+    *place = Figure(Some(value.parse().ok().filter(|_| is_plain)?));
+    Some(())
+}
+
+impl Details {
+    fn scan(scan: &mut Scan<'_>, place: &mut Self, seen: &mut u32, bit: u32) -> Option<()> {
+        if *seen & bit != 0 {
+            return None;
+        }
+        *seen |= bit;
+        if scan.peek()? == b'n' {
+            return scan.value().map(drop);
+        }
+        let mut seen = 0;
+        scan.object(|name, scan| {
+            let (bit, place) = match name {
+                "cached_tokens" => (1, &mut place.cached_tokens),
+                "cache_write_tokens" => (2, &mut place.cache_write_tokens),
+                "cache_creation_tokens" => (4, &mut place.cache_creation_tokens),
+                "audio_tokens" => (8, &mut place.audio_tokens),
+                "image_tokens" => (16, &mut place.image_tokens),
+                "reasoning_tokens" => (32, &mut place.reasoning_tokens),
+                _ => return scan.value().map(drop),
+            };
+            figure(scan, place, &mut seen, bit)
+        })
+    }
+}
+
 impl Figures {
+    /// Reads a usage object that is plain; of any other nothing is said.
+    fn plain(json: &str) -> Option<Self> {
+        let mut scan = Scan::new(json);
+        let figures = Self::scan(&mut scan)?;
+        scan.end()?;
+        Some(figures)
+    }
+
+    fn scan(scan: &mut Scan<'_>) -> Option<Self> {
+        let (mut it, mut seen) = (Self::default(), 0);
+        scan.object(|name, scan| {
+            let (bit, place) = match name {
+                "prompt_tokens" => (1, &mut it.prompt_tokens),
+                "input_tokens" => (1 << 1, &mut it.input_tokens),
+                "completion_tokens" => (1 << 2, &mut it.completion_tokens),
+                "output_tokens" => (1 << 3, &mut it.output_tokens),
+                "total_tokens" => (1 << 4, &mut it.total_tokens),
+                "reasoning_tokens" => (1 << 5, &mut it.reasoning_tokens),
+                "prompt_cache_hit_tokens" => (1 << 6, &mut it.prompt_cache_hit_tokens),
+                "cached_tokens" => (1 << 7, &mut it.cached_tokens),
+                "cache_read_input_tokens" => (1 << 8, &mut it.cache_read_input_tokens),
+                "cache_creation_input_tokens" => (1 << 9, &mut it.cache_creation_input_tokens),
+                "prompt_tokens_details" => {
+                    return Details::scan(scan, &mut it.prompt_tokens_details.0, &mut seen, 1 << 10);
+                }
+                "input_tokens_details" => {
+                    return Details::scan(scan, &mut it.input_tokens_details.0, &mut seen, 1 << 11);
+                }
+                "completion_tokens_details" => {
+                    return Details::scan(scan, &mut it.completion_tokens_details.0, &mut seen, 1 << 12);
+                }
+                "output_tokens_details" => {
+                    return Details::scan(scan, &mut it.output_tokens_details.0, &mut seen, 1 << 13);
+                }
+                _ => return scan.value().map(drop),
+            };
+            figure(scan, place, &mut seen, bit)
+        })?;
+        Some(it)
+    }
+
     fn usage(&self) -> Option<Usage> {
         let input_details = [&self.prompt_tokens_details.0, &self.input_tokens_details.0];
         let output_details = [&self.completion_tokens_details.0, &self.output_tokens_details.0];
@@ -226,6 +321,33 @@ mod tests {
         }
         assert_eq!(usage_from_text("null"), None);
         assert_eq!(usage_from_text("[1]"), None);
+    }
+
+    #[test]
+    fn a_usage_that_is_plain_reads_as_any_other() {
+        let plain = r#"{"prompt_tokens": 10, "completion_tokens": 7, "total_tokens": 17, "cost": [0.1],
+            "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 2, "odd_tokens": null},
+            "completion_tokens_details": {"reasoning_tokens": 5, "audio_tokens": null}, "input_tokens_details": null}"#;
+        assert!(Figures::plain(plain).is_some());
+        let texts = [
+            plain.to_owned(),
+            plain.replace("10", "99999999999999999999"),
+            plain.replace("10", "1e1"),
+            plain.replace("10", "\"10\""),
+            plain.replace("4", "4.5"),
+            plain.replace("audio_tokens", "cached_tokens"),
+            plain.replace("input_tokens_details", "prompt_tokens_details"),
+            plain.replace("total_tokens", "prompt_tokens"),
+            plain.replace("total_tokens", "total\\u005ftokens"),
+            plain.replace("prompt", "input").replace("completion", "output"),
+            plain.replace("{\"cached", "[{\"cached").replace("null},", "null}],"),
+            plain.replace("17", "0017"),
+            "{}".to_owned(),
+            r#"{"prompt_tokens": null}"#.to_owned(),
+        ];
+        for text in texts {
+            assert_eq!(usage_from_text(&text), any_usage_from(&text), "{text}");
+        }
     }
 
     #[test]

@@ -93,17 +93,28 @@ impl NanoUsd {
 /// Dollars without sign, at least two decimal places: `1.00`, `0.0000015`.
 impl fmt::Display for NanoUsd {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, mut fraction) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
-        let mut places = PLACES as usize;
-        while places > 2 && fraction % 10 == 0 {
-            fraction /= 10;
-            places -= 1;
-        }
-        if formatter.width().is_none() {
-            return write!(formatter, "{whole}.{fraction:0places$}");
-        }
-        formatter.pad(&format!("{whole}.{fraction:0places$}"))
+        // From the right: nine places but for the zeros at their end, the point, the dollars.
+        let mut text = [b'0'; 32];
+        let (whole, fraction) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
+        let mut at = digits(&mut text, 32, fraction, PLACES as usize) - 1;
+        text[at] = b'.';
+        at = digits(&mut text, at, whole, 1);
+        let end = text.iter().rposition(|digit| *digit != b'0').unwrap_or(at);
+        let point = 32 - PLACES as usize - 1;
+        let text = std::str::from_utf8(&text[at..=end.max(point + 2)]).unwrap_or_default();
+        if formatter.width().is_none() { formatter.write_str(text) } else { formatter.pad(text) }
     }
+}
+
+/// Writes a number to the left of a place, with at least so many digits. Returns where it begins.
+fn digits(text: &mut [u8; 32], before: usize, mut number: u64, least: usize) -> usize {
+    let mut at = before;
+    while number > 0 || before - at < least {
+        at -= 1;
+        text[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    at
 }
 
 /// Reads dollars: `1`, `1.00`, `2.5e-3`.

@@ -77,7 +77,7 @@ impl Ctx {
         let who = if route.open { Who::nobody() } else { Who::of(gateway, credentials_of(request)).await? };
         who.needs(route.scopes)?;
         let within = Duration::from_millis(gateway.settings().timeouts.body_ms);
-        let bytes = read_body(request, payload, LARGEST, within).await?;
+        let bytes = read_body(request.headers(), payload, LARGEST, within).await?;
         let body = match bytes.as_ref() {
             [] => Map::new(),
             // Some clients send `null` where they have nothing to say.

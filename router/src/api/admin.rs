@@ -30,7 +30,7 @@ pub(super) async fn authorize(
     request: &HttpRequest,
     worker: &Worker,
 ) -> Result<Arc<KeyHandle>, GatewayError> {
-    let key = authenticate(&worker.gateway, head::credentials(request).key).await?;
+    let key = authenticate(&worker.gateway, head::credentials(request.headers()).key).await?;
     let wish = Wish { scope: ADMIN_SCOPE, model: None, tokens: 0 };
     match key.admit(wish).await? {
         Ok(_given_back) => Ok(key),

@@ -2,25 +2,43 @@
 
 use std::time::Duration;
 
-use actix_web::http::header;
-use actix_web::{HttpRequest, web};
+use actix_web::error::PayloadError;
 use bytes::{Bytes, BytesMut};
-use tokio_stream::StreamExt;
+use tokio_stream::{Stream, StreamExt};
 
+use super::head;
 use crate::error::{ErrorKind, GatewayError};
+use crate::server::{Headers, SentBody};
+
+/// Reads a whole body that may be there already.
+///
+/// # Errors
+/// As [`read`].
+pub(super) async fn whole(
+    sent: &impl Headers,
+    body: SentBody,
+    limit: usize,
+    within: Duration,
+) -> Result<Bytes, GatewayError> {
+    match body {
+        SentBody::Whole(bytes) if bytes.len() <= limit => Ok(bytes),
+        SentBody::Whole(_) => Err(too_large(limit)),
+        SentBody::Coming(body) => read(sent, body, limit, within).await,
+    }
+}
 
 /// Reads a whole body.
 ///
 /// # Errors
 /// 413 above `limit` bytes, 408 when it does not come within `within`, 400 when the client breaks off.
 pub(crate) async fn read(
-    request: &HttpRequest,
-    mut payload: web::Payload,
+    sent: &impl Headers,
+    mut payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     limit: usize,
     within: Duration,
 ) -> Result<Bytes, GatewayError> {
     let too_large = || self::too_large(limit);
-    let announced = announced(request);
+    let announced = announced(sent);
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
@@ -58,9 +76,8 @@ pub(crate) async fn read(
 }
 
 /// Returns how long a body says it is.
-pub(super) fn announced(request: &HttpRequest) -> Option<usize> {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    length.and_then(|text| text.parse().ok())
+pub(super) fn announced(sent: &impl Headers) -> Option<usize> {
+    head::text(sent, "content-length")?.parse().ok()
 }
 
 /// Refuses a body that is too large, in our words and in Portkey's.

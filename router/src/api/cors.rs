@@ -3,32 +3,72 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::server::{Headers, Lines};
+
 /// Methods of inference routes.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, OPTIONS");
 const A_DAY: HeaderValue = HeaderValue::from_static("86400");
 const ANY: HeaderValue = HeaderValue::from_static("*");
 
-/// Returns the origin to allow, if the request comes from a page and its origin may call.
-fn allowed(request: &HttpRequest, origins: &[String]) -> Option<HeaderValue> {
-    let origin = request.headers().get(header::ORIGIN)?;
-    // The pattern that matched, not the path as written: `/v1/%61dmin` is an admin route too.
-    let is_admin = |pattern: &str| pattern.starts_with("/v1/admin") || pattern.starts_with("/v1/plugins");
-    if request.match_pattern().is_some_and(|pattern| is_admin(&pattern)) {
-        return None;
+/// A page that may read an answer.
+pub(crate) struct Page<'a> {
+    /// Its origin, as it says itself; none when nobody's page asks, or pages may not.
+    origin: Option<&'a [u8]>,
+}
+
+impl<'a> Page<'a> {
+    /// Returns the page that asks for inference.
+    pub(crate) fn of(sent: &'a impl Headers) -> Self {
+        Self { origin: sent.first("origin") }
     }
-    if origins.iter().any(|allowed| allowed == "*") {
-        return Some(ANY);
+
+    /// Returns the page that asks for any route.
+    pub(crate) fn at(request: &'a HttpRequest) -> Self {
+        // The pattern that matched, not the path as written: `/v1/%61dmin` is an admin route too.
+        let is_admin = |pattern: &str| pattern.starts_with("/v1/admin") || pattern.starts_with("/v1/plugins");
+        let page = Self::of(request.headers());
+        if page.origin.is_some() && request.match_pattern().is_some_and(|pattern| is_admin(&pattern)) {
+            return Self { origin: None };
+        }
+        page
     }
-    let text = origin.to_str().ok()?;
-    origins.iter().any(|allowed| allowed == text).then(|| origin.clone())
+
+    /// Returns whether a page asks, whichever it is.
+    pub(crate) fn asks(&self) -> bool {
+        self.origin.is_some()
+    }
+
+    /// Returns the origin to allow, if it may call.
+    fn allowed(&self, origins: &[String]) -> Option<&'a str> {
+        let origin = self.origin?;
+        if origins.iter().any(|allowed| allowed == "*") {
+            return Some("*");
+        }
+        origins
+            .iter()
+            .any(|allowed| allowed.as_bytes() == origin)
+            .then(|| std::str::from_utf8(origin).ok())?
+    }
+
+    /// Adds what a page needs to read an answer.
+    pub(crate) fn allow(&self, origins: &[String], lines: &mut Lines) {
+        let Some(origin) = self.allowed(origins) else { return };
+        if origin != "*" {
+            lines.put("vary", "Origin");
+        }
+        lines.put("access-control-allow-origin", origin);
+        lines.put("access-control-expose-headers", "*");
+    }
 }
 
 /// Adds what a page needs to read an answer.
 pub(crate) fn add(request: &HttpRequest, origins: &[String], headers: &mut HeaderMap) {
-    let Some(origin) = allowed(request, origins) else { return };
-    if origin != ANY {
+    let page = Page::at(request);
+    let Some(origin) = page.allowed(origins) else { return };
+    if origin != "*" {
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     }
+    let Ok(origin) = HeaderValue::from_str(origin) else { return };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, ANY);
 }

@@ -58,7 +58,7 @@ async fn asked(
     payload: web::Payload,
     worker: &Worker,
 ) -> Result<Explanation, GatewayError> {
-    let own = authenticate(&worker.gateway, head::credentials(request).key).await?;
+    let own = authenticate(&worker.gateway, head::credentials(request.headers()).key).await?;
     let is_admin = match admin::authorize(request, worker).await {
         Ok(_key) => true,
         Err(error) => {
@@ -69,7 +69,7 @@ async fn asked(
     };
     let settings = worker.gateway.settings();
     let within = Duration::from_millis(settings.timeouts.body_ms);
-    let bytes = body::read(request, payload, settings.limits.body_bytes, within).await?;
+    let bytes = body::read(request.headers(), payload, settings.limits.body_bytes, within).await?;
     let question: Question =
         serde_json::from_slice(&bytes).map_err(|error| invalid("", &format!("the question: {error}")))?;
     let key = match &question.key {

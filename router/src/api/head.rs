@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::HttpRequest;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_store::KeyRecord;
 
 use super::open_webui;
+use crate::server::Headers;
 use crate::settings::Secret;
 
 /// Longest metadata value, as Portkey keeps it.
@@ -25,10 +25,14 @@ const INTERNAL: [&str; 5] = [
 ];
 
 /// Returns the text of a header by its name in lower case; unreadable ones count as absent.
-pub(super) fn text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
-    // Requests have a dozen headers: to compare them costs less than to make a name that can be looked up.
-    let (_, value) = request.headers().iter().find(|(known, _)| known.as_str() == name)?;
-    value.to_str().ok().map(str::trim)
+pub(super) fn text<'a>(sent: &'a impl Headers, name: &str) -> Option<&'a str> {
+    visible(sent.first(name)?).map(str::trim)
+}
+
+/// Returns a header's text, if it is plain ASCII.
+fn visible(value: &[u8]) -> Option<&str> {
+    let is_visible = value.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+    std::str::from_utf8(value).ok().filter(|_| is_visible)
 }
 
 /// Takes the scheme off an Authorization.
@@ -47,8 +51,8 @@ pub(super) struct Credentials<'a> {
 
 /// Finds the gateway key: `x-portkey-api-key` first, then Authorization, `x-api-key`, `x-goog-api-key`. When the first
 /// is there, the next of the others is the vendor's key.
-pub(super) fn credentials(request: &HttpRequest) -> Credentials<'_> {
-    let named = |name| text(request, name).filter(|text| !text.is_empty());
+pub(super) fn credentials(sent: &impl Headers) -> Credentials<'_> {
+    let named = |name| text(sent, name).filter(|text| !text.is_empty());
     let own = named("x-portkey-api-key").or_else(|| named("x-tidegate-api-key"));
     let mut others = [named("authorization").map(bearer), named("x-api-key"), named("x-goog-api-key")]
         .into_iter()
@@ -61,8 +65,8 @@ pub(super) fn credentials(request: &HttpRequest) -> Credentials<'_> {
 }
 
 /// Copies the headers that routing and vendors read; `x-tidegate-*` becomes `x-portkey-*`.
-pub(super) fn routing(request: &HttpRequest) -> HeaderMap {
-    routing_of(request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+pub(super) fn routing(sent: &impl Headers) -> HeaderMap {
+    routing_of(sent.all())
 }
 
 /// The same of any headers.
@@ -71,6 +75,9 @@ pub(super) fn routing_of<'a>(sent: impl Iterator<Item = (&'a str, &'a [u8])>) ->
     for (name, value) in sent {
         let lower = name.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| name.to_ascii_lowercase());
         let name = lower.as_deref().unwrap_or(name);
+        if !name.starts_with(['x', 'a', 'o']) {
+            continue;
+        }
         let renamed = name.strip_prefix("x-tidegate-").map(|rest| format!("x-portkey-{rest}"));
         let name = renamed.as_deref().unwrap_or(name);
         let wanted =
@@ -88,13 +95,12 @@ pub(super) fn routing_of<'a>(sent: impl Iterator<Item = (&'a str, &'a [u8])>) ->
 }
 
 /// Copies the headers that are not routing: plugins may be granted some by name.
-pub(super) fn plain(request: &HttpRequest) -> Vec<(String, String)> {
+pub(super) fn plain(sent: &impl Headers) -> Vec<(String, String)> {
     const SECRET: [&str; 5] =
         ["x-api-key", "x-goog-api-key", "x-portkey-api-key", "x-tidegate-api-key", "cookie"];
-    let own = credentials(request);
-    let headers = request.headers().iter().filter(|(name, _)| !SECRET.contains(&name.as_str()));
-    let texts =
-        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+    let own = credentials(sent);
+    let headers = sent.all().filter(|(name, _)| !SECRET.contains(name));
+    let texts = headers.filter_map(|(name, value)| Some((name.to_owned(), visible(value)?.to_owned())));
     // Beside a gateway key, Authorization may be a user's own token: who grants it to a plugin knows. The gateway's key it
     // is never.
     texts.filter(|(_, value)| own.key != Some(bearer(value.trim()))).collect()
@@ -102,30 +108,28 @@ pub(super) fn plain(request: &HttpRequest) -> Vec<(String, String)> {
 
 /// Returns whether anything may ask for the headers that are not routing: configs, and what is forwarded.
 pub(super) fn shows_headers(key: &KeyRecord, headers: &HeaderMap) -> bool {
-    key.config.is_some()
-        || headers.contains_key("x-portkey-config")
-        || headers.contains_key("x-portkey-forward-headers")
+    let names = ["x-portkey-config", "x-portkey-forward-headers"];
+    key.config.is_some() || (!headers.is_empty() && names.iter().any(|name| headers.contains_key(*name)))
 }
 
 /// Copies the headers that go on to a vendor on paths that the gateway doesn't model: all but credentials, the
 /// gateway's own, and those of this connection.
-pub(super) fn for_vendor(request: &HttpRequest) -> HeaderMap {
+pub(super) fn for_vendor(sent: &impl Headers) -> HeaderMap {
     const SECRET: [&str; 4] = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
-    let own = credentials(request).key;
-    let listed = text(request, "connection").unwrap_or_default().to_ascii_lowercase();
+    let own = credentials(sent).key;
+    let listed = text(sent, "connection").unwrap_or_default().to_ascii_lowercase();
     let hops: Vec<&str> = listed.split(',').map(str::trim).collect();
     let mut headers = HeaderMap::new();
-    for (name, value) in request.headers() {
-        let name = name.as_str();
+    for (name, value) in sent.all() {
         let about_body = matches!(name, "content-type" | "content-encoding");
         let goes_on = about_body || crate::pipeline::may_go_on(name);
-        let key = value.to_str().ok().map(|text| bearer(text.trim()));
+        let key = visible(value).map(|text| bearer(text.trim()));
         let is_own_key = key.is_some() && key == own;
         if !goes_on || SECRET.contains(&name) || hops.contains(&name) || is_own_key {
             continue;
         }
         if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()))
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
         {
             headers.append(name, value);
         }
@@ -154,12 +158,12 @@ fn add_baggage(baggage: &str, metadata: &mut BTreeMap<String, String>) {
 /// Joins metadata: baggage, beaten by the request's own, beaten by the key's; Open WebUI's user headers fill `_user`,
 /// where its secret is known only signed ones.
 pub(super) fn metadata(
-    request: &HttpRequest,
+    sent: &impl Headers,
     headers: &HeaderMap,
     key: &KeyRecord,
     signed_with: Option<&Secret>,
 ) -> BTreeMap<String, String> {
-    metadata_of(&|name| text(request, name), headers, key, signed_with)
+    metadata_of(&|name| text(sent, name), headers, key, signed_with)
 }
 
 /// The same of any headers; `header` finds those that are not routing.
@@ -170,8 +174,11 @@ pub(super) fn metadata_of<'a>(
     signed_with: Option<&Secret>,
 ) -> BTreeMap<String, String> {
     let mut metadata = BTreeMap::new();
-    add_baggage(header("baggage").unwrap_or_default(), &mut metadata);
-    let sent = headers.get("x-portkey-metadata").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+    if let Some(baggage) = header("baggage") {
+        add_baggage(baggage, &mut metadata);
+    }
+    let sent = if headers.is_empty() { None } else { headers.get("x-portkey-metadata") };
+    let sent = sent.and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
     // Broken JSON is ignored, as Portkey does: metadata never fails a request.
     if let Some(serde_json::Value::Object(members)) = sent.and_then(|text| serde_json::from_str(text).ok()) {
         for (name, value) in members {
@@ -199,7 +206,7 @@ mod tests {
             request = request.insert_header((*name, *value));
         }
         let request = request.to_http_request();
-        let found = credentials(&request);
+        let found = credentials(request.headers());
         (found.key.map(str::to_owned), found.vendor.map(str::to_owned))
     }
 
@@ -226,7 +233,7 @@ mod tests {
             .insert_header(("x-tidegate-plugin-call", "pii"))
             .insert_header(("cookie", "a"))
             .to_http_request();
-        let headers = routing(&request);
+        let headers = routing(request.headers());
         assert_eq!(headers.len(), 1);
         assert!(headers.contains_key("x-portkey-config"));
     }

@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
 use tidegate_providers::Endpoint;
 use uuid::Uuid;
 
-use super::{body, head, render};
+use super::{body, cors, head, render};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::pipeline::{self, Answer, Body, Caller, Dialect, Request};
-use crate::server::Worker;
+use crate::server::{Answer as Rendered, Headers, Sent, SentBody, Worker};
 
-/// Serves one inference request.
+/// Serves one inference request that actix's app was asked: with a body in chunks, say, or a path that is written oddly.
 pub(super) async fn serve(
     endpoint: Endpoint,
     dialect: Dialect,
@@ -21,47 +21,73 @@ pub(super) async fn serve(
     payload: web::Payload,
     worker: web::Data<Worker>,
 ) -> HttpResponse {
+    let settings = worker.gateway.settings();
+    let within = Duration::from_millis(settings.timeouts.body_ms);
+    let body = body::read(request.headers(), payload, settings.limits.body_bytes, within);
+    respond(endpoint, dialect, request.headers(), body, &worker).await.into()
+}
+
+/// Serves one inference request.
+pub(super) async fn answer(
+    endpoint: Endpoint,
+    dialect: Dialect,
+    sent: &Sent,
+    body: SentBody,
+    worker: &Worker,
+) -> Rendered {
+    let settings = worker.gateway.settings();
+    let within = Duration::from_millis(settings.timeouts.body_ms);
+    let body = body::whole(sent, body, settings.limits.body_bytes, within);
+    respond(endpoint, dialect, sent, body, worker).await
+}
+
+async fn respond(
+    endpoint: Endpoint,
+    dialect: Dialect,
+    sent: &impl Headers,
+    body: impl Future<Output = Result<Bytes, GatewayError>>,
+    worker: &Worker,
+) -> Rendered {
     let started = Instant::now();
     let id = Uuid::now_v7().to_string();
-    let trace_id = render::trace_id(&request, &id);
-    match answered(endpoint, dialect, &request, payload, &worker, (started, id, trace_id.clone())).await {
-        Ok(answer) => render::answer(&request, &worker, &trace_id, answer),
-        Err(error) => render::error(&request, &worker, dialect, &trace_id, &error),
+    let trace_id = render::trace_of(sent, &id);
+    let page = cors::Page::of(sent);
+    match answered(endpoint, dialect, sent, body, worker, (started, id, trace_id.clone())).await {
+        Ok(answer) => render::answer(&page, worker, &trace_id, answer),
+        Err(error) => render::error(&page, worker, dialect, &trace_id, &error),
     }
 }
 
 async fn answered(
     endpoint: Endpoint,
     dialect: Dialect,
-    request: &HttpRequest,
-    payload: web::Payload,
+    sent: &impl Headers,
+    body: impl Future<Output = Result<Bytes, GatewayError>>,
     worker: &Worker,
     (started, id, trace_id): (Instant, String, String),
 ) -> Result<Answer, GatewayError> {
     let gateway = &worker.gateway;
     let settings = gateway.settings();
-    let credentials = head::credentials(request);
+    let credentials = head::credentials(sent);
     let key = pipeline::authenticate(gateway, credentials.key).await?;
-    let headers = head::routing(request);
+    let headers = head::routing(sent);
     let guarded =
         head::shows_headers(&key.record(), &headers) || gateway.default_config(&key.record()).is_some();
-    let metadata = head::metadata(request, &headers, &key.record(), settings.openwebui_jwt_secret.as_ref());
-    let within = Duration::from_millis(settings.timeouts.body_ms);
-    let bytes = body::read(request, payload, settings.limits.body_bytes, within).await?;
-    let content_type =
-        head::text(request, header::CONTENT_TYPE.as_str()).unwrap_or("application/json").to_owned();
-    let is_form = content_type.to_ascii_lowercase().starts_with("multipart/form-data");
+    let metadata = head::metadata(sent, &headers, &key.record(), settings.openwebui_jwt_secret.as_ref());
+    let bytes = body.await?;
+    let content_type = head::text(sent, "content-type").unwrap_or("application/json");
+    let is_form = begins(content_type, "multipart/form-data");
     let wants_form =
         matches!(endpoint, Endpoint::ImageEdits | Endpoint::Transcriptions | Endpoint::Translations);
     let body = match (is_form, wants_form) {
-        (true, true) => Body::Form { content_type, bytes },
+        (true, true) => Body::Form { content_type: content_type.to_owned(), bytes },
         (false, true) if endpoint != Endpoint::ImageEdits => {
             return Err(wrong_type("multipart/form-data is expected"));
         }
         (true, false) => {
             return Err(wrong_type("application/json is expected"));
         }
-        (false, _) if !is_json(&content_type) => {
+        (false, _) if !is_json(content_type) => {
             return Err(wrong_type("application/json is expected"));
         }
         (false, _) => Body::Json(bytes),
@@ -74,7 +100,7 @@ async fn answered(
         started,
         started_at_ms: clock::unix_ms(),
         headers,
-        plain_headers: if guarded { head::plain(request) } else { Vec::new() },
+        plain_headers: if guarded { head::plain(sent) } else { Vec::new() },
         vendor_key: credentials.vendor.map(str::to_owned),
         body,
         proxy: None,
@@ -89,9 +115,19 @@ fn wrong_type(message: &str) -> GatewayError {
 /// Returns whether a content type may be JSON. What a form in a page would send is taken for it: curl says so of whatever
 /// follows its `-d`, and a page can't add the key that every request needs.
 fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    ["application/json", "text/json", "application/x-www-form-urlencoded"].contains(&essence.as_str())
-        || essence.ends_with("+json")
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let is = |kind: &&str| essence.eq_ignore_ascii_case(kind);
+    ["application/json", "text/json", "application/x-www-form-urlencoded"].iter().any(is)
+        || essence
+            .len()
+            .checked_sub(5)
+            .and_then(|at| essence.get(at..))
+            .is_some_and(|end| end.eq_ignore_ascii_case("+json"))
+}
+
+/// Returns whether a text begins with words in lower case, however it writes them.
+fn begins(text: &str, words: &str) -> bool {
+    text.get(..words.len()).is_some_and(|start| start.eq_ignore_ascii_case(words))
 }
 
 #[cfg(test)]

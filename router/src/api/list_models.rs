@@ -75,7 +75,7 @@ fn dialect(request: &HttpRequest) -> Dialect {
 
 async fn listed(request: &HttpRequest, worker: &Worker) -> Result<Vec<Value>, GatewayError> {
     let gateway = &worker.gateway;
-    let key = authenticate(gateway, head::credentials(request).key).await?;
+    let key = authenticate(gateway, head::credentials(request.headers()).key).await?;
     // Lists are free, but not for expired keys or keys without the scope; the permit is given back at once.
     let scopes = key.record().scopes.clone();
     let listing = ["models.list", "virtual_keys.list"];

@@ -20,6 +20,7 @@ use actix_web::web::{self, ServiceConfig};
 use tidegate_providers::Endpoint;
 
 use crate::pipeline::Dialect;
+use crate::server::{Answer, Sent, SentBody, Worker};
 
 pub(crate) use body::read as read_body;
 pub use health::Readiness;
@@ -28,7 +29,7 @@ pub(crate) use tidy::Tidy;
 
 /// Finds the gateway key of a request.
 pub(crate) fn credentials_of(request: &actix_web::HttpRequest) -> Option<&str> {
-    head::credentials(request).key
+    head::credentials(request.headers()).key
 }
 
 /// Every inference endpoint with its path and dialect.
@@ -45,6 +46,19 @@ const ENDPOINTS: [(Endpoint, Dialect); 11] = [
     (Endpoint::Transcriptions, Dialect::OpenAi),
     (Endpoint::Translations, Dialect::OpenAi),
 ];
+
+/// Returns which route of inference a path is, written as it should be.
+pub(crate) fn inference_at(path: &str) -> Option<usize> {
+    let path = path.strip_prefix("/v1")?;
+    ENDPOINTS.iter().position(|(endpoint, _)| endpoint.path() == path)
+}
+
+/// Serves a request to a route of inference, without a detour through actix's app.
+#[inline]
+pub(crate) async fn infer(route: usize, sent: Sent, body: SentBody, worker: web::Data<Worker>) -> Answer {
+    let (endpoint, dialect) = ENDPOINTS.get(route).copied().unwrap_or(ENDPOINTS[0]);
+    inference::answer(endpoint, dialect, &sent, body, &worker).await
+}
 
 /// Adds all routes. A path with the wrong method answers 405; what the gateway doesn't model below `/v1` goes on to a
 /// provider, and everything else answers 404, in the caller's dialect.

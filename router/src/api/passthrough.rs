@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_stream::StreamExt;
 use uuid::Uuid;
 
+use super::cors::Page;
 use super::{body, head, render};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
@@ -45,11 +46,14 @@ pub(super) async fn serve(
         method,
         path,
         query: request.uri().query().map(str::to_owned),
-        headers: head::for_vendor(&request),
+        headers: head::for_vendor(request.headers()),
     };
     match answered(proxy, &request, payload, &worker, (started, id, trace_id.clone())).await {
-        Ok(answer) => render::answer(&request, &worker, &trace_id, answer),
-        Err(error) => render::error(&request, &worker, render::dialect_of(&request), &trace_id, &error),
+        Ok(answer) => render::answer(&Page::at(&request), &worker, &trace_id, answer).into(),
+        Err(error) => {
+            let dialect = render::dialect_of(&request);
+            render::error(&Page::at(&request), &worker, dialect, &trace_id, &error).into()
+        }
     }
 }
 
@@ -62,15 +66,16 @@ async fn answered(
 ) -> Result<Answer, GatewayError> {
     let gateway = &worker.gateway;
     let settings = gateway.settings();
-    let credentials = head::credentials(request);
+    let credentials = head::credentials(request.headers());
     let key = pipeline::authenticate(gateway, credentials.key).await?;
-    let headers = head::routing(request);
+    let headers = head::routing(request.headers());
     let guarded = head::shows_headers(&key.record(), &headers);
-    let metadata = head::metadata(request, &headers, &key.record(), settings.openwebui_jwt_secret.as_ref());
+    let metadata =
+        head::metadata(request.headers(), &headers, &key.record(), settings.openwebui_jwt_secret.as_ref());
     let within = Duration::from_millis(settings.timeouts.body_ms);
     let limit = settings.limits.body_bytes;
     let body = if is_plain_json(request) {
-        Body::Json(body::read(request, payload, limit, within).await?)
+        Body::Json(body::read(request.headers(), payload, limit, within).await?)
     } else {
         Body::Upload(Mutex::new(carried(request, payload, limit, within)?))
     };
@@ -82,7 +87,7 @@ async fn answered(
         started,
         started_at_ms: clock::unix_ms(),
         headers,
-        plain_headers: if guarded { head::plain(request) } else { Vec::new() },
+        plain_headers: if guarded { head::plain(request.headers()) } else { Vec::new() },
         vendor_key: credentials.vendor.map(str::to_owned),
         body,
         proxy: Some(Box::new(proxy)),
@@ -92,9 +97,11 @@ async fn answered(
 
 /// Returns whether a body is JSON that can be read as it stands.
 fn is_plain_json(request: &HttpRequest) -> bool {
-    let kind = head::text(request, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let kind = head::text(request.headers(), header::CONTENT_TYPE.as_str()).unwrap_or_default();
     let coded = request.headers().contains_key(header::CONTENT_ENCODING);
-    kind.to_ascii_lowercase().starts_with("application/json") && !coded && body::announced(request) != Some(0)
+    kind.to_ascii_lowercase().starts_with("application/json")
+        && !coded
+        && body::announced(request.headers()) != Some(0)
 }
 
 /// Carries a body from the client's socket to whoever wants it; `None` where there is none.
@@ -104,7 +111,7 @@ fn carried(
     limit: usize,
     within: Duration,
 ) -> Result<Option<Upload>, GatewayError> {
-    let length = body::announced(request);
+    let length = body::announced(request.headers());
     let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     if length.unwrap_or(0) == 0 && !is_chunked {
         return Ok(None);

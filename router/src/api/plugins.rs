@@ -108,13 +108,13 @@ pub(super) async fn upload(
             GatewayError::new(ErrorKind::Invalid, format!("activate is true or false: {error}"))
                 .at("activate")
         })?;
-        let kind = head::text(&request, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+        let kind = head::text(request.headers(), header::CONTENT_TYPE.as_str()).unwrap_or_default();
         if kind.to_ascii_lowercase().starts_with("multipart/") {
             let message = "send the component itself as the body, with content-type application/wasm";
             return Err(GatewayError::new(ErrorKind::Invalid, message).at("content-type"));
         }
         let within = Duration::from_millis(worker.gateway.settings().timeouts.body_ms);
-        let bytes = body::read(&request, payload, LARGEST, within).await?;
+        let bytes = body::read(request.headers(), payload, LARGEST, within).await?;
         let uploaded = to_json(&worker.gateway.plugins.upload(bytes.to_vec(), query.activate).await?)?;
         let id = uploaded["id"].as_str().unwrap_or_default();
         told(&request, &worker, &key, ("create", id), (Value::Null, &uploaded)).await?;
@@ -140,7 +140,7 @@ pub(super) async fn activate(
     let activated = async {
         let key = allow(&worker.gateway, credentials_of(&request), "plugins.update").await?;
         let within = Duration::from_millis(worker.gateway.settings().timeouts.body_ms);
-        let bytes = body::read(&request, payload, LARGEST_ORDER, within).await?;
+        let bytes = body::read(request.headers(), payload, LARGEST_ORDER, within).await?;
         let order: Activate = serde_json::from_slice(&bytes).map_err(|error| {
             GatewayError::new(ErrorKind::Invalid, format!("{{\"digest\": \"…\"}} is expected: {error}"))
                 .at("digest")

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use actix_web::body::{BodyStream, BoxBody};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::HeaderValue;
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream::unfold;
 use serde_json::{Value, json};
 use tidegate_prices::NanoUsd;
@@ -13,140 +13,120 @@ use tidegate_providers::{Inbound, anthropic::MessagesCodec, openai::ChatCodec};
 use tidegate_store::Unit;
 use uuid::Uuid;
 
-use super::{cors, head};
+use super::cors::{self, Page};
+use super::head;
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::limits::{RateKind, RateView};
-use crate::pipeline::{Answer, AnswerBody, BudgetShown, Dialect};
-use crate::server::Worker;
+use crate::pipeline::{About, Answer, AnswerBody, BudgetShown, Dialect};
+use crate::server::{Answer as Rendered, Headers, Lines, Worker};
 
-/// What every answer says of its way, as Portkey's SDKs read it.
-static PROVIDER: HeaderName = HeaderName::from_static("x-portkey-provider");
-static OPTION_INDEX: HeaderName = HeaderName::from_static("x-portkey-last-used-option-index");
-static CACHE_STATUS: HeaderName = HeaderName::from_static("x-portkey-cache-status");
-static RETRIES: HeaderName = HeaderName::from_static("x-portkey-retry-attempt-count");
-static TRACE_ID: HeaderName = HeaderName::from_static("x-portkey-trace-id");
 /// Limit, what remains, when it is whole again: as OpenAI names them.
-static REQUESTS: [HeaderName; 3] = [
-    HeaderName::from_static("x-ratelimit-limit-requests"),
-    HeaderName::from_static("x-ratelimit-remaining-requests"),
-    HeaderName::from_static("x-ratelimit-reset-requests"),
-];
-static TOKENS: [HeaderName; 3] = [
-    HeaderName::from_static("x-ratelimit-limit-tokens"),
-    HeaderName::from_static("x-ratelimit-remaining-tokens"),
-    HeaderName::from_static("x-ratelimit-reset-tokens"),
-];
-/// Unit, limit, what remains, when it starts again.
-static BUDGET: [HeaderName; 4] = [
-    HeaderName::from_static("x-portkey-budget-unit"),
-    HeaderName::from_static("x-portkey-budget-limit"),
-    HeaderName::from_static("x-portkey-budget-remaining"),
-    HeaderName::from_static("x-portkey-budget-reset"),
-];
+const REQUESTS: [&str; 3] =
+    ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
+const TOKENS: [&str; 3] =
+    ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
 /// Longest trace id that is taken from a client.
 const LONGEST_TRACE: usize = 256;
 
 /// Renders an answer of the pipeline.
-pub(super) fn answer(request: &HttpRequest, worker: &Worker, trace_id: &str, answer: Answer) -> HttpResponse {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-    let mut response = HttpResponse::build(status);
-    if answer.status == 246 {
-        response.reason("Hooks failed");
+pub(super) fn answer(page: &Page<'_>, worker: &Worker, trace_id: &str, answer: Answer) -> Rendered {
+    let mut lines = Lines::default();
+    let About { provider, option_index, retries, views, budget, cache, .. } = &answer.about;
+    passed(&mut lines, &answer.headers, views);
+    rate_headers(&mut lines, views);
+    if let Some(budget) = budget {
+        budget_headers(&mut lines, budget);
     }
-    for (name, value) in &answer.headers {
-        append(&mut response, name, value);
+    // What every answer says of its way, as Portkey's SDKs read it.
+    if let Some(provider) = provider {
+        lines.put("x-portkey-provider", provider);
     }
-    rate_headers(&mut response, &answer.about.views);
-    if let Some(budget) = &answer.about.budget {
-        budget_headers(&mut response, budget);
+    lines.put("x-portkey-last-used-option-index", option_index);
+    lines.put("x-portkey-cache-status", cache.unwrap_or("DISABLED"));
+    lines.put_number("x-portkey-retry-attempt-count", i64::from(*retries));
+    lines.put("x-portkey-trace-id", trace_id);
+    let is_stream = !matches!(answer.body, AnswerBody::Whole(_));
+    if is_stream {
+        lines.put("cache-control", "no-cache");
+        // Reverse proxies of the nginx family hold streams back without this.
+        lines.put("x-accel-buffering", "no");
     }
-    if let Some(provider) = answer.about.provider {
-        response.append_header((&PROVIDER, HeaderValue::from_static(provider)));
-    }
-    put(&mut response, &OPTION_INDEX, &answer.about.option_index);
-    let cache = HeaderValue::from_static(answer.about.cache.unwrap_or("DISABLED"));
-    response.append_header((&CACHE_STATUS, cache));
-    response.append_header((&RETRIES, HeaderValue::from(answer.about.retries)));
-    put(&mut response, &TRACE_ID, trace_id);
-    let mut response = match answer.body {
-        AnswerBody::Whole(bytes) => response.body(bytes),
+    page.allow(&worker.gateway.settings().cors.origins, &mut lines);
+    let body = match answer.body {
+        AnswerBody::Whole(bytes) => BoxBody::new(bytes),
         AnswerBody::Stream(stream) => {
-            stream_headers(&mut response);
             let pieces = unfold(stream, |mut stream| async move {
                 let piece = stream.next().await?;
                 Some((piece, stream))
             });
-            response.body(BoxBody::new(BodyStream::new(Box::pin(pieces))))
+            BoxBody::new(BodyStream::new(Box::pin(pieces)))
         }
         AnswerBody::Kept(stream) => {
-            stream_headers(&mut response);
             let pieces = unfold(stream, |mut stream| async move {
                 let piece = stream.next().await?;
                 Some((piece, stream))
             });
-            response.body(BoxBody::new(BodyStream::new(Box::pin(pieces))))
+            BoxBody::new(BodyStream::new(Box::pin(pieces)))
         }
     };
-    cors::add(request, &worker.gateway.settings().cors.origins, response.headers_mut());
-    response
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let rendered = Rendered::new(status, lines, body);
+    if answer.status == 246 { rendered.because("Hooks failed") } else { rendered }
 }
 
-fn stream_headers(response: &mut HttpResponseBuilder) {
-    append(response, "cache-control", "no-cache");
-    // Reverse proxies of the nginx family hold streams back without this.
-    append(response, "x-accel-buffering", "no");
+/// Passes on what a vendor said, but for limits where the gateway has its own.
+fn passed(lines: &mut Lines, headers: &[(String, String)], views: &[RateView]) {
+    for (name, value) in headers {
+        let ours = views.iter().any(|view| names_of(view.kind).contains(&name.as_str()));
+        if !ours {
+            lines.put_any(name, value);
+        }
+    }
 }
 
 /// Renders an error in the caller's dialect.
 pub(super) fn error(
-    request: &HttpRequest,
+    page: &Page<'_>,
     worker: &Worker,
     dialect: Dialect,
     trace_id: &str,
     error: &GatewayError,
-) -> HttpResponse {
+) -> Rendered {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = HttpResponse::build(status);
+    let mut lines = Lines::default();
     if let Some(failure) = &error.upstream {
-        for (name, value) in &failure.headers {
-            append(&mut response, name, value);
-        }
+        passed(&mut lines, &failure.headers, &error.views);
         if error.walked.is_none() {
-            append(&mut response, "x-portkey-provider", failure.provider);
+            lines.put("x-portkey-provider", failure.provider);
         }
     }
     if let Some(walked) = &error.walked {
         if let Some(provider) = walked.provider {
-            append(&mut response, "x-portkey-provider", provider);
+            lines.put("x-portkey-provider", provider);
         }
-        append(&mut response, "x-portkey-last-used-option-index", &walked.option_index);
+        lines.put("x-portkey-last-used-option-index", &walked.option_index);
         if let Some(status) = walked.cache {
-            append(&mut response, "x-portkey-cache-status", status);
+            lines.put("x-portkey-cache-status", status);
         }
-        append(&mut response, "x-portkey-retry-attempt-count", &walked.retries.to_string());
-    }
-    if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Bug) {
-        // Portkey's mark of what no vendor said; its SDKs don't try again then.
-        append(&mut response, "x-portkey-gateway-exception", "true");
+        lines.put_number("x-portkey-retry-attempt-count", i64::from(walked.retries));
     }
     if let Some(wait) = error.retry_after {
         // Whole seconds (RFC 9110 10.2.3), never zero: zero invites a storm.
         let seconds = wait.as_millis().div_ceil(1_000).max(1);
-        append(&mut response, "retry-after", &seconds.to_string());
+        lines.put("retry-after", &seconds.to_string());
     }
-    rate_headers(&mut response, &error.views);
+    rate_headers(&mut lines, &error.views);
     if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Bug) {
-        append(&mut response, "x-portkey-gateway-exception", "true");
+        // Portkey's mark of what no vendor said; its SDKs don't try again then.
+        lines.put("x-portkey-gateway-exception", "true");
     }
-    append(&mut response, "x-portkey-trace-id", trace_id);
+    lines.put("x-portkey-trace-id", trace_id);
     let untouched = error.upstream.as_ref().and_then(|failure| failure.content_type.as_deref());
-    append(&mut response, "content-type", untouched.unwrap_or("application/json"));
+    lines.put("content-type", untouched.unwrap_or("application/json"));
+    page.allow(&worker.gateway.settings().cors.origins, &mut lines);
     // Browsers alone send an Origin. Open WebUI's pages take any `status` member for a stream that began.
-    let for_page = request.headers().contains_key(actix_web::http::header::ORIGIN);
-    let mut response = response.body(error_body(dialect, error, for_page));
-    cors::add(request, &worker.gateway.settings().cors.origins, response.headers_mut());
-    response
+    Rendered::new(status, lines, BoxBody::new(error_body(dialect, error, page.asks())))
 }
 
 /// Renders an error of a route that is no inference; the trace id is made here.
@@ -156,17 +136,22 @@ pub(super) fn refusal(
     dialect: Dialect,
     refused: &GatewayError,
 ) -> HttpResponse {
-    error(request, worker, dialect, &trace_id(request, &Uuid::now_v7().to_string()), refused)
+    let trace_id = trace_id(request, &Uuid::now_v7().to_string());
+    error(&Page::at(request), worker, dialect, &trace_id, refused).into()
 }
 
 /// Returns the client's trace id, else the W3C one, else the request's own id: never an empty one, because Portkey's
 /// SDK takes an answer without one for a broken gateway's.
 pub(crate) fn trace_id(request: &HttpRequest, id: &str) -> String {
-    let sent =
-        head::text(request, "x-portkey-trace-id").or_else(|| head::text(request, "x-tidegate-trace-id"));
-    let sent = sent.filter(|text| !text.is_empty() && text.len() <= LONGEST_TRACE);
-    let from_parent = || head::text(request, "traceparent").and_then(parent);
-    sent.or_else(from_parent).unwrap_or(id).to_owned()
+    trace_of(request.headers(), id)
+}
+
+/// The same of any headers.
+pub(super) fn trace_of(sent: &impl Headers, id: &str) -> String {
+    let named = head::text(sent, "x-portkey-trace-id").or_else(|| head::text(sent, "x-tidegate-trace-id"));
+    let named = named.filter(|text| !text.is_empty() && text.len() <= LONGEST_TRACE);
+    let from_parent = || head::text(sent, "traceparent").and_then(parent);
+    named.or_else(from_parent).unwrap_or(id).to_owned()
 }
 
 /// Returns the trace id of a W3C `traceparent`, if it is one.
@@ -211,63 +196,73 @@ fn error_body(dialect: Dialect, error: &GatewayError, for_page: bool) -> Vec<u8>
     body.to_string().into_bytes()
 }
 
-fn rate_headers(response: &mut HttpResponseBuilder, views: &[RateView]) {
-    for view in views {
-        let [limit, remaining, reset] = match view.kind {
-            RateKind::Requests => &REQUESTS,
-            RateKind::Tokens => &TOKENS,
-        };
-        response.insert_header((limit, HeaderValue::from(view.limit)));
-        response.insert_header((remaining, HeaderValue::from(view.remaining)));
-        if let Ok(value) = HeaderValue::from_str(&duration(view.reset)) {
-            response.insert_header((reset, value));
+fn names_of(kind: RateKind) -> &'static [&'static str; 3] {
+    match kind {
+        RateKind::Requests => &REQUESTS,
+        RateKind::Tokens => &TOKENS,
+    }
+}
+
+fn rate_headers(lines: &mut Lines, views: &[RateView]) {
+    for (at, view) in views.iter().enumerate() {
+        // Of two of a kind the last is shown.
+        if views.iter().skip(at + 1).any(|later| later.kind == view.kind) {
+            continue;
         }
+        let [limit, remaining, reset] = names_of(view.kind);
+        lines.put_number(limit, i64::from(view.limit));
+        lines.put_number(remaining, i64::from(view.remaining));
+        lines.put(reset, &duration(view.reset));
     }
 }
 
 /// Says what the tightest budget has left: money in US dollars.
-fn budget_headers(response: &mut HttpResponseBuilder, budget: &BudgetShown) {
-    let amount = |amount: i64| match budget.unit {
-        Unit::Cost => {
-            let dollars = NanoUsd(u64::try_from(amount).unwrap_or(0)).to_string();
-            HeaderValue::from_maybe_shared(dollars).unwrap_or(HeaderValue::from_static("0"))
-        }
-        Unit::Tokens | Unit::Requests => HeaderValue::from(amount),
+fn budget_headers(lines: &mut Lines, budget: &BudgetShown) {
+    let mut amount = |name: &'static str, amount: i64| match budget.unit {
+        Unit::Cost => lines.put(name, &NanoUsd(u64::try_from(amount).unwrap_or(0)).to_string()),
+        Unit::Tokens | Unit::Requests => lines.put_number(name, amount),
     };
+    amount("x-portkey-budget-limit", budget.limit);
+    amount("x-portkey-budget-remaining", budget.left);
     let unit = match budget.unit {
         Unit::Cost => "usd",
         Unit::Tokens => "tokens",
         Unit::Requests => "requests",
     };
-    let [unit_name, limit, remaining, reset] = &BUDGET;
-    response.insert_header((unit_name, HeaderValue::from_static(unit)));
-    response.insert_header((limit, amount(budget.limit)));
-    response.insert_header((remaining, amount(budget.left)));
+    lines.put("x-portkey-budget-unit", unit);
     if let Some(at) = budget.resets_at {
-        response.insert_header((reset, HeaderValue::from((at - clock::unix()).max(0))));
+        lines.put_number("x-portkey-budget-reset", (at - clock::unix()).max(0));
     }
 }
 
-/// Writes a duration as OpenAI's headers do: `120ms`, `6.5s`, `2m30s`.
+/// Writes a duration as OpenAI's headers do: `120ms`, `6.500s`, `2m30s`.
 fn duration(length: Duration) -> String {
+    let mut text = String::with_capacity(32);
+    let mut put = |number: u64, unit: &str| {
+        text.push_str(itoa::Buffer::new().format(number));
+        text.push_str(unit);
+    };
     match length.as_secs() {
-        0 => format!("{}ms", length.as_millis()),
-        seconds if seconds < 60 => format!("{:.3}s", length.as_secs_f64()),
-        seconds => format!("{}m{}s", seconds / 60, seconds % 60),
+        0 => put(u64::from(length.subsec_millis()), "ms"),
+        seconds if seconds < 60 => {
+            // To the nearest.
+            let ms = seconds * 1_000 + u64::from(length.subsec_nanos().saturating_add(500_000) / 1_000_000);
+            put(
+                ms / 1_000,
+                match ms % 1_000 {
+                    0..10 => ".00",
+                    10..100 => ".0",
+                    _ => ".",
+                },
+            );
+            put(ms % 1_000, "s");
+        }
+        seconds => {
+            put(seconds / 60, "m");
+            put(seconds % 60, "s");
+        }
     }
-}
-
-fn append(response: &mut HttpResponseBuilder, name: &str, value: &str) {
-    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
-        response.append_header((name, value));
-    }
-}
-
-/// Adds a header whose name is known to be one.
-fn put(response: &mut HttpResponseBuilder, name: &HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.append_header((name, value));
-    }
+    text
 }
 
 /// Whose dialect an unknown path is asked in.
@@ -334,7 +329,7 @@ fn preflight(request: &HttpRequest, worker: &Worker) -> HttpResponse {
 /// Renders a JSON document of the gateway itself.
 pub(crate) fn document(request: &HttpRequest, worker: &Worker, body: &Value) -> HttpResponse {
     let mut response = HttpResponse::Ok();
-    append(&mut response, "x-portkey-trace-id", &trace_id(request, &Uuid::now_v7().to_string()));
+    response.append_header(("x-portkey-trace-id", trace_id(request, &Uuid::now_v7().to_string())));
     let mut response = response.json(body);
     cors::add(request, &worker.gateway.settings().cors.origins, response.headers_mut());
     response
@@ -354,6 +349,10 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(120)), "120ms");
         assert_eq!(duration(Duration::from_millis(6_500)), "6.500s");
         assert_eq!(duration(Duration::from_secs(150)), "2m30s");
+        assert_eq!(duration(Duration::from_micros(999)), "0ms");
+        assert_eq!(duration(Duration::from_nanos(1_000_499_999)), "1.000s");
+        assert_eq!(duration(Duration::from_nanos(9_060_500_000)), "9.061s");
+        assert_eq!(duration(Duration::from_nanos(59_999_999_999)), "60.000s");
     }
 
     #[test]

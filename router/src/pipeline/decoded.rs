@@ -375,7 +375,8 @@ impl Decoded {
     /// ends here.
     async fn guarded(&mut self, progress: &mut Progress, out: &mut BytesMut, silent: bool) -> Option<Step> {
         let guard = self.guard.as_mut()?;
-        let turn = guard.turn().await;
+        // Boxed: every stream that waits would carry the state of a judgement.
+        let turn = Box::pin(guard.turn()).await;
         for event in turn.events {
             if silent && matches!(event, Event::Error(_)) {
                 continue;

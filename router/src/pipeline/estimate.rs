@@ -105,6 +105,9 @@ fn part(part: &Part) -> u64 {
 /// Returns the pieces of text in JSON text, and the tokens of the media between them.
 fn split(raw: &str) -> (Vec<&str>, u64) {
     let bytes = raw.as_bytes();
+    if !may_hold_media(bytes) {
+        return (vec![raw], 0);
+    }
     let mut cuts: Vec<(usize, usize)> = Vec::new();
     let mut media = 0;
     // Base64 stands in members of these names, as a data URL or by itself. Their quotes can't be part of a text, where
@@ -136,6 +139,13 @@ fn split(raw: &str) -> (Vec<&str>, u64) {
     }
     pieces.extend(raw.get(from..));
     (pieces, media)
+}
+
+/// Looks for the end of a name that may hold media, or say where it is: cheaper than to look for each of them.
+fn may_hold_media(json: &[u8]) -> bool {
+    static COLON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\":"));
+    const ENDS: [&[u8]; 3] = [b"url", b"data", b"file_id"];
+    COLON.find_iter(json).any(|at| ENDS.iter().any(|end| json[..at].ends_with(end)))
 }
 
 fn is_base64(byte: &u8) -> bool {

@@ -56,7 +56,7 @@ impl Request {
     #[must_use]
     pub fn pathname(&self) -> String {
         let path = self.proxy.as_ref().map_or_else(|| self.endpoint.path(), |proxy| &proxy.path);
-        format!("/v1{path}")
+        ["/v1", path].concat()
     }
 }
 

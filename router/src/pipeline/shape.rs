@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tidegate_providers::{Endpoint, Fields};
+use tidegate_providers::{Endpoint, Fields, Scan};
 
 use super::form::Form;
 use crate::error::{ErrorKind, GatewayError};
@@ -195,25 +195,19 @@ fn required(endpoint: Endpoint, fields: &Fields<'_>) -> Result<(), GatewayError>
 /// business.
 fn types(fields: &Fields<'_>) -> Result<(), GatewayError> {
     const NUMBER: &str = "-0123456789";
-    const CHECKED: [(&str, &str, &str); 13] = [
-        ("temperature", NUMBER, "a number"),
-        ("top_p", NUMBER, "a number"),
-        ("top_k", NUMBER, "a whole number"),
-        ("presence_penalty", NUMBER, "a number"),
-        ("frequency_penalty", NUMBER, "a number"),
-        ("seed", NUMBER, "a whole number"),
-        ("stop", "\"[", "a string or an array of strings"),
-        ("stop_sequences", "[", "an array of strings"),
-        ("tools", "[", "an array of tools"),
-        ("stream_options", "{", "an object"),
-        ("response_format", "{\"", "an object"),
-        ("user", "\"", "a string"),
-        ("metadata", "{", "an object"),
-    ];
-    for (name, first, what) in CHECKED {
-        if let Some(raw) = fields.raw(name).filter(|raw| *raw != "null")
-            && !raw.starts_with(|start: char| first.contains(start))
-        {
+    for (name, raw) in fields.iter() {
+        let (first, what) = match name {
+            "temperature" | "top_p" | "presence_penalty" | "frequency_penalty" => (NUMBER, "a number"),
+            "top_k" | "seed" => (NUMBER, "a whole number"),
+            "stop" => ("\"[", "a string or an array of strings"),
+            "stop_sequences" => ("[", "an array of strings"),
+            "tools" => ("[", "an array of tools"),
+            "stream_options" | "metadata" => ("{", "an object"),
+            "response_format" => ("{\"", "an object"),
+            "user" => ("\"", "a string"),
+            _ => continue,
+        };
+        if raw != "null" && !raw.starts_with(|start: char| first.contains(start)) {
             return Err(wrong(name, &format!("{what} is expected")));
         }
     }
@@ -231,6 +225,9 @@ fn roles(endpoint: Endpoint, fields: &Fields<'_>) -> Result<(), GatewayError> {
         return Ok(());
     }
     let raw = fields.raw("messages").unwrap_or("[]");
+    if all_have_roles(raw).is_some() {
+        return Ok(());
+    }
     let messages = serde_json::from_str::<Vec<Message<'_>>>(raw)
         .map_err(|_| wrong("messages", "an array of objects with role and content is expected"))?;
     for (at, message) in messages.iter().enumerate() {
@@ -239,6 +236,25 @@ fn roles(endpoint: Endpoint, fields: &Fields<'_>) -> Result<(), GatewayError> {
         }
     }
     Ok(())
+}
+
+/// Looks at messages that are plain: whether each has a role. None also where that is not sure.
+fn all_have_roles(messages: &str) -> Option<()> {
+    let mut scan = Scan::new(messages);
+    scan.array(|scan| {
+        let mut has_role = false;
+        scan.object(|name, scan| {
+            let value = scan.value()?;
+            if name != "role" {
+                return Some(());
+            }
+            // Said twice, it is serde's business.
+            let is_first = !std::mem::replace(&mut has_role, true);
+            (is_first && value.starts_with('"')).then_some(())
+        })?;
+        has_role.then_some(())
+    })?;
+    scan.end()
 }
 
 fn streams(endpoint: Endpoint, fields: &Fields<'_>) -> Result<bool, GatewayError> {
@@ -323,6 +339,25 @@ mod tests {
         ] {
             let error = shape(Endpoint::Chat, body).unwrap_err();
             assert_eq!((error.status(), error.param.as_deref()), (400, Some(param)), "{body}");
+        }
+    }
+
+    #[test]
+    fn every_message_has_a_role() {
+        for (messages, wrong) in [
+            (r#"[{"role":"user","content":"a"},{"content":[{"role":1}],"role":"\u0061"}]"#, None),
+            (r#"[{"r\u006fle":"user"}]"#, None),
+            (r#"[["user"]]"#, None),
+            ("[]", None),
+            (r#"[{"role":"user"},{"content":{"role":"user"}}]"#, Some("messages[1].role")),
+            (r#"[{"role":null}]"#, Some("messages[0].role")),
+            (r#"[{"role":["user"]}]"#, Some("messages[0].role")),
+            (r#"[{"role":"user","role":"user"}]"#, Some("messages")),
+            (r#"[{"role":"user"},1]"#, Some("messages")),
+        ] {
+            let body = format!(r#"{{"model":"x","messages":{messages}}}"#);
+            let found = shape(Endpoint::Chat, &body).err().and_then(|error| error.param);
+            assert_eq!(found.as_deref(), wrong, "{messages}");
         }
     }
 

@@ -256,7 +256,8 @@ impl AnswerStream {
         }
     }
 
-    /// Makes one step. `opening`: nothing was sent yet, so errors are returned rather than written.
+    /// Makes one step. `opening`: nothing was sent yet, so errors are returned rather than written. What happens once in
+    /// a stream, or never, is boxed: all that waits here is carried by every stream that is held.
     async fn step(&mut self, opening: bool) -> Result<Option<Bytes>, Box<GatewayError>> {
         loop {
             if self.done {
@@ -278,15 +279,15 @@ impl AnswerStream {
                     return Ok(Some(self.mark(bytes)));
                 }
                 Step::Broken(error) => {
-                    if !self.resume(&error).await
+                    if !Box::pin(self.resume(&error)).await
                         && let Lane::Decoded(lane) = &mut self.lane
                     {
                         lane.give_up(*error);
                     }
                 }
                 Step::Costs(tokens) => {
-                    if let Err(error) = self.settlement.extend(tokens).await {
-                        return Ok(Some(self.cut_by_budget(&error).await));
+                    if let Err(error) = Box::pin(self.settlement.extend(tokens)).await {
+                        return Ok(Some(Box::pin(self.cut_by_budget(&error)).await));
                     }
                     self.progress.affords = self.settlement.affords();
                 }
@@ -312,7 +313,7 @@ impl AnswerStream {
         let Some(upstream) = &mut self.upstream else { return Ok(None) };
         if self.patience.is_over() {
             // A stream that never pauses would outlast any timer.
-            return self.broken(self.patience.stalled(), opening).await;
+            return Box::pin(self.broken(self.patience.stalled(), opening)).await;
         }
         let due = if let Lane::Decoded(lane) = &self.lane { lane.due().map(Instant::from_std) } else { None };
         let wake = [due, self.open_until].into_iter().flatten().fold(self.idle_until, Instant::min);
@@ -344,14 +345,14 @@ impl AnswerStream {
             }
             Ok(None) => {
                 self.upstream = None;
-                return self.upstream_ended(opening).await;
+                return Box::pin(self.upstream_ended(opening)).await;
             }
             Ok(Some(Err(error))) => super::attempt::unreachable(format!(
                 "The provider broke off in the middle of its answer: {error}"
             )),
             Err(_) => self.patience.stalled(),
         };
-        self.broken(broken, opening).await
+        Box::pin(self.broken(broken, opening)).await
     }
 
     async fn upstream_ended(&mut self, opening: bool) -> Result<Option<Bytes>, Box<GatewayError>> {
@@ -371,7 +372,7 @@ impl AnswerStream {
                 Ok(Some(self.mark(bytes)))
             }
             Step::Broken(error) => {
-                if !self.resume(&error).await
+                if !Box::pin(self.resume(&error)).await
                     && let Lane::Decoded(lane) = &mut self.lane
                 {
                     lane.give_up(*error);
@@ -395,7 +396,7 @@ impl AnswerStream {
         opening: bool,
     ) -> Result<Option<Bytes>, Box<GatewayError>> {
         let early = opening && !self.progress.committed;
-        if !early && self.resume(&error).await {
+        if !early && Box::pin(self.resume(&error)).await {
             return Ok(None);
         }
         let mut words = Bytes::new();

@@ -23,7 +23,7 @@ struct Shared {
 }
 
 /// The handler's end.
-pub(super) struct Body(Rc<RefCell<Shared>>);
+pub(crate) struct Body(Rc<RefCell<Shared>>);
 
 /// The connection's end. If it goes before the end of the body, that is incomplete.
 pub(super) struct Feeder(Weak<RefCell<Shared>>);

@@ -3,9 +3,11 @@
 //! Actix accepts connections, spreads them over workers and stops them; its app routes requests. What lies between,
 //! a connection's life, is in `connection`.
 
+mod answer;
 mod body;
 mod connection;
 mod output;
+mod sent;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::{KeepAlive, Request, ServiceConfig};
+use actix_http::{KeepAlive, Request, Response, ServiceConfig};
 use actix_service::IntoServiceFactory;
 use actix_web::body::BoxBody;
 use actix_web::dev::{
@@ -28,10 +30,14 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 
 use crate::api::{self, Readiness, Tidy};
+use crate::boxed::boxed;
 use crate::gateway::Gateway;
 use crate::upstream::Client;
 
-use self::connection::{Connection, Terms};
+use self::connection::{Answering, Connection, Handlers, Terms};
+
+pub(crate) use self::answer::{Answer, Lines};
+pub(crate) use self::sent::{Headers, Sent, SentBody};
 
 /// Connections a worker serves at the same time.
 const CONNECTIONS: usize = 50_000;
@@ -95,11 +101,12 @@ pub fn bind(gateway: Arc<Gateway>) -> io::Result<Bound> {
                     if workers == 1 {
                         gateway.shards.move_in();
                     }
-                    let app =
-                        app(Worker { gateway: gateway.clone(), client: Client::new(connect) }, shown.clone());
+                    let worker = Worker { gateway: gateway.clone(), client: Client::new(connect) };
+                    let worker = web::Data::new(worker);
+                    let app = app(worker.clone(), shown.clone());
                     let stop = stop.clone();
                     async move {
-                        let app = Rc::new(app.await?);
+                        let app = Rc::new(Front { app: app.await?, worker });
                         let terms = Rc::new(terms(address));
                         Ok::<_, ()>(fn_service(move |io: TcpStream| {
                             socket::prepare(&io, write);
@@ -120,13 +127,40 @@ pub fn bind(gateway: Arc<Gateway>) -> io::Result<Bound> {
     Ok(Bound { server: server.run(), addresses, readiness })
 }
 
+/// A worker's handlers: inference at once, all else by its app.
+struct Front<S> {
+    app: S,
+    worker: web::Data<Worker>,
+}
+
+impl<S> Handlers for Front<S>
+where
+    S: Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>,
+    S::Future: 'static,
+{
+    fn route(&self, path: &str) -> Option<usize> {
+        api::inference_at(path)
+    }
+
+    fn infer(&self, route: usize, sent: Sent, body: SentBody) -> Answering {
+        boxed(|| api::infer(route, sent, body, self.worker.clone()))
+    }
+
+    fn ask(&self, request: Request) -> Answering {
+        let answering = self.app.call(request);
+        Box::pin(
+            async move { answering.await.map_or_else(|error| Response::from(error).into(), Answer::from) },
+        )
+    }
+}
+
 /// Makes a worker's app.
 async fn app(
-    worker: Worker,
+    worker: web::Data<Worker>,
     readiness: Readiness,
 ) -> Result<impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>, ()> {
     App::new()
-        .app_data(web::Data::new(worker))
+        .app_data(worker)
         .app_data(web::Data::new(readiness))
         .wrap(Tidy)
         .configure(api::routes)

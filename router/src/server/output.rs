@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use tokio::io::AsyncWrite;
 
 /// What is kept of the buffer between two pieces of an answer.
-const KEPT: usize = 4 << 10;
+const KEPT: usize = 1 << 10;
 
 /// The write buffer of a connection.
 #[derive(Default)]

@@ -92,6 +92,7 @@ impl Unsent {
             let Some(upload) = &mut self.upload else {
                 ready!(Pin::new(&mut *link).poll_flush(context))?;
                 self.flushed = true;
+                (self.lead, self.piece) = (Bytes::new(), Bytes::new());
                 return Poll::Ready(Ok(()));
             };
             match upload.poll(context) {

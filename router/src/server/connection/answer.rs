@@ -1,24 +1,30 @@
 //! A request's way to its handler, and the answer's to the client.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use actix_http::h1::Message;
-use actix_http::{ConnectionType, Request};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::Service;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::codec::Encoder;
 
 use super::client::Client;
-use super::{Answer, Connection, Next};
+use super::frame::{self, Frame, Line};
+use super::{Answer, Asked, Connection, Handlers, Next};
 
 /// Bytes of an answer that are collected, if they are there, before they are written.
 const COLLECTED: usize = 64 << 10;
 /// Room for the head of an answer.
 const HEAD: usize = 1 << 10;
+
+/// An answer whose head is collected.
+pub(super) struct Begun {
+    body: BoxBody,
+    frame: Frame,
+    rest: Rest,
+    /// Whether the connection goes on after it.
+    keep: bool,
+}
 
 /// What is still to come of an answer.
 enum Rest {
@@ -31,18 +37,14 @@ enum Rest {
 impl<T, S> Connection<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Request>,
-    S::Response: Into<Answer>,
-    S::Error: Into<Answer>,
+    S: Handlers,
 {
-    /// Asks the handler. None when the client went away.
-    pub(super) async fn ask(&mut self, request: Request) -> Option<Answer> {
-        let app = self.app.clone();
-        let mut asked = pin!(app.call(request));
+    /// Waits for the answer of a handler, and writes its head. None when the client went away.
+    pub(super) async fn ask(&mut self, mut asked: Asked) -> Option<Begun> {
         poll_fn(|cx| {
             loop {
-                if let Poll::Ready(answer) = asked.as_mut().poll(cx) {
-                    return Poll::Ready(Some(answer.map_or_else(Into::into, Into::into)));
+                if let Poll::Ready(answer) = asked.answering.as_mut().poll(cx) {
+                    return Poll::Ready(Some(self.begin_answer(answer, &asked, cx)));
                 }
                 if self.output.len() > 0
                     && let Poll::Ready(Err(_)) = self.output.poll_write(&mut self.io, cx)
@@ -59,37 +61,33 @@ where
         .await
     }
 
-    /// Writes an answer. `old` clients know no chunks, and the answer to HEAD is `empty`.
-    pub(super) async fn answer(&mut self, answer: Answer, old: bool, empty: bool) -> Next {
-        let (mut head, body) = answer.into_parts();
-        let size = body.size();
-        let endless = old && size == BodySize::Stream;
-        if endless {
-            head.head_mut().no_chunking(true);
-        }
-        let stopping = poll_fn(|cx| Poll::Ready(self.is_stopping(cx))).await;
-        if endless || stopping || self.eof || self.garbled || self.feeder.is_some() {
-            head.head_mut().set_connection_type(ConnectionType::Close);
-        }
+    /// Collects the head of an answer.
+    fn begin_answer(&mut self, answer: Answer, asked: &Asked, cx: &mut Context<'_>) -> Begun {
+        let size = answer.body.size();
+        let frame = Frame::of(&answer, size, asked.old, asked.empty);
+        let keep = self.keep
+            && !(answer.last || self.is_stopping(cx) || self.eof || self.garbled)
+            && self.feeder.is_none()
+            && frame != Frame::Endless;
         let content = match size {
             BodySize::Sized(size) => usize::try_from(size).unwrap_or(COLLECTED).min(COLLECTED),
             BodySize::None | BodySize::Stream => 0,
         };
-        self.output.bytes().reserve(HEAD + content);
-        if let Err(error) = self.codec.encode(Message::Item((head, size)), self.output.bytes()) {
-            tracing::warn!(%error, "the head of an answer can't be written");
-            return Next::Gone;
-        }
-        let mut rest = if empty || matches!(size, BodySize::None | BodySize::Sized(0)) {
-            Rest::Nothing
-        } else {
-            Rest::More
-        };
+        let output = self.output.bytes();
+        output.reserve(HEAD + content);
+        frame::head(&answer, size, &Line { old: asked.old, keep }, &self.terms.config, output);
+        let rest = if frame == Frame::Nothing { Rest::Nothing } else { Rest::More };
+        Begun { body: answer.body, frame, rest, keep }
+    }
+
+    /// Writes an answer whose head is collected.
+    pub(super) async fn answer(&mut self, begun: Begun) -> Next {
+        let Begun { body, mut frame, mut rest, keep } = begun;
         let mut body = pin!(body);
-        if !poll_fn(|cx| self.poll_answer(body.as_mut(), &mut rest, cx)).await {
+        if !poll_fn(|cx| self.poll_answer(body.as_mut(), (&mut rest, &mut frame), cx)).await {
             return Next::Gone;
         }
-        if self.codec.keep_alive() && self.feeder.is_none() {
+        if keep && self.feeder.is_none() {
             return Next::Again;
         }
         Next::Close { lingering: self.garbled || self.feeder.is_some() || !self.input.is_empty() }
@@ -101,13 +99,13 @@ where
     fn poll_answer(
         &mut self,
         mut body: Pin<&mut BoxBody>,
-        rest: &mut Rest,
+        (rest, frame): (&mut Rest, &mut Frame),
         cx: &mut Context<'_>,
     ) -> Poll<bool> {
         loop {
             let mut waiting = false;
             if !self.output.is_blocked() && matches!(rest, Rest::More) {
-                waiting = self.collect(body.as_mut(), rest, cx);
+                waiting = self.collect(body.as_mut(), (rest, frame), cx);
             }
             if self.output.len() > 0 {
                 match self.output.poll_write(&mut self.io, cx) {
@@ -135,28 +133,31 @@ where
     }
 
     /// Collects what is ready of a body. Returns whether the body must be waited for.
-    fn collect(&mut self, mut body: Pin<&mut BoxBody>, rest: &mut Rest, cx: &mut Context<'_>) -> bool {
-        while self.output.len() < COLLECTED {
-            let written = match body.as_mut().poll_next(cx) {
-                // To the codec an empty piece is the end.
+    fn collect(
+        &mut self,
+        mut body: Pin<&mut BoxBody>,
+        (rest, frame): (&mut Rest, &mut Frame),
+        cx: &mut Context<'_>,
+    ) -> bool {
+        while self.output.len() < COLLECTED && matches!(rest, Rest::More) {
+            let ended = match body.as_mut().poll_next(cx) {
+                // In chunks an empty piece is the end.
                 Poll::Ready(Some(Ok(piece))) if piece.is_empty() => continue,
                 Poll::Ready(Some(Ok(piece))) => {
-                    self.codec.encode(Message::Chunk(Some(piece)), self.output.bytes())
+                    frame.write(&piece, self.output.bytes());
+                    continue;
                 }
                 Poll::Ready(Some(Err(error))) => Err(io::Error::other(error.to_string())),
-                Poll::Ready(None) => {
-                    *rest = Rest::Nothing;
-                    self.codec.encode(Message::Chunk(None), self.output.bytes())
-                }
+                Poll::Ready(None) => frame.end(self.output.bytes()),
                 Poll::Pending => return true,
             };
-            if let Err(error) = written {
-                tracing::debug!(%error, "an answer is broken off");
-                *rest = Rest::Cut;
-            }
-            if !matches!(rest, Rest::More) {
-                break;
-            }
+            *rest = match ended {
+                Ok(()) => Rest::Nothing,
+                Err(error) => {
+                    tracing::debug!(%error, "an answer is broken off");
+                    Rest::Cut
+                }
+            };
         }
         false
     }

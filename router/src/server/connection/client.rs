@@ -5,15 +5,13 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use actix_http::Request;
 use actix_http::h1::Message;
-use actix_web::dev::Service;
 use actix_web::error::PayloadError;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::Decoder;
 
-use super::{Answer, Connection};
+use super::{Connection, Handlers};
 
 /// The most that is read at once.
 const READ: usize = 32 << 10;
@@ -31,9 +29,7 @@ pub(super) enum Client {
 impl<T, S> Connection<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Request>,
-    S::Response: Into<Answer>,
-    S::Error: Into<Answer>,
+    S: Handlers,
 {
     /// Looks at what the client does while it waits for its answer.
     pub(super) fn poll_client(&mut self, cx: &mut Context<'_>) -> Client {
@@ -69,15 +65,23 @@ where
     /// Passes what was read to the handler, as far as it wants it. Returns whether there was any.
     pub(super) fn feed(&mut self, cx: &Context<'_>) -> bool {
         let mut fed = false;
-        if self.input.is_empty() {
-            return fed;
-        }
         while let Some(feeder) = self.feeder.as_ref().filter(|feeder| feeder.wants(cx)) {
-            match self.codec.decode(&mut self.input) {
+            let decoded = match &mut self.left {
+                Some(0) => Ok(Some(Message::Chunk(None))),
+                Some(_) if self.input.is_empty() => Ok(None),
+                Some(left) => {
+                    let length = self.input.len().min(*left);
+                    *left -= length;
+                    Ok(Some(Message::Chunk(Some(self.input.split_to(length).freeze()))))
+                }
+                None => self.codec.decode(&mut self.input),
+            };
+            match decoded {
                 Ok(Some(Message::Chunk(Some(piece)))) => feeder.feed(piece, cx),
                 Ok(Some(Message::Chunk(None) | Message::Item(_))) => {
                     feeder.end(Ok(()), cx);
                     self.feeder = None;
+                    self.left = None;
                 }
                 Ok(None) => break,
                 Err(_) => {

@@ -1,12 +1,13 @@
 //! One client's connection: requests one after the other, each parsed once, answered in as few writes as possible.
 //!
-//! Parsing of requests and writing of heads and frames are actix's codec; this is only the loop around it. While an
-//! answer is under way the codec isn't asked, but the socket is watched: a client that closes is gone, and its handler
+//! Plain requests of inference are read here, all others by actix's codec; this is the loop around both. While an
+//! answer is under way no request is read, but the socket is watched: a client that closes is gone, and its handler
 //! and answer are dropped at once. A connection that waits, for a request or for the next piece of an answer, holds
 //! no buffer of requests.
 
 mod answer;
 mod client;
+mod frame;
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -17,18 +18,20 @@ use std::time::Duration;
 
 use actix_http::error::ParseError;
 use actix_http::h1::{Codec, Message, MessageType};
-use actix_http::{ConnectionType, Payload, Request, Response, ServiceConfig};
-use actix_web::body::{BodySize, BoxBody};
-use actix_web::dev::Service;
+use actix_http::{Payload, Request, ServiceConfig};
+use actix_web::body::BodySize;
 use actix_web::http::header::{HOST, HeaderValue};
 use actix_web::http::{Method, StatusCode, Version};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
-use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::codec::Decoder;
 
+use self::frame::Line;
+use super::answer::Answer;
 use super::body::{Feeder, body};
 use super::output::Output;
+use super::sent::{self, Read, Sent, SentBody};
 use super::timer::Timer;
 
 /// What all connections of a worker share.
@@ -48,8 +51,20 @@ pub(super) struct Terms {
 /// Resolves when no more requests are welcome.
 pub(super) type Stop = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What a handler gives.
-pub(super) type Answer = Response<BoxBody>;
+/// A request that is being answered.
+pub(super) type Answering = Pin<Box<dyn Future<Output = Answer>>>;
+
+/// What answers requests.
+pub(super) trait Handlers {
+    /// Returns which route of inference a path is, if it is one.
+    fn route(&self, path: &str) -> Option<usize>;
+
+    /// Answers a POST to a route of inference.
+    fn infer(&self, route: usize, sent: Sent, body: SentBody) -> Answering;
+
+    /// Answers any other request.
+    fn ask(&self, request: Request) -> Answering;
+}
 
 /// A client's connection.
 pub(super) struct Connection<T, S> {
@@ -65,6 +80,10 @@ pub(super) struct Connection<T, S> {
     garbled: bool,
     /// Where the rest of the request's body goes; none when there is no rest.
     feeder: Option<Feeder>,
+    /// Bytes of the body that are still to come, where the codec doesn't count them.
+    left: Option<usize>,
+    /// The client wants to keep the connection.
+    keep: bool,
     output: Output,
     timer: Timer,
     /// None when no more requests are welcome.
@@ -73,9 +92,18 @@ pub(super) struct Connection<T, S> {
 
 /// What comes instead of a request.
 enum Head {
-    Request(Request),
+    Request(Asked),
     Refused(StatusCode),
     Over,
+}
+
+/// A request that a handler has.
+struct Asked {
+    answering: Answering,
+    /// The client knows no chunks.
+    old: bool,
+    /// The answer has no body: it is one to HEAD.
+    empty: bool,
 }
 
 /// How a connection goes on after an answer.
@@ -91,9 +119,7 @@ enum Next {
 impl<T, S> Connection<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Request>,
-    S::Response: Into<Answer>,
-    S::Error: Into<Answer>,
+    S: Handlers,
 {
     /// Makes a connection that has just been accepted.
     pub(super) fn new(io: T, app: Rc<S>, terms: Rc<Terms>, peer: Option<SocketAddr>, stop: Stop) -> Self {
@@ -109,6 +135,8 @@ where
             eof: false,
             garbled: false,
             feeder: None,
+            left: None,
+            keep: false,
             output: Output::default(),
             timer,
             stop: Some(stop),
@@ -120,12 +148,13 @@ where
         // The clock of the first head runs already.
         let mut timed = true;
         loop {
-            let next = match poll_fn(|cx| self.poll_head(&mut timed, cx)).await {
-                Head::Request(request) => self.serve(request).await,
-                Head::Refused(status) => self.refuse(status).await,
+            let asked = match poll_fn(|cx| self.poll_head(&mut timed, cx)).await {
+                Head::Request(asked) => asked,
+                Head::Refused(status) => return self.refuse(status).await,
                 Head::Over => return,
             };
-            match next {
+            let Some(begun) = self.ask(asked).await else { return };
+            match self.answer(begun).await {
                 Next::Again => {
                     timed = false;
                     self.timer.set(Instant::now() + self.terms.idle);
@@ -144,6 +173,9 @@ where
                 self.input.advance(2);
             }
             if !self.input.is_empty() {
+                if let Some(read) = sent::read(&mut self.input, |path| self.app.route(path)) {
+                    return Poll::Ready(self.begin_inference(read, cx));
+                }
                 match self.codec.decode(&mut self.input) {
                     Ok(Some(Message::Item(request))) => return Poll::Ready(self.begin(request, cx)),
                     Ok(Some(Message::Chunk(_))) | Err(ParseError::Io(_)) => return Poll::Ready(Head::Over),
@@ -175,8 +207,33 @@ where
         Poll::Ready(if *timed { Head::Refused(StatusCode::REQUEST_TIMEOUT) } else { Head::Over })
     }
 
-    /// Prepares a request for its handler.
+    /// Asks for the answer to a request that was read here, with what is there of its body.
+    fn begin_inference(&mut self, read: Read, cx: &Context<'_>) -> Head {
+        let Read { route, sent, length, keep } = read;
+        self.keep = keep;
+        let body = if self.input.len() < length {
+            let (feeder, body) = body();
+            self.feeder = Some(feeder);
+            self.left = Some(length);
+            self.feed(cx);
+            SentBody::Coming(body)
+        } else {
+            SentBody::Whole(self.take(length))
+        };
+        Head::Request(Asked { answering: self.app.infer(route, sent, body), old: false, empty: false })
+    }
+
+    /// Takes bytes off the input, which gives its memory back when it is empty.
+    fn take(&mut self, length: usize) -> Bytes {
+        if length < self.input.len() {
+            return self.input.split_to(length).freeze();
+        }
+        std::mem::take(&mut self.input).freeze()
+    }
+
+    /// Asks the handler of a request.
     fn begin(&mut self, mut request: Request, cx: &Context<'_>) -> Head {
+        self.keep = self.codec.keep_alive();
         let head = request.head_mut();
         head.peer_addr = self.peer;
         if !head.headers.contains_key(HOST) {
@@ -191,21 +248,13 @@ where
         if self.input.is_empty() {
             self.input = BytesMut::new();
         }
-        Head::Request(request)
-    }
-
-    /// Asks the handler and writes its answer.
-    async fn serve(&mut self, request: Request) -> Next {
-        let empty = request.method() == Method::HEAD;
-        let old = request.version() < Version::HTTP_11;
         // Who sent its body already waits for nothing.
         if request.head().expect() && self.feeder.is_some() {
             self.output.bytes().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        match self.ask(request).await {
-            Some(answer) => self.answer(answer, old, empty).await,
-            None => Next::Gone,
-        }
+        let empty = request.method() == Method::HEAD;
+        let old = request.version() < Version::HTTP_11;
+        Head::Request(Asked { answering: self.app.ask(request), old, empty })
     }
 
     /// Returns whether no more requests are welcome.
@@ -217,14 +266,13 @@ where
     }
 
     /// Refuses what can't be read as a request.
-    async fn refuse(&mut self, status: StatusCode) -> Next {
-        let mut head = Response::with_body(status, ());
-        head.head_mut().set_connection_type(ConnectionType::Close);
-        let written = self.codec.encode(Message::Item((head, BodySize::Sized(0))), self.output.bytes());
-        if written.is_err() || poll_fn(|cx| self.output.poll_write(&mut self.io, cx)).await.is_err() {
-            return Next::Gone;
+    async fn refuse(&mut self, status: StatusCode) {
+        let line = Line { old: false, keep: false };
+        let config = &self.terms.config;
+        frame::head(&Answer::bare(status), BodySize::Sized(0), &line, config, self.output.bytes());
+        if poll_fn(|cx| self.output.poll_write(&mut self.io, cx)).await.is_ok() {
+            self.close(true).await;
         }
-        Next::Close { lingering: true }
     }
 
     /// Says that nothing more comes. A client that still sends would be told by a reset, and might lose the answer.

@@ -113,15 +113,63 @@ async fn an_empty_line_before_a_request_is_skipped() {
 
 #[actix_web::test]
 async fn a_body_may_come_in_pieces() {
-    let mut peer = connect();
-    peer.send("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\n").await;
-    for byte in *b"pieces" {
-        peer.settle().await;
-        peer.send([byte]).await;
+    for path in ["/echo", "/codec"] {
+        let mut peer = connect();
+        peer.send(format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\n")).await;
+        for byte in *b"pieces" {
+            peer.settle().await;
+            peer.send([byte]).await;
+        }
+        peer.read_to("\r\n\r\npieces@a").await;
+        peer.send(GET).await;
+        peer.read_to("hello").await;
     }
-    peer.read_to("\r\n\r\npieces@a").await;
-    peer.send(GET).await;
-    peer.read_to("hello").await;
+}
+
+#[actix_web::test]
+async fn a_body_may_end_where_no_more_is_read_ahead() {
+    for path in ["/echo", "/codec"] {
+        for length in [(32 << 10) - 1, 32 << 10, (32 << 10) + 1, 64 << 10] {
+            let mut peer = connect();
+            peer.send(format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n")).await;
+            peer.settle().await;
+            peer.send(vec![b'x'; length]).await;
+            let answer = peer.read_to("@a").await;
+            assert!(answer.contains(&"x".repeat(length)), "{path} {length}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn who_reads_a_request_makes_no_difference() {
+    let answer_of = async |path: &str, lines: &str, body: &str| {
+        let mut peer = connect();
+        peer.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\n{lines}\r\n{body}")).await;
+        drop(peer.io.shutdown().await);
+        let answer = peer.read_all().await;
+        let lines: Vec<&str> = answer.split("\r\n").filter(|line| !line.starts_with("date: ")).collect();
+        (lines.join("\r\n"), peer.seen.calls.get())
+    };
+    for (lines, body) in [
+        ("content-length: 4\r\n", "body"),
+        ("Content-Length:4\r\nConnection: Keep-Alive\r\n", "body"),
+        ("content-length: 4\r\nconnection: close\r\n", "body"),
+        ("content-length: 0\r\n", ""),
+        ("content-length: 5\r\n", "body"),
+        ("content-length: 4\r\ncontent-length: 4\r\n", "body"),
+        ("content-length: 4\r\nhost: b\r\n", "body"),
+        ("content-length: +4\r\n", "body"),
+        ("content-length: 4, 4\r\n", "body"),
+        ("content-length: 4\r\ntransfer-encoding: chunked\r\n", "4\r\nbody\r\n0\r\n\r\n"),
+        ("transfer-encoding: chunked\r\n", "4\r\nbody\r\n0\r\n\r\n"),
+        ("transfer-encoding: gzip\r\ncontent-length: 4\r\n", "body"),
+        ("content-length: 4\r\n folded: x\r\n", "body"),
+        ("content-length: 4\r\nx : y\r\n", "body"),
+        ("", ""),
+    ] {
+        let here = answer_of("/echo", lines, body).await;
+        assert_eq!(here, answer_of("/codec", lines, body).await, "{lines}");
+    }
 }
 
 #[actix_web::test]

@@ -8,11 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_http::error::PayloadError;
-use actix_http::{KeepAlive, Request, Response, ServiceConfig};
+use actix_http::{KeepAlive, Payload, Request, Response, ServiceConfig};
 use actix_web::body::{BodyStream, BoxBody, SizedStream};
-use actix_web::dev::fn_service;
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::sync::{mpsc, watch};
@@ -21,13 +20,15 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 
-use crate::server::connection::{Answer, Connection, Terms};
+use crate::server::answer::Answer;
+use crate::server::connection::{Answering, Connection, Handlers, Terms};
+use crate::server::sent::{Headers, Sent, SentBody};
 
 /// Longer than anything that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A handler at work.
-type Handling = Pin<Box<dyn Future<Output = Result<Answer, Answer>>>>;
+/// Paths whose POSTs the connection reads itself: those of most tests of bodies. `/codec` is an echo that it doesn't.
+const READ_HERE: [&str; 3] = ["/echo", "/sip", "/refuse"];
 
 /// Pieces of an answer, or why it breaks off.
 pub(super) type Piece = Result<Bytes, io::Error>;
@@ -85,15 +86,12 @@ pub(super) fn connect_with(terms: Terms, pipe: usize) -> Peer {
     let seen = Seen::default();
     let (drip, pieces) = mpsc::unbounded_channel();
     let (sip, sips) = mpsc::unbounded_channel();
-    let handlers = Handlers {
+    let handlers = Tested {
         seen: seen.clone(),
         pieces: Rc::new(RefCell::new(Some(pieces))),
         sips: Rc::new(RefCell::new(Some(sips))),
     };
-    let app = Rc::new(fn_service(move |request| {
-        let handling: Handling = Box::pin(handlers.clone().handle(request));
-        handling
-    }));
+    let app = Rc::new(handlers);
     let (io, far) = duplex(pipe);
     let far = Counted { io: far, writes: seen.writes.clone() };
     let (stop, mut stopped) = watch::channel(false);
@@ -197,17 +195,46 @@ impl AsyncWrite for Counted {
 }
 
 #[derive(Clone)]
-struct Handlers {
+struct Tested {
     seen: Seen,
     pieces: Rc<RefCell<Option<mpsc::UnboundedReceiver<Piece>>>>,
     sips: Rc<RefCell<Option<mpsc::UnboundedReceiver<()>>>>,
 }
 
-impl Handlers {
-    async fn handle(self, mut request: Request) -> Result<Answer, Answer> {
+impl Handlers for Tested {
+    fn route(&self, path: &str) -> Option<usize> {
+        READ_HERE.iter().position(|known| *known == path)
+    }
+
+    fn infer(&self, route: usize, sent: Sent, body: SentBody) -> Answering {
+        let payload: Payload = match body {
+            SentBody::Whole(bytes) => Payload::from(bytes),
+            SentBody::Coming(body) => Payload::Stream { payload: Box::pin(body) },
+        };
+        let mut request = Request::with_payload(payload);
+        let head = request.head_mut();
+        head.uri = READ_HERE[route].parse().expect("a path");
+        for (name, value) in sent.all() {
+            let name: HeaderName = name.parse().expect("a name");
+            head.headers.append(name, HeaderValue::from_bytes(value).expect("a value"));
+        }
+        Box::pin(self.clone().handle(request))
+    }
+
+    fn ask(&self, request: Request) -> Answering {
+        Box::pin(self.clone().handle(request))
+    }
+}
+
+impl Tested {
+    async fn handle(self, request: Request) -> Answer {
+        self.answer(request).await.map_or_else(Answer::from, Answer::from)
+    }
+
+    async fn answer(self, mut request: Request) -> Result<Response<BoxBody>, Response<BoxBody>> {
         self.seen.calls.set(self.seen.calls.get() + 1);
         match request.path() {
-            "/echo" => {
+            "/echo" | "/codec" => {
                 let mut body = Vec::new();
                 let mut payload = request.take_payload();
                 while let Some(piece) = payload.next().await {
@@ -265,10 +292,10 @@ impl Handlers {
     }
 }
 
-fn text(status: StatusCode, text: &'static str) -> Answer {
+fn text(status: StatusCode, text: &'static str) -> Response<BoxBody> {
     Response::with_body(status, BoxBody::new(text))
 }
 
-fn stream(pieces: impl Stream<Item = Piece> + 'static) -> Answer {
+fn stream(pieces: impl Stream<Item = Piece> + 'static) -> Response<BoxBody> {
     Response::with_body(StatusCode::OK, BoxBody::new(BodyStream::new(pieces)))
 }

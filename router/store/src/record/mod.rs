@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use budget::{BudgetRecord, Unit};
 pub use key::{KeyExtra, KeyHash, KeyKind, KeyRecord, KeyStatus, OldSecret, RotationRecord, Unmeasured};
 pub use ledger::{HoldRecord, LedgerEntry, Payment, SettleRecord, SpendRecord};
+pub(crate) use log::Rest;
 pub use log::{AttemptRow, LogFilter, LogRow};
 pub use provider::{BreakerRecord, ModelRecord, ProviderRecord};
 

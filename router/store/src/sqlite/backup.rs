@@ -85,7 +85,7 @@ mod tests {
         let copy = copied(folder.path());
         let before = std::fs::read(&copy).unwrap();
         let check = backup_check(&copy).unwrap();
-        assert_eq!((check.schema, check.rows["api_key"], check.rows["budget"]), (3, 200, 1));
+        assert_eq!((check.schema, check.rows["api_key"], check.rows["budget"]), (4, 200, 1));
         let audit = check.audit.unwrap();
         assert_eq!((audit.rows, audit.broken), (1, None));
         assert_eq!(std::fs::read(&copy).unwrap(), before);

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, Payment, SettleRecord};
+use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, Payment, Rest};
 use crate::store::StoreError;
 
 pub(super) fn commit(connection: &mut Connection, batch: &[LedgerEntry]) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Requests of one batch often share a budget: it is written once.
     let mut paid = Paid::default();
+    // And the log by one statement, which is looked up once.
+    let mut rows = Vec::with_capacity(batch.len());
     for entry in batch {
         match entry {
             LedgerEntry::Hold(hold) => put_hold(&transaction, hold)?,
@@ -23,10 +25,17 @@ pub(super) fn commit(connection: &mut Connection, batch: &[LedgerEntry]) -> Resu
                 }
                 paid.add(&spend.budgets);
             }
-            LedgerEntry::Settle(settle) => put_settlement(&transaction, settle, &mut paid)?,
+            LedgerEntry::Settle(settle) => {
+                if settle.held {
+                    end_hold(&transaction, &settle.row.id)?;
+                }
+                paid.add(&settle.budgets);
+                rows.push(&settle.row);
+            }
         }
     }
     paid.write(&transaction)?;
+    put_rows(&transaction, &rows)?;
     transaction.commit()?;
     Ok(())
 }
@@ -105,26 +114,17 @@ fn end_hold(transaction: &Transaction<'_>, request: &str) -> Result<(), StoreErr
     Ok(())
 }
 
-fn put_settlement<'a>(
-    transaction: &Transaction<'_>,
-    settle: &'a SettleRecord,
-    paid: &mut Paid<'a>,
-) -> Result<(), StoreError> {
-    if settle.held {
-        end_hold(transaction, &settle.row.id)?;
+fn put_rows(transaction: &Transaction<'_>, rows: &[&LogRow]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
     }
-    paid.add(&settle.budgets);
-    put_row(transaction, &settle.row)
-}
-
-fn put_row(transaction: &Transaction<'_>, row: &LogRow) -> Result<(), StoreError> {
-    transaction
-        .prepare_cached(
-            "INSERT OR REPLACE INTO request_log
-               (id, started_at_ms, trace_id, key, key_name, status, cost_nano_usd, row, workspace)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
+    let mut statement = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO request_log
+           (id, started_at_ms, trace_id, key, key_name, status, cost_nano_usd, row, workspace)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for row in rows {
+        statement.execute(params![
             row.id,
             row.started_at_ms,
             row.trace_id,
@@ -132,10 +132,29 @@ fn put_row(transaction: &Transaction<'_>, row: &LogRow) -> Result<(), StoreError
             row.key_name,
             row.status,
             row.cost_nano_usd,
-            json(&row.id, row)?,
+            json(&row.id, &Rest(row))?,
             row.workspace
         ])?;
+    }
     Ok(())
+}
+
+/// Reads a row: its columns hold what its text lacks. Texts of earlier versions lack nothing.
+fn read_row(row: &rusqlite::Row<'_>) -> Result<LogRow, StoreError> {
+    let (id, text): (String, String) = (row.get(0)?, row.get(7)?);
+    let rest: LogRow = serde_json::from_str(&text)
+        .map_err(|error| StoreError::Record { id: id.clone(), reason: error.to_string() })?;
+    Ok(LogRow {
+        id,
+        started_at_ms: row.get(1)?,
+        trace_id: row.get(2)?,
+        key: row.get(3)?,
+        key_name: row.get(4)?,
+        status: row.get(5)?,
+        cost_nano_usd: row.get(6)?,
+        workspace: row.get(8)?,
+        ..rest
+    })
 }
 
 pub(super) fn recover(connection: &mut Connection) -> Result<usize, StoreError> {
@@ -153,10 +172,12 @@ pub(super) fn recover(connection: &mut Connection) -> Result<usize, StoreError> 
         row.estimated = true;
         row.outcome = "recovered".to_owned();
         // Each budget pays what it held itself; they may have afforded different amounts.
-        let settle = SettleRecord { budgets: read_held(budgets)?, held: true, row };
+        let budgets = read_held(budgets)?;
         let mut paid = Paid::default();
-        put_settlement(&transaction, &settle, &mut paid)?;
+        paid.add(&budgets);
         paid.write(&transaction)?;
+        end_hold(&transaction, &row.id)?;
+        put_rows(&transaction, &[&row])?;
     }
     transaction.commit()?;
     Ok(open.len())
@@ -178,33 +199,98 @@ pub(super) fn prune_logs(connection: &Connection, before_ms: i64, limit: usize) 
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     Ok(connection
         .prepare_cached(
-            "DELETE FROM request_log WHERE id IN
-               (SELECT id FROM request_log WHERE started_at_ms < ?1 ORDER BY started_at_ms LIMIT ?2)",
+            // Ids sort by time: who is old is among the first.
+            "DELETE FROM request_log WHERE started_at_ms < ?1
+               AND id IN (SELECT id FROM request_log ORDER BY id LIMIT ?2)",
         )?
         .execute([before_ms, limit])?)
 }
 
 pub(super) fn logs(connection: &Connection, filter: &LogFilter) -> Result<Vec<LogRow>, StoreError> {
     let limit = if filter.limit == 0 { -1 } else { i64::try_from(filter.limit).unwrap_or(-1) };
-    let mut statement = connection.prepare_cached(
-        "SELECT id, row FROM request_log
+    // A trace is looked for where its index is: those that are a request's own id are not in it.
+    let of_trace = "id IN (SELECT ?2 UNION ALL
+           SELECT id FROM request_log WHERE trace_id = ?2 AND trace_id <> id)";
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT id, started_at_ms, trace_id, key, key_name, status, cost_nano_usd, row, workspace FROM request_log
          WHERE (?1 IS NULL OR key = ?1 OR key_name = ?1)
-           AND (?2 IS NULL OR trace_id = ?2 OR id = ?2)
+           AND {}
            AND (?3 IS NULL OR status >= ?3)
            AND (?5 IS NULL OR workspace = ?5)
          ORDER BY id DESC LIMIT ?4",
-    )?;
-    let rows = statement.query_map(
-        params![filter.key, filter.trace_id, filter.min_status, limit, filter.workspace],
-        |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
-    )?;
+        if filter.trace_id.is_some() { of_trace } else { "?2 IS NULL" }
+    ))?;
+    let mut rows =
+        statement.query(params![filter.key, filter.trace_id, filter.min_status, limit, filter.workspace])?;
     let mut found = Vec::new();
-    for row in rows {
-        let (id, text) = row?;
-        found.push(
-            serde_json::from_str(&text)
-                .map_err(|error| StoreError::Record { id, reason: error.to_string() })?,
-        );
+    while let Some(row) = rows.next()? {
+        found.push(read_row(row)?);
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::DecisionRow;
+    use crate::record::AttemptRow;
+
+    #[test]
+    fn a_row_is_what_was_written() {
+        let full = LogRow {
+            id: "i".into(),
+            trace_id: "t".into(),
+            started_at_ms: 1,
+            key: "k".into(),
+            key_name: "kn".into(),
+            workspace: "w".into(),
+            provider: "p".into(),
+            model: "m".into(),
+            endpoint: "e".into(),
+            stream: true,
+            status: 2,
+            outcome: "o".into(),
+            error: Some(String::new()),
+            input_tokens: 3,
+            cached_input_tokens: 4,
+            output_tokens: 5,
+            reasoning_tokens: 6,
+            estimated: true,
+            cost_nano_usd: Some(0),
+            attempts: 7,
+            first_byte_us: Some(0),
+            total_us: 8,
+            gateway_us: 9,
+            metadata: [(String::new(), "v".to_owned())].into(),
+            budgets: vec!["b".into()],
+            option_index: "x".into(),
+            cache: "c".into(),
+            saved_nano_usd: 10,
+            tried: vec![AttemptRow::default()],
+            decision: Some(Box::new(DecisionRow::default())),
+        };
+        let mut connection = Connection::open_in_memory().unwrap();
+        super::super::migrate::run(&mut connection, super::super::migrate::MIGRATIONS).unwrap();
+        let rows = [LogRow::default(), full];
+        let transaction = connection.transaction().unwrap();
+        put_rows(&transaction, &rows.each_ref()).unwrap();
+        transaction.commit().unwrap();
+        let mut found = logs(&connection, &LogFilter::default()).unwrap();
+        found.reverse();
+        assert_eq!(found, rows);
+    }
+
+    #[test]
+    fn a_trace_is_found_by_its_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        super::super::migrate::run(&mut connection, super::super::migrate::MIGRATIONS).unwrap();
+        let plan: Vec<String> = connection
+            .prepare("EXPLAIN QUERY PLAN SELECT id FROM request_log WHERE trace_id = ?1 AND trace_id <> id")
+            .unwrap()
+            .query_map(["t"], |row| row.get(3))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert!(plan.iter().any(|step| step.contains("INDEX request_log_trace")), "{plan:?}");
+    }
 }

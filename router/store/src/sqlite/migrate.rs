@@ -8,6 +8,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_start.sql"),
     include_str!("../../migrations/0002_configs.sql"),
     include_str!("../../migrations/0003_governance.sql"),
+    include_str!("../../migrations/0004_log.sql"),
 ];
 
 /// Brings the schema up to date, whole or not at all. Several processes may open a new file at once: the first to lock it migrates.

@@ -96,7 +96,7 @@ fn a_broken_migration_leaves_the_file_as_it_was() {
     newer.push("CREATE TABLE fine (a INTEGER); DROP TABLE told");
     newer.push("CREATE TABLE half (a INTEGER); DELETE FROM api_key; CREATE TABLE config (a INTEGER)");
     let error = migrate::run(&mut store.connection, &newer).unwrap_err().to_string();
-    assert!(error.contains("migration 5 failed, the store stays at schema 3"), "{error}");
+    assert!(error.contains("migration 6 failed, the store stays at schema 4"), "{error}");
     drop(store);
     // The version before goes on as if nothing had been.
     let mut store = SqliteStore::open(&path).unwrap();
