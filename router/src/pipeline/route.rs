@@ -27,6 +27,7 @@ use super::resolve::{Route, resolve};
 use super::shape::{self, Shape};
 use super::tried::{DISABLED, Rest, Tried};
 use super::{params, proxy};
+use crate::boxed::boxed;
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
@@ -246,10 +247,9 @@ impl Trip<'_> {
         let mut entry = view.take_entry();
         let (result, verdict, retries) = loop {
             let judged = (guards.as_ref(), early.clone());
-            let attempt =
-                super::run(self, &route, &payload, &shape, (docket, retries.made(), entry.take()), judged);
+            let note = (docket, retries.made(), entry.take());
             // Boxed: an attempt's future is large, and a walk may wait between two of them.
-            let result = Box::pin(attempt).await;
+            let result = boxed(|| super::run(self, &route, &payload, &shape, note, judged)).await;
             let verdict = match &result {
                 Ok(answer) => Verdict { status: answer.status, reach: Reach::Answer },
                 Err(failure) => Verdict { status: failure.error.status(), reach: failure.reach },
