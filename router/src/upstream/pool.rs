@@ -64,6 +64,10 @@ impl Home {
     }
 
     /// Lets a connection wait.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the sweep ends with the last connection that waits, and with the pool"
+    )]
     pub(super) fn give_back(&self, link: Box<Link>) {
         let mut waiting = self.pool.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let place = waiting.places.entry(self.place.clone()).or_default();

@@ -1,4 +1,5 @@
 //! The client against sockets that say exactly what a test wants.
+#![expect(clippy::disallowed_methods, reason = "the servers of a test end with it")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
