@@ -1,7 +1,7 @@
 //! Tidegate's gateway: from a client's request to a vendor's answer, with limits, budgets and a log of each.
 //!
 //! `gateway` wires the parts together. Arrows point down only: {api, powers} → pipeline → {cache, configs, plugins} →
-//! {actors, upstream, providers} → {limits, versions, config, store}. Actors never import the pipeline, the API or provider
+//! {actors, providers} → {upstream, limits, versions, config, store}. Actors never import the pipeline, the API or provider
 //! translation beyond a vendor's handle.
 
 pub mod actors;

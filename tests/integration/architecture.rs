@@ -43,7 +43,8 @@ fn modules_of_the_router_point_down_only() {
         ("upstream", &[]),
         ("versions", &[]),
         ("cluster", &["clock", "limits"]),
-        ("actors", &["cluster", "limits", "clock", "scopes", "versions"]),
+        // Of `upstream` only what the requests to a provider have in common.
+        ("actors", &["cluster", "limits", "clock", "scopes", "upstream", "versions"]),
         ("governance", &["actors", "secret", "settings", "upstream"]),
         (
             "admin",
