@@ -5,7 +5,7 @@ use tidegate_store::BudgetRecord;
 /// A slice is longer than asked for where that is at most this part of what is left,
 const PLENTY: i64 = 4_096;
 /// and so many times what was asked for at most.
-const LONGER: i64 = 16;
+const LONGER: i64 = 1_024;
 
 /// Why nothing was reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
