@@ -143,6 +143,16 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_is_longer_where_there_is_plenty() {
+        let asked = |limit: i64, need, want| spend(limit, Period::Total, 0, 0).reserve(0, need, want);
+        assert_eq!(asked(PLENTY * 10, 1, 10), Ok(10));
+        assert_eq!(asked(PLENTY * 11, 1, 10), Ok(11));
+        assert_eq!(asked(i64::MAX, 1, 10), Ok(10 * LONGER));
+        // What must be held whole is held as it is.
+        assert_eq!(asked(i64::MAX, 10, 10), Ok(10));
+    }
+
+    #[test]
     fn a_new_period_starts_at_zero_and_keeps_holds() {
         let mut spend = spend(100, Period::Daily, 90, 10);
         assert!(spend.reserve(1, 1, 1).is_err());
@@ -154,7 +164,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_above_the_limit_and_holds_return_to_zero(
-            limit in 1i64..10_000,
+            limit in prop_oneof![1i64..10_000, 1i64..10_000_000],
             orders in proptest::collection::vec((0i64..500, 0i64..500, any::<bool>()), 1..200),
         ) {
             let mut spend = spend(limit, Period::Total, 0, 0);
