@@ -74,6 +74,7 @@ fn modules_of_the_router_point_down_only() {
             "pipeline",
             &[
                 "actors",
+                "boxed",
                 "cache",
                 "clock",
                 "error",
