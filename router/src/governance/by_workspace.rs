@@ -1,8 +1,8 @@
 //! Policies, found by the workspace that they are for and by a value that they ask for.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 use tidegate_store::ObjectRecord;
 
 use super::Bad;
@@ -10,7 +10,7 @@ use super::policy::{Facts, Key, Scope};
 use super::rules::kept;
 
 /// By id: ids grow with time, so that policies come in the order in which they were made.
-type ById<T> = BTreeMap<Arc<str>, Arc<T>>;
+type ById<T> = RedBlackTreeMapSync<Arc<str>, Arc<T>>;
 
 /// A policy of either kind.
 pub(super) trait Scoped {
@@ -18,19 +18,19 @@ pub(super) trait Scoped {
     fn scope(&self) -> &Scope;
 }
 
-/// Policies of one workspace, or of everyone.
+/// Policies of one workspace, or of everyone. A copy shares all that isn't changed after.
 #[derive(Debug)]
 struct List<T> {
     all: ById<T>,
     /// Those with a condition that asks for certain values: a request looks at those of its own value only.
-    by_value: HashMap<Key, HashMap<String, ById<T>>>,
+    by_value: HashTrieMapSync<Key, HashTrieMapSync<String, ById<T>>>,
     /// The others.
     rest: ById<T>,
 }
 
 impl<T> Default for List<T> {
     fn default() -> Self {
-        Self { all: BTreeMap::new(), by_value: HashMap::new(), rest: BTreeMap::new() }
+        Self { all: ById::default(), by_value: HashTrieMapSync::default(), rest: ById::default() }
     }
 }
 
@@ -45,52 +45,55 @@ impl<T: Scoped> List<T> {
         self.remove(id);
         let (id, policy): (Arc<str>, _) = (id.into(), Arc::new(policy));
         match policy.scope().asks_for() {
-            None => drop(self.rest.insert(id.clone(), policy.clone())),
+            None => self.rest.insert_mut(id.clone(), policy.clone()),
             Some((key, values)) => {
-                let of_key = self.by_value.entry(key.clone()).or_default();
+                let mut of_key = self.by_value.get(key).cloned().unwrap_or_default();
                 for value in values {
-                    of_key.entry(value.clone()).or_default().insert(id.clone(), policy.clone());
+                    let of_value = of_key.get(value).cloned().unwrap_or_default();
+                    of_key.insert_mut(value.clone(), of_value.insert(id.clone(), policy.clone()));
                 }
+                self.by_value.insert_mut(key.clone(), of_key);
             }
         }
-        self.all.insert(id, policy);
+        self.all.insert_mut(id, policy);
     }
 
     fn remove(&mut self, id: &str) {
-        let Some(policy) = self.all.remove(id) else { return };
-        self.rest.remove(id);
+        let Some(policy) = self.all.get(id).cloned() else { return };
+        self.all.remove_mut(id);
+        self.rest.remove_mut(id);
         let Some((key, values)) = policy.scope().asks_for() else { return };
-        let Some(of_key) = self.by_value.get_mut(key) else { return };
+        let Some(mut of_key) = self.by_value.get(key).cloned() else { return };
         for value in values {
-            if let Some(of_value) = of_key.get_mut(value) {
-                of_value.remove(id);
-                if of_value.is_empty() {
-                    of_key.remove(value);
-                }
+            let Some(of_value) = of_key.get(value).map(|of_value| of_value.remove(id)) else { continue };
+            match of_value.is_empty() {
+                true => drop(of_key.remove_mut(value)),
+                false => of_key.insert_mut(value.clone(), of_value),
             }
         }
-        if of_key.is_empty() {
-            self.by_value.remove(key);
+        match of_key.is_empty() {
+            true => drop(self.by_value.remove_mut(key)),
+            false => self.by_value.insert_mut(key.clone(), of_key),
         }
     }
 
     fn of<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = &'a T> {
         let asked = self.by_value.iter().filter_map(move |(key, values)| values.get(&*key.of(&facts)?));
-        self.rest.values().chain(asked.flat_map(BTreeMap::values)).map(|policy| &**policy)
+        self.rest.values().chain(asked.flat_map(ById::values)).map(|policy| &**policy)
     }
 }
 
-/// Policies by workspace. Cheap to clone; a change copies the list that it touches and shares the others.
+/// Policies by workspace. Cheap to clone, and to change: a copy shares all that isn't changed after.
 #[derive(Debug)]
 pub(super) struct ByWorkspace<T> {
     /// Those of every workspace.
-    everyones: Arc<List<T>>,
-    by_workspace: Arc<HashMap<Arc<str>, Arc<List<T>>>>,
+    everyones: List<T>,
+    by_workspace: HashTrieMapSync<Arc<str>, List<T>>,
 }
 
 impl<T> Default for ByWorkspace<T> {
     fn default() -> Self {
-        Self { everyones: Arc::default(), by_workspace: Arc::default() }
+        Self { everyones: List::default(), by_workspace: HashTrieMapSync::default() }
     }
 }
 
@@ -110,26 +113,26 @@ impl<T: Scoped> ByWorkspace<T> {
     ) {
         let Some(object) = object else { return self.remove(id) };
         let Some(policy) = kept(object, read(object)) else { return self.remove(id) };
-        let list = match object.workspace.as_deref() {
-            None => &mut self.everyones,
-            Some(own) => Arc::make_mut(&mut self.by_workspace).entry(own.into()).or_default(),
-        };
-        Arc::make_mut(list).put(id, policy);
+        match object.workspace.as_deref() {
+            None => self.everyones.put(id, policy),
+            Some(own) => {
+                let mut list = self.by_workspace.get(own).cloned().unwrap_or_default();
+                list.put(id, policy);
+                self.by_workspace.insert_mut(own.into(), list);
+            }
+        }
     }
 
     fn remove(&mut self, id: &str) {
         if self.everyones.all.contains_key(id) {
-            Arc::make_mut(&mut self.everyones).remove(id);
-            return;
+            return self.everyones.remove(id);
         }
         let own = self.by_workspace.iter().find(|(_, list)| list.all.contains_key(id));
-        let Some(own) = own.map(|(own, _)| own.clone()) else { return };
-        let lists = Arc::make_mut(&mut self.by_workspace);
-        if let Some(list) = lists.get_mut(&own) {
-            Arc::make_mut(list).remove(id);
-            if list.all.is_empty() {
-                lists.remove(&own);
-            }
+        let Some((own, mut list)) = own.map(|(own, list)| (own.clone(), list.clone())) else { return };
+        list.remove(id);
+        match list.all.is_empty() {
+            true => drop(self.by_workspace.remove_mut(&own)),
+            false => self.by_workspace.insert_mut(own, list),
         }
     }
 
