@@ -60,7 +60,6 @@ fn count(group: &mut Group<'_>) {
 }
 
 fn main() {
-    tokens::warm();
     let mut table = Table::new();
     table.group("look up a price", 1, look_up);
     table.group("cost of an answer", 1, cost);

@@ -106,7 +106,6 @@ impl Dialect {
 }
 
 fn main() {
-    tokens::warm();
     let chat = Dialect::new(Wire::Chat, "", CHAT);
     let messages = Dialect::new(Wire::Messages, "event: content_block_delta\n", MESSAGES);
     let mut table = Table::new();

@@ -61,10 +61,6 @@ pub(super) fn run(context: &Context, command: &Serve) -> Result<(), Failure> {
             .path
             .clone()
             .map(|path| actix_web::rt::spawn(watch::settings_file(gateway.clone(), path, text)));
-        if !gateway.settings().budgets.is_empty() {
-            // The tokenizer takes tens of milliseconds to load: before the first stream on a budget, not in it.
-            std::thread::spawn(tidegate_prices::tokens::warm);
-        }
         let served = bound.server.await.map_err(|error| error.to_string());
         gateway.shards.move_out();
         for task in tasks.into_iter().chain(file) {

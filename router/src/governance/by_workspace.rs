@@ -88,12 +88,12 @@ impl<T: Scoped> List<T> {
 pub(super) struct ByWorkspace<T> {
     /// Those of every workspace.
     everyones: List<T>,
-    by_workspace: HashTrieMapSync<Arc<str>, List<T>>,
+    by_workspace: RedBlackTreeMapSync<Arc<str>, List<T>>,
 }
 
 impl<T> Default for ByWorkspace<T> {
     fn default() -> Self {
-        Self { everyones: List::default(), by_workspace: HashTrieMapSync::default() }
+        Self { everyones: List::default(), by_workspace: RedBlackTreeMapSync::default() }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use rpds::HashTrieMapSync;
+use rpds::RedBlackTreeMapSync;
 use serde_json::Value;
 use tidegate_store::{BudgetRecord, LimitRecord, ObjectKind, ObjectRecord};
 
@@ -120,7 +120,7 @@ struct Integration {
     global: Value,
 }
 
-type ById<T> = HashTrieMapSync<Arc<str>, T>;
+type ById<T> = RedBlackTreeMapSync<Arc<str>, T>;
 
 /// What requests need to know. Cheap to clone and to change: the maps are persistent, so that a new value shares all
 /// that it didn't touch with the one before, and a change costs the same beside ten objects and beside 100,000.

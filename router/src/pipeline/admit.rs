@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join_all, join3};
-use tidegate_prices::{Price, tokens};
+use tidegate_prices::Price;
 use tidegate_providers::{Endpoint, Fields};
 use tidegate_store::Unit;
 
@@ -183,10 +183,6 @@ pub(super) async fn admit(
             return Err(Refused::target(error));
         }
     };
-    if metered && !tokens::is_warm() {
-        // Its first use takes tens of milliseconds; without a budget to watch it is never loaded.
-        let _loaded = tokio::task::spawn_blocking(tokens::warm).await;
-    }
     let affords = holds.iter().map(|hold| owed.owed.affords(hold, price.as_deref())).min();
     let cap = match affords {
         Some(affords) if is_counted && !metered && demand.endpoint.wire().is_some() => {

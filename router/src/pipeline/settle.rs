@@ -33,6 +33,8 @@ const MOST_TOKENS: u64 = 100_000_000;
 /// Largest body that is kept for an exact count.
 const LARGEST_KEPT: usize = 256 << 10;
 const LARGEST_SLICE: u64 = 1_024;
+/// Who holds so many tokens has more than almost any answer says: the body would be kept for nothing.
+const AMPLE: u64 = 65_536;
 /// Output of a fast vendor. Vendors bill what they made before they noticed that nobody listens.
 const TOKENS_PER_SECOND: u64 = 300;
 
@@ -140,7 +142,7 @@ impl Settlement {
 
     /// Keeps the body of a metered stream, so that its tokens can be counted exactly should the budget get tight.
     pub(super) fn keep_input(&mut self, body: &Bytes, vendor: &'static str) {
-        if self.metered && body.len() <= LARGEST_KEPT {
+        if self.metered && body.len() <= LARGEST_KEPT && self.affords() < AMPLE {
             self.input = Some((body.clone(), vendor));
         }
     }

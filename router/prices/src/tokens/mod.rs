@@ -3,27 +3,12 @@
 //! Counts are OpenAI's `o200k_base`. Other vendors do not publish their tokenizers or use others, so a hold
 //! takes [`scaled`] and settles with what the vendor reports. [`bound`] never holds too little.
 
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod ranks;
+mod slot;
+mod split;
 
-use bpe_openai::Tokenizer;
-
+use self::ranks::Merger;
 use crate::name;
-
-static WARM: AtomicBool = AtomicBool::new(false);
-static O200K: LazyLock<&'static Tokenizer> = LazyLock::new(bpe_openai::o200k_base);
-
-/// Loads the tokenizer, so that no request waits for it. Takes tens of milliseconds: call it off the arbiters.
-pub fn warm() {
-    LazyLock::force(&O200K);
-    WARM.store(true, Ordering::Release);
-}
-
-/// Returns whether the tokenizer is loaded.
-#[must_use]
-pub fn is_warm() -> bool {
-    WARM.load(Ordering::Acquire)
-}
 
 /// Returns the number of `o200k_base` tokens. Text that looks like a special token counts as plain text, and
 /// nothing is normalised: `o200k_base` reads bytes as they come.
@@ -33,7 +18,8 @@ pub fn count(text: &str) -> u64 {
     if text.len() < 2 {
         return text.len() as u64;
     }
-    O200K.count(text) as u64
+    let mut merger = Merger::default();
+    split::split(text).map(|piece| merger.count(piece.as_bytes())).sum()
 }
 
 /// Returns the number of tokens of one piece of a stream, counted by itself. The sum over a stream is close to
@@ -97,6 +83,37 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn counts_are_the_librarys(
+            text in prop_oneof![
+                "\\PC{0,80}",
+                "[a-zA-Z ,.'\n]{0,300}",
+                "[a-c]{0,400}",
+                "[ \t\r\n/]{0,40}",
+                "([A-Za-z]{1,12}[ ,.\n]){0,60}",
+                "([ (\"'.#\t\r-]?[A-Z]{0,3}[a-z]{0,4}('s|'LL|'x|é|ß|Σ|\u{301}|1)?){0,40}",
+                "[\u{0}-\u{10ffff}]{0,60}",
+                "[0-9a-f_{}\":\\[\\]-]{0,200}",
+                "[\u{4e00}-\u{9fff}\u{0400}-\u{04ff}\u{0600}-\u{06ff} ]{0,80}",
+            ]
+        ) {
+            prop_assert_eq!(count(&text), bpe_openai::o200k_base().count(&*text) as u64);
+        }
+    }
+
+    #[test]
+    fn long_pieces_are_the_librarys_and_take_no_time() {
+        let texts = ["a".repeat(200_000), "ab".repeat(100_000), " ".repeat(200_000), "\u{4e2d}".repeat(60_000)];
+        for text in texts {
+            let begun = std::time::Instant::now();
+            let counted = count(&text);
+            let took = begun.elapsed();
+            assert_eq!(counted, bpe_openai::o200k_base().count(&*text) as u64);
+            assert!(took < std::time::Duration::from_secs(10), "{took:?}: quadratic would be minutes");
+        }
+    }
+
     #[test]
     fn composed_and_decomposed_text_are_counted_as_they_are() {
         let (composed, decomposed) = ("caf\u{e9} d\u{e9}j\u{e0}", "cafe\u{301} de\u{301}ja\u{300}");
@@ -133,9 +150,10 @@ mod tests {
         #[test]
         fn no_token_is_empty_and_none_is_lost(text in "\\PC{0,200}|[\\s\\p{M}a-z0-9\r\n]{0,200}|(?s:.{0,100})") {
             prop_assert!(count(&text) <= bound(text.len()));
-            let tokens = O200K.encode(text.as_str());
+            let library = bpe_openai::o200k_base();
+            let tokens = library.encode(text.as_str());
             prop_assert_eq!(tokens.len() as u64, count(&text));
-            prop_assert_eq!(O200K.decode(&tokens), Some(text));
+            prop_assert_eq!(library.decode(&tokens), Some(text));
         }
 
         #[test]
