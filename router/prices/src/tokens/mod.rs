@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn long_pieces_are_the_librarys_and_take_no_time() {
-        let texts = ["a".repeat(200_000), "ab".repeat(100_000), " ".repeat(200_000), "\u{4e2d}".repeat(60_000)];
+        let texts =
+            ["a".repeat(200_000), "ab".repeat(100_000), " ".repeat(200_000), "\u{4e2d}".repeat(60_000)];
         for text in texts {
             let begun = std::time::Instant::now();
             let counted = count(&text);
