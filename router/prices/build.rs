@@ -47,7 +47,7 @@ fn ranks(folder: &Path) -> Result<(), Box<dyn Error>> {
         if rank + 1 >= 1 << slot::RANK_BITS {
             return Err("ranks are too large for the table's slots".into());
         }
-        let hash = slot::hash(token);
+        let hash = slot::mixed(slot::add(slot::NOTHING, token));
         let mut at = slot::first(hash);
         while table[at] != 0 {
             if table[at] >> slot::RANK_BITS == hash >> slot::RANK_BITS {

@@ -8,12 +8,17 @@ pub(crate) const SLOTS_LOG2: u32 = 19;
 /// Bits of a slot that hold the rank and one.
 pub(crate) const RANK_BITS: u32 = 18;
 
-/// Returns the hash of a token's bytes: FNV-1a, and a last mix so that all bits depend on all bytes.
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let fnv = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let mixed = (fnv ^ (fnv >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+/// The hash of nothing, to which bytes are [`add`]ed.
+pub(crate) const NOTHING: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// Returns the hash of what was hashed so far and of bytes behind it: FNV-1a.
+pub(crate) fn add(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Returns the hash by which a token is found: all bits depend on all bytes.
+pub(crate) fn mixed(hash: u64) -> u64 {
+    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ (mixed >> 29)
 }
 
