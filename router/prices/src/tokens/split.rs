@@ -19,7 +19,7 @@ static PATTERNS: LazyLock<Option<DFA<&'static [u8]>>> = LazyLock::new(|| {
 pub(super) fn split(mut text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let known = || PATTERNS.as_ref().and_then(|patterns| end_of_first(patterns, text));
-        let end = match end_of_word(text.as_bytes()).or_else(known) {
+        let end = match end_of_plain(text.as_bytes()).or_else(known) {
             Some(end) => end,
             None if text.is_empty() => return None,
             // Some pattern matches at the start of any text.
@@ -31,19 +31,51 @@ pub(super) fn split(mut text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns where a word ends that a text starts with: one sign before it at most, capitals, then small letters. Most
-/// pieces are such words, and the first pattern takes them as they are; the automaton is asked for the others.
-fn end_of_word(text: &[u8]) -> Option<usize> {
-    let run = |from: usize, is_in: fn(&u8) -> bool| {
-        from + text.get(from..).unwrap_or_default().iter().take_while(|byte| is_in(byte)).count()
-    };
-    let sign = text.first()?;
-    let is_sign = sign.is_ascii() && !sign.is_ascii_alphanumeric() && !matches!(sign, b'\r' | b'\n');
-    let small = run(usize::from(is_sign), u8::is_ascii_uppercase);
-    let end = run(small, u8::is_ascii_lowercase);
+/// Returns where the first piece ends of a text that starts with plain ASCII, as most do; the automaton is asked for the
+/// others.
+fn end_of_plain(text: &[u8]) -> Option<usize> {
+    let first = *text.first()?;
+    if first.is_ascii_digit() {
+        let end = text.iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
+        return (end == 3 || is_ascii_or_end(text, end)).then_some(end);
+    }
+    if !first.is_ascii() || matches!(first, b'\r' | b'\n') {
+        return None;
+    }
+    let sign = usize::from(!first.is_ascii_alphabetic());
+    let Some(second) = text.get(sign) else { return Some(1) };
+    if second.is_ascii_alphabetic() {
+        return end_of_word(text, sign);
+    }
+    if first == b' ' && second.is_ascii_digit() {
+        return Some(1);
+    }
+    let is_mark = |byte: &u8| byte.is_ascii() && !byte.is_ascii_alphanumeric() && !is_space(*byte);
+    let from = usize::from(first == b' ');
+    let end = run(text, from, is_mark);
+    (end > from && is_ascii_or_end(text, end))
+        .then(|| run(text, end, |byte| matches!(byte, b'\r' | b'\n' | b'/')))
+}
+
+/// Returns where a word ends: capitals, then small letters.
+fn end_of_word(text: &[u8], start: usize) -> Option<usize> {
+    let end = run(text, run(text, start, u8::is_ascii_uppercase), u8::is_ascii_lowercase);
     // A letter that is not ASCII would belong to it, and an apostrophe may begin a contraction.
-    let goes_on = text.get(end).is_some_and(|byte| !byte.is_ascii() || *byte == b'\'');
-    (end > small && !goes_on).then_some(end)
+    (is_ascii_or_end(text, end) && text.get(end) != Some(&b'\'')).then_some(end)
+}
+
+/// Returns where the bytes end, from here on, that are such.
+fn run(text: &[u8], from: usize, is_such: impl Fn(&u8) -> bool) -> usize {
+    from + text.get(from..).unwrap_or_default().iter().take_while(|byte| is_such(byte)).count()
+}
+
+fn is_ascii_or_end(text: &[u8], at: usize) -> bool {
+    text.get(at).is_none_or(u8::is_ascii)
+}
+
+/// As `\s` has it.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b'\t'..=b'\r' | b' ')
 }
 
 fn end_of_first(patterns: &DFA<&'static [u8]>, text: &str) -> Option<usize> {
