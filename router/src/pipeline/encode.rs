@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde_json::Value;
 use tidegate_providers::provider::Destination;
 use tidegate_providers::{Credential, Endpoint, Fields, Lane, Wire, registry};
@@ -59,11 +59,14 @@ pub(super) fn encode(
     let credential = route.credential();
     let url = vendor.url(&credential, &to)?;
     // Nothing but the body is this request's own: what the last one like it said is said again.
-    let plain = inbound.is_empty() && matches!(payload, Payload::Json(_)) && route.is_plain();
+    let plain =
+        !inbound.keys().any(is_for_vendors) && matches!(payload, Payload::Json(_)) && route.is_plain();
     let kept = if plain { provider.envelopes().find(&url, stream) } else { None };
     let envelope = match kept {
         Some(kept) => kept,
         None => {
+            let none = HeaderMap::new();
+            let inbound = if plain { &none } else { inbound };
             let headers = headers(route, &credential, &content_type, stream, inbound)?;
             let envelope = Arc::new(Envelope::new(place(&url)?, &headers));
             if plain {
@@ -74,6 +77,12 @@ pub(super) fn encode(
     };
     let call = Call { method: Method::POST, envelope, body: OutBody::Whole(body.into()) };
     Ok(Outgoing { call, trusted: route.is_trusted() })
+}
+
+/// Returns whether a vendor may read a client's header: it is no name of the gateway, or one for a vendor.
+fn is_for_vendors(name: &HeaderName) -> bool {
+    let own = name.as_str().strip_prefix("x-portkey-");
+    own.is_none_or(|own| ["anthropic-", "openai-"].iter().any(|vendor| own.starts_with(vendor)))
 }
 
 fn place(url: &str) -> Result<Uri, GatewayError> {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::Response;
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 use tidegate_prices::tokens;
@@ -125,6 +126,22 @@ fn output_of(answer: &Answer, vendor: &str) -> u64 {
     tokens::scaled(vendor, counted.sum())
 }
 
+/// Puts what hooks found into an answer that is JSON.
+fn with_results(json: &Bytes, results: &str) -> Result<Bytes, GatewayError> {
+    const NAME: &str = "hook_results";
+    let is_absent = memmem::find(json, NAME.as_bytes()).is_none();
+    let object = json.trim_ascii().strip_prefix(b"{").and_then(|object| object.strip_suffix(b"}"));
+    if let Some(members) = object.filter(|members| is_absent && !members.trim_ascii().is_empty()) {
+        // Behind the last member; the others need no look.
+        let parts = [&b"{"[..], members, b",\"", NAME.as_bytes(), b"\":", results.as_bytes(), b"}"];
+        return Ok(parts.concat().into());
+    }
+    let mut fields =
+        Fields::parse(json).map_err(|_| unreachable("The provider's answer is not a JSON object".into()))?;
+    fields.set_raw(NAME, results);
+    Ok(fields.to_vec().into())
+}
+
 /// What is known of the request whose answer comes.
 pub(super) struct Exchanged<'a> {
     pub(super) endpoint: Endpoint,
@@ -189,10 +206,7 @@ impl Exchanged<'_> {
             };
         }
         if !results.is_empty() && read.content_type.contains("json") {
-            let mut fields = Fields::parse(&bytes)
-                .map_err(|_| unreachable("The provider's answer is not a JSON object".into()))?;
-            fields.set_raw("hook_results", results.to_text());
-            bytes = fields.to_vec().into();
+            bytes = with_results(&bytes, &results.to_text())?;
         }
         Ok((read.content_type, bytes))
     }
@@ -324,5 +338,26 @@ impl Exchanged<'_> {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_become_the_last_member_once() {
+        let with = |json: &'static str| {
+            with_results(&Bytes::from_static(json.as_bytes()), "[1]")
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .map_err(|error| error.message)
+        };
+        assert_eq!(with("{\"a\": {} }\n").unwrap(), "{\"a\": {} ,\"hook_results\":[1]}");
+        assert_eq!(with("{}").unwrap(), "{\"hook_results\":[1]}");
+        assert_eq!(
+            with("{\"hook_results\":{\"x\":2},\"a\":\"hook_results\"}").unwrap(),
+            "{\"hook_results\":[1],\"a\":\"hook_results\"}"
+        );
+        assert!(with("[]").unwrap_err().contains("not a JSON object"));
     }
 }

@@ -32,7 +32,9 @@ impl Guards {
         let Some(mut exhibit) = self.show(text) else {
             return Err(GatewayError::new(ErrorKind::Invalid, "the body is not a JSON object"));
         };
-        if let (false, Some(shown)) = (self.informing.0.is_empty(), self.show(text)) {
+        if !self.informing.0.is_empty()
+            && let Some(shown) = self.show(text)
+        {
             inform(self.informing.0.clone(), shown);
         }
         let judged = self.before.judge(&mut exhibit, self).await;
