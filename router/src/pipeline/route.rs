@@ -24,6 +24,7 @@ use super::proxy::RawBody;
 use super::refusals::limit_refusal;
 use super::request::{Answer, Body, Caller, Request};
 use super::resolve::{Route, resolve};
+use super::run::run;
 use super::shape::{self, Shape};
 use super::tried::{DISABLED, Rest, Tried};
 use super::{params, proxy};
@@ -249,7 +250,7 @@ impl Trip<'_> {
             let judged = (guards.as_ref(), early.clone());
             let note = (docket, retries.made(), entry.take());
             // Boxed: an attempt's future is large, and a walk may wait between two of them.
-            let result = boxed(|| super::run(self, &route, &payload, &shape, note, judged)).await;
+            let result = boxed(|| run(self, &route, &payload, &shape, note, judged)).await;
             let verdict = match &result {
                 Ok(answer) => Verdict { status: answer.status, reach: Reach::Answer },
                 Err(failure) => Verdict { status: failure.error.status(), reach: failure.reach },
