@@ -122,6 +122,7 @@ fn packages_below_the_router_stay_free_of_it() {
         ("router/store", &["actix", "hyper", "tidegate-providers"]),
         ("router/prices", &["actix", "hyper", "tokio"]),
         ("router/leases", &["actix", "hyper", "tidegate-"]),
+        ("router/memory", &["actix", "tokio", "tidegate-"]),
         ("router/notify", &["actix", "tidegate-"]),
         ("router/import", &["actix", "hyper", "tokio", "tidegate-store"]),
         ("router/config", &["actix", "hyper", "tokio", "tidegate-store"]),

@@ -50,6 +50,9 @@ const IDLE: Duration = Duration::from_secs(75);
 /// How long a client is listened to after the last answer.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How often a worker gives back memory that it does not use any more.
+const GIVE_BACK: Duration = Duration::from_secs(10);
+
 /// What a worker thread needs.
 pub struct Worker {
     /// The shared gateway.
@@ -105,6 +108,7 @@ pub fn bind(gateway: Arc<Gateway>) -> io::Result<Bound> {
                     let worker = web::Data::new(worker);
                     let app = app(worker.clone(), shown.clone());
                     let stop = stop.clone();
+                    give_back();
                     async move {
                         let app = Rc::new(Front { app: app.await?, worker });
                         let terms = Rc::new(terms(address));
@@ -167,6 +171,17 @@ async fn app(
         .into_factory()
         .new_service(AppConfig::default())
         .await
+}
+
+/// Lets this thread give back, from now on, what a peak of connections left behind.
+fn give_back() {
+    #[expect(clippy::disallowed_methods, reason = "it ends with the worker's thread")]
+    actix_web::rt::spawn(async {
+        loop {
+            tokio::time::sleep(GIVE_BACK).await;
+            tidegate_memory::give_back();
+        }
+    });
 }
 
 /// Returns what the connections to an address share.
