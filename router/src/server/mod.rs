@@ -175,7 +175,7 @@ async fn app(
 
 /// Lets this thread give back, from now on, what a peak of connections left behind.
 fn give_back() {
-    #[expect(clippy::disallowed_methods, reason = "it ends with the worker's thread")]
+    // It ends with the worker's thread.
     actix_web::rt::spawn(async {
         loop {
             tokio::time::sleep(GIVE_BACK).await;
