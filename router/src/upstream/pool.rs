@@ -15,8 +15,11 @@ use super::connect::Link;
 const IDLE: Duration = Duration::from_secs(50);
 /// How often those are closed that waited longer.
 const SWEEP: Duration = Duration::from_secs(10);
-/// Most that wait for one host: what a peak leaves behind is not kept.
+/// Most that wait for one host.
 const MOST: usize = 1_024;
+/// What a peak leaves behind goes sooner: of those that nobody took for so long only some stay.
+const PEAK: Duration = Duration::from_secs(15);
+const AFTER_PEAK: usize = 64;
 
 /// Connections by scheme and authority.
 #[derive(Debug, Default)]
@@ -96,7 +99,10 @@ async fn sweep(pool: Weak<Pool>) {
         let Some(pool) = pool.upgrade() else { return };
         let mut waiting = pool.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.places.retain(|_, place| {
-            place.retain(|idle| idle.since.elapsed() < IDLE);
+            // The oldest come first.
+            let waited = |long: Duration| place.partition_point(|idle| idle.since.elapsed() >= long);
+            let gone = waited(IDLE).max(waited(PEAK).saturating_sub(AFTER_PEAK));
+            place.drain(..gone);
             place.shrink_to(place.len() * 2);
             !place.is_empty()
         });
