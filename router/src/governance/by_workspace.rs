@@ -78,7 +78,7 @@ impl<T: Scoped> List<T> {
     }
 
     fn of<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = &'a T> {
-        let asked = self.by_value.iter().filter_map(move |(key, values)| values.get(&*key.of(&facts)?));
+        let asked = self.by_value.iter().filter_map(move |(key, values)| values.get(key.of(&facts)?));
         self.rest.values().chain(asked.flat_map(ById::values)).map(|policy| &**policy)
     }
 }

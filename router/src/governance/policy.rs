@@ -4,7 +4,6 @@
 //! only that there is one. What a condition excludes is looked at first. Requests that lack a value to group by are
 //! not counted.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
@@ -30,7 +29,7 @@ pub struct Facts<'a> {
     pub vendor: &'a str,
     /// Slug of the config, where it is a saved one.
     pub config: Option<&'a str>,
-    /// Vendor's model.
+    /// `@provider/model`.
     pub model: &'a str,
     /// Path below `/v1`, like `/chat/completions`.
     pub endpoint: &'a str,
@@ -80,22 +79,24 @@ impl Key {
         })
     }
 
-    fn name(&self) -> String {
-        match self {
-            Self::ApiKey => "api_key".to_owned(),
-            Self::Metadata(key) => format!("metadata.{key}"),
-            Self::VirtualKey => "virtual_key".to_owned(),
-            Self::Provider => "provider".to_owned(),
-            Self::Config => "config".to_owned(),
-            Self::Prompt => "prompt".to_owned(),
-            Self::Model => "model".to_owned(),
-            Self::Endpoint => "endpoint_type".to_owned(),
-            Self::Workspace => "workspace_id".to_owned(),
-        }
+    /// Returns its name in two parts.
+    fn name(&self) -> (&'static str, &str) {
+        let name = match self {
+            Self::ApiKey => "api_key",
+            Self::Metadata(key) => return ("metadata.", key),
+            Self::VirtualKey => "virtual_key",
+            Self::Provider => "provider",
+            Self::Config => "config",
+            Self::Prompt => "prompt",
+            Self::Model => "model",
+            Self::Endpoint => "endpoint_type",
+            Self::Workspace => "workspace_id",
+        };
+        (name, "")
     }
 
     /// Returns what a request has there, if anything.
-    pub(super) fn of<'a>(&self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
+    pub(super) fn of<'a>(&self, facts: &Facts<'a>) -> Option<&'a str> {
         let text = match self {
             Self::ApiKey => facts.key,
             Self::Metadata(key) => facts.metadata.get(key)?,
@@ -104,11 +105,11 @@ impl Key {
             Self::Config => facts.config?,
             // Requests don't come from prompts yet.
             Self::Prompt => return None,
-            Self::Model => return Some(format!("@{}/{}", facts.slug, facts.model).into()),
+            Self::Model => facts.model,
             Self::Endpoint => facts.endpoint.trim_start_matches('/'),
             Self::Workspace => facts.workspace,
         };
-        Some(text.into()).filter(|text: &Cow<'_, str>| !text.is_empty())
+        (!text.is_empty()).then_some(text)
     }
 }
 
@@ -128,7 +129,7 @@ impl Condition {
             Some(start) if self.key == Key::Model => {
                 value.strip_prefix(start).is_some_and(|rest| rest.starts_with('/'))
             }
-            _ => *pattern == value,
+            _ => pattern == value,
         };
         !self.excludes.iter().any(matches)
             && self.values.as_ref().is_none_or(|values| values.iter().any(matches))
@@ -213,29 +214,36 @@ impl Scope {
         })
     }
 
-    /// Returns the bucket that a request falls into; `None` where the policy does not count it.
+    /// Writes the bucket that a request falls into behind what is in `id`. Returns false, and leaves it cut off, where
+    /// the policy does not count the request.
     #[must_use]
-    pub fn bucket(&self, facts: &Facts<'_>) -> Option<String> {
+    pub fn write_bucket(&self, facts: &Facts<'_>, id: &mut String) -> bool {
         if self.workspace.as_deref().is_some_and(|own| own != facts.workspace) {
-            return None;
+            return false;
         }
         if !self.conditions.iter().all(|condition| condition.holds(facts)) {
-            return None;
+            return false;
         }
-        let mut bucket = String::new();
+        let start = id.len();
         for key in &self.group_by {
-            let value = key.of(facts)?;
-            if !bucket.is_empty() {
-                bucket.push('-');
+            let Some(value) = key.of(facts) else { return false };
+            if id.len() > start {
+                id.push('-');
             }
-            bucket.push_str(&key.name());
-            bucket.push(':');
-            bucket.push_str(&value);
+            let (name, rest) = key.name();
+            for part in [name, rest, ":", value] {
+                id.push_str(part);
+            }
         }
-        if bucket.is_empty() {
-            bucket.push_str("default");
+        if id.len() == start {
+            id.push_str("default");
         }
-        Some(if bucket.len() > LONGEST_BUCKET { shortened(&bucket) } else { bucket })
+        if id.len() - start > LONGEST_BUCKET {
+            let bucket = shortened(&id[start..]);
+            id.truncate(start);
+            id.push_str(&bucket);
+        }
+        true
     }
 }
 
@@ -315,11 +323,13 @@ mod tests {
             slug: "oa",
             vendor: "openai",
             config: None,
-            model: "gpt-4o",
+            model: "@oa/gpt-4o",
             endpoint: "/chat/completions",
             workspace: "w1",
         };
-        Scope::read(&body, workspace.map(str::to_owned)).unwrap().bucket(&facts)
+        let scope = Scope::read(&body, workspace.map(str::to_owned)).unwrap();
+        let mut bucket = "id:".to_owned();
+        scope.write_bucket(&facts, &mut bucket).then(|| bucket.split_off(3))
     }
 
     #[test]

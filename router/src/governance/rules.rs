@@ -122,6 +122,9 @@ struct Integration {
 
 type ById<T> = RedBlackTreeMapSync<Arc<str>, T>;
 
+/// Bytes that most ids of buckets have room in.
+const BUCKET_ID: usize = 96;
+
 /// What requests need to know. Cheap to clone and to change: the maps are persistent, so that a new value shares all
 /// that it didn't touch with the one before, and a change costs the same beside ten objects and beside 100,000.
 #[derive(Clone, Debug, Default)]
@@ -292,16 +295,16 @@ impl Rules {
     /// Returns the budgets of usage policies that a request falls under: the bucket's id and its terms.
     pub fn usage<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = (String, &'a Arc<BudgetRecord>)> {
         self.usage.of(facts).filter_map(move |policy| {
-            let bucket = policy.scope.bucket(&facts)?;
-            Some((format!("{}:{bucket}", policy.budget.id), &policy.budget))
+            let id = bucket(["", &policy.budget.id], &policy.scope, &facts)?;
+            Some((id, &policy.budget))
         })
     }
 
     /// Returns the limits of rate policies that a request falls under: the bucket's id, and the policy.
     pub fn rates<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = (String, &'a RatePolicy)> {
         self.rates.of(facts).filter_map(move |policy| {
-            let bucket = policy.scope.bucket(&facts)?;
-            Some((format!("policy:{}:{bucket}", policy.id), policy))
+            let id = bucket(["policy:", &policy.id], &policy.scope, &facts)?;
+            Some((id, policy))
         })
     }
 
@@ -310,6 +313,16 @@ impl Rules {
     pub fn has_policies(&self) -> bool {
         !self.usage.is_empty() || !self.rates.is_empty()
     }
+}
+
+/// Returns the id of the bucket that a request falls into: the policy's and the bucket's own.
+fn bucket(policy: [&str; 2], scope: &Scope, facts: &Facts<'_>) -> Option<String> {
+    let mut id = String::with_capacity(BUCKET_ID);
+    for part in policy {
+        id.push_str(part);
+    }
+    id.push(':');
+    scope.write_bucket(facts, &mut id).then_some(id)
 }
 
 pub(super) fn kept<T>(object: &ObjectRecord, read: Result<T, Bad>) -> Option<T> {

@@ -101,13 +101,14 @@ pub(super) fn of(
     }
     levels.stored.extend(record.budget.iter().cloned());
     if rules.has_policies() {
+        let model = format!("@{}/{}", record.slug, demand.model);
         let facts = Facts {
             key: &key.id,
             metadata: &caller.metadata,
             slug: &record.slug,
             vendor: &record.vendor,
             config: caller.config.as_deref(),
-            model: demand.model,
+            model: &model,
             endpoint: demand.endpoint.path(),
             workspace,
         };
