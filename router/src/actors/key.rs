@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -143,7 +144,6 @@ impl KeyHandle {
     }
 
     async fn asked(self: &Arc<Self>, wish: Wish) -> Result<Result<KeyPermit, KeyRefusal>, Unavailable> {
-        self.last_used.store(clock::uptime().as_secs(), Ordering::Relaxed);
         let Some(shared) = self.shared.load_full() else {
             return self.owner.ask(Admit { wish, handle: self.clone() }).await;
         };
@@ -153,7 +153,7 @@ impl KeyHandle {
             Ok(permit) => permit,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        Ok(match shared.take(tokens).await? {
+        Ok(match Box::pin(shared.take(tokens)).await? {
             Ok(()) => Ok(permit.with_shared(shared, tokens)),
             Err(refusal) => Err(KeyRefusal::Limit { refusal, views: permit.views.clone() }),
         })
@@ -233,9 +233,9 @@ impl KeyActor {
         Self { record, gate, gauge }
     }
 
-    fn admit(&mut self, wish: &Wish) -> Result<(Grant, Vec<RateView>), KeyRefusal> {
+    fn admit(&mut self, now: Duration, wish: &Wish) -> Result<(Grant, Vec<RateView>), KeyRefusal> {
         for _ in 0..self.gauge.lost.swap(0, Ordering::AcqRel) {
-            self.gate.settle(clock::uptime(), Grant { tokens: 0 }, 0);
+            self.gate.settle(now, Grant { tokens: 0 }, 0);
         }
         if self.record.status != KeyStatus::Active {
             return Err(KeyRefusal::Revoked);
@@ -251,7 +251,6 @@ impl KeyActor {
         {
             return Err(KeyRefusal::Model);
         }
-        let now = clock::uptime();
         match self.gate.admit(now, wish.tokens) {
             Ok(grant) => {
                 self.publish();
@@ -285,7 +284,9 @@ impl Handler<Admit> for KeyActor {
     type Result = Result<KeyPermit, KeyRefusal>;
 
     fn handle(&mut self, order: Admit, _context: &mut Self::Context) -> Self::Result {
-        let (grant, views) = self.admit(&order.wish)?;
+        let now = clock::uptime();
+        order.handle.last_used.store(now.as_secs(), Ordering::Relaxed);
+        let (grant, views) = self.admit(now, &order.wish)?;
         Ok(KeyPermit::new(order.handle, grant, views))
     }
 }

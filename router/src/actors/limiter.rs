@@ -108,7 +108,6 @@ impl LimiterHandle {
         limits: &Arc<Vec<LimitRecord>>,
         tokens: u32,
     ) -> Result<Result<LimiterPermit, Refused>, Unavailable> {
-        self.last_used.store(clock::uptime().as_secs(), Ordering::Relaxed);
         let known = self.limits.load();
         if !Arc::ptr_eq(&known, limits) {
             if **known != **limits {
@@ -128,7 +127,7 @@ impl LimiterHandle {
             }
         };
         let Some(shared) = self.shared.load_full() else { return Ok(Ok(permit)) };
-        Ok(match shared.take(tokens).await? {
+        Ok(match Box::pin(shared.take(tokens)).await? {
             Ok(()) => Ok(permit.with_shared(shared, tokens)),
             Err(refusal) => {
                 self.tell(&refusal);
@@ -218,10 +217,11 @@ impl Handler<Admit> for LimiterActor {
     type Result = Result<LimiterPermit, Refused>;
 
     fn handle(&mut self, order: Admit, _context: &mut Self::Context) -> Self::Result {
-        for _ in 0..self.gauge.lost.swap(0, Ordering::AcqRel) {
-            self.gate.settle(clock::uptime(), Grant { tokens: 0 }, 0);
-        }
         let now = clock::uptime();
+        order.handle.last_used.store(now.as_secs(), Ordering::Relaxed);
+        for _ in 0..self.gauge.lost.swap(0, Ordering::AcqRel) {
+            self.gate.settle(now, Grant { tokens: 0 }, 0);
+        }
         let grant = self.gate.admit(now, order.tokens).map_err(|refusal| (refusal, self.gate.views(now)))?;
         self.publish();
         Ok(LimiterPermit::new(order.handle, grant, self.gate.views(now)))

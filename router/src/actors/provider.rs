@@ -201,7 +201,7 @@ impl ProviderHandle {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let Some(shared) = &self.shared else { return Ok(Ok(permit)) };
-        Ok(shared.take(tokens).await?.map(|()| permit.with_shared(shared.clone(), tokens)))
+        Ok(Box::pin(shared.take(tokens)).await?.map(|()| permit.with_shared(shared.clone(), tokens)))
     }
 
     /// Returns the provider's state.

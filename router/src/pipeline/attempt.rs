@@ -1,11 +1,11 @@
 //! One attempt at a vendor: send, wait for the head, read what is not an answer.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
-use tokio::time::timeout_at;
 
 use super::encode::Outgoing;
 use super::patience::Patience;
@@ -49,16 +49,16 @@ pub(super) async fn send(
 ) -> Result<Response<Incoming>, GatewayError> {
     let ms = patience.head.as_millis();
     let Outgoing { call, trusted } = outgoing;
-    let sending = client.send_any(call, trusted, patience.connect);
-    match timeout_at(patience.until(patience.head), sending).await {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(ConnectFailure::Connect(reason))) => {
+    let sending = pin!(client.send_any(call, trusted, patience.connect));
+    match patience.within(patience.head, sending).await {
+        Some(Ok(response)) => Ok(response),
+        Some(Err(ConnectFailure::Connect(reason))) => {
             Err(unreachable(format!("Provider {slug} could not be reached: {reason}")))
         }
-        Ok(Err(ConnectFailure::Broken(reason))) => {
+        Some(Err(ConnectFailure::Broken(reason))) => {
             Err(unreachable(format!("Provider {slug} broke the connection before it answered: {reason}")))
         }
-        Err(_) => Err(patience.late(format!("Request exceeded the timeout sent in the request: {ms}ms"))),
+        None => Err(patience.late(format!("Request exceeded the timeout sent in the request: {ms}ms"))),
     }
 }
 
@@ -84,15 +84,15 @@ pub(super) async fn read_whole(
         if patience.is_over() {
             return Err(patience.stalled());
         }
-        let data = match timeout_at(patience.until(patience.idle), body.frame()).await {
-            Err(_) => return Err(patience.stalled()),
-            Ok(None) => return Ok(joined.map_or(first, BytesMut::freeze)),
-            Ok(Some(Err(error))) => {
+        let data = match patience.within(patience.idle, pin!(body.frame())).await {
+            None => return Err(patience.stalled()),
+            Some(None) => return Ok(joined.map_or(first, BytesMut::freeze)),
+            Some(Some(Err(error))) => {
                 return Err(unreachable(format!(
                     "The provider broke off in the middle of its answer: {error}"
                 )));
             }
-            Ok(Some(Ok(frame))) => match frame.into_data() {
+            Some(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) => data,
                 Err(_trailers) => continue,
             },

@@ -1,10 +1,13 @@
 //! How long an attempt waits for what: the header, then the target's config, then the node's settings. The total
 //! bounds all of them, and belongs to the request, not to the attempt.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use tidegate_config::Timeouts;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::error::{ErrorKind, GatewayError};
 use crate::settings::TimeoutSettings;
@@ -68,6 +71,27 @@ impl Patience {
     /// Returns when a wait of this length that begins now ends at the latest.
     pub(super) fn until(&self, wait: Duration) -> Instant {
         self.at_most(Instant::now() + wait)
+    }
+
+    /// Waits for something, `wait` at most and not beyond the request's time; `None` where that is over. A timer is
+    /// made only for what is not there at once.
+    pub(super) async fn within<T>(
+        &self,
+        wait: Duration,
+        mut waited: Pin<&mut impl Future<Output = T>>,
+    ) -> Option<T> {
+        let mut timer: Pin<&mut Option<Sleep>> = pin!(None);
+        poll_fn(|context| {
+            if let Poll::Ready(done) = waited.as_mut().poll(context) {
+                return Poll::Ready(Some(done));
+            }
+            if timer.is_none() {
+                timer.set(Some(sleep_until(self.until(wait))));
+            }
+            let over = timer.as_mut().as_pin_mut().map(|timer| timer.poll(context));
+            over.map_or(Poll::Pending, |over| over.map(|()| None))
+        })
+        .await
     }
 
     /// Returns this time, or the end of the request's time if that is sooner.
