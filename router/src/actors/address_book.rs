@@ -505,7 +505,7 @@ mod tests {
                 by: String::new(),
             };
             let row = LogRow { id: number.to_string(), ..LogRow::default() };
-            let settle = SettleRecord { budgets: vec![payment], held: false, row };
+            let settle = SettleRecord { budgets: vec![payment], held: false, row: row.into() };
             batch.push(LedgerEntry::Settle(Box::new(settle)));
         }
         book.thin_out_beyond(MANY - 1, 0, false);

@@ -299,7 +299,11 @@ mod tests {
         let ledger = LedgerHandle::start(Box::new(store), &Shards::start(1).of("ledger")).unwrap();
         for id in ["a", "b"] {
             let row = LogRow { id: id.into(), ..LogRow::default() };
-            let entry = LedgerEntry::Settle(Box::new(SettleRecord { budgets: Vec::new(), held: false, row }));
+            let entry = LedgerEntry::Settle(Box::new(SettleRecord {
+                budgets: Vec::new(),
+                held: false,
+                row: row.into(),
+            }));
             if id == "a" {
                 ledger.append(entry);
             } else {

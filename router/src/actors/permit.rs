@@ -68,7 +68,7 @@ impl KeyPermit {
     fn send(&mut self, tokens: Option<u64>) {
         if let Some(handle) = self.handle.take() {
             let settle = SettleKey::new(self.grant, tokens, handle.gauge());
-            handle.owner().address().do_send(settle);
+            handle.owner().reach(|address| address.do_send(settle));
         }
     }
 }
@@ -110,7 +110,7 @@ impl LimiterPermit {
     fn send(&mut self, tokens: Option<u64>) {
         if let Some(handle) = self.handle.take() {
             let settle = SettleLimiter::new(self.grant, tokens, handle.gauge());
-            handle.owner().address().do_send(settle);
+            handle.owner().reach(|address| address.do_send(settle));
         }
     }
 }
@@ -145,7 +145,7 @@ impl ProviderPermit {
     #[expect(clippy::disallowed_methods, reason = "at most one such note per permit, see the module docs")]
     pub fn began(&self) {
         if let (Some(handle), Some(pass)) = (&self.handle, self.pass.filter(Pass::is_watched)) {
-            handle.owner().address().do_send(Began(pass));
+            handle.owner().reach(|address| address.do_send(Began(pass)));
         }
     }
 
@@ -165,7 +165,7 @@ impl ProviderPermit {
     fn send(&mut self, outcome: Option<Outcome>) {
         if let Some(handle) = self.handle.take() {
             let settle = SettleProvider::new(self.grant, self.pass, outcome, handle.gauge());
-            handle.owner().address().do_send(settle);
+            handle.owner().reach(|address| address.do_send(settle));
         }
     }
 }
@@ -201,19 +201,19 @@ impl Hold {
         self.left
     }
 
-    /// Returns whose spend `amount` would be in the durable store; an empty name is this node's. There are several
-    /// where the node was taken for dead while it was held.
+    /// Returns whose spend `amount` would be in the durable store, where it is part of leases; else it is this node's.
+    /// There are several where the node was taken for dead while it was held.
     #[must_use]
     pub fn payers(&self, amount: i64) -> Vec<(Arc<str>, i64)> {
-        let mut payers: Vec<(Arc<str>, i64)> = Vec::with_capacity(1);
+        let mut payers: Vec<(Arc<str>, i64)> = Vec::new();
+        if self.parts.is_empty() {
+            return payers;
+        }
         for (part, pays) in self.parts.iter().zip(dealt(&self.parts, amount)) {
             match payers.iter_mut().find(|(by, _)| by == part.by()) {
                 Some((_, sum)) => *sum += pays,
                 None => payers.push((part.by().clone(), pays)),
             }
-        }
-        if payers.is_empty() {
-            payers.push(("".into(), amount));
         }
         payers
     }
@@ -276,7 +276,7 @@ impl Hold {
             self.settled = true;
             let settle =
                 SettleHold::new(self.amount, actual, std::mem::take(&mut self.parts), self.handle.gauge());
-            self.handle.owner().address().do_send(settle);
+            self.handle.owner().reach(|address| address.do_send(settle));
         }
     }
 }

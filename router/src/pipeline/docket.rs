@@ -348,8 +348,11 @@ impl Open {
                 (Some(before), Some(now)) => Some(before.saturating_add(now)),
                 (before, now) => before.or(now),
             };
+            // One attempt's names of a budget are one text in memory; those of earlier ones may be others.
+            let earlier = row.budgets.len();
             for Payment { budget, .. } in &share.budgets {
-                if !row.budgets.contains(budget) {
+                let (before, now) = row.budgets.split_at(earlier);
+                if !before.contains(budget) && !now.iter().any(|known| Arc::ptr_eq(known, budget)) {
                     row.budgets.push(budget.clone());
                 }
             }
@@ -412,8 +415,11 @@ impl Open {
         }
         let (budgets, held) =
             self.dues.pop().map_or_else(Default::default, |due| (due.budgets, due.hold.is_some()));
-        let row = std::mem::take(&mut self.row);
-        self.gateway.ledger.append(LedgerEntry::Settle(Box::new(SettleRecord { budgets, held, row })));
+        self.gateway.ledger.append(LedgerEntry::Settle(Box::new(SettleRecord {
+            budgets,
+            held,
+            row: (&self.row).into(),
+        })));
     }
 
     fn micros(&self) -> u64 {

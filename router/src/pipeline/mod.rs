@@ -224,7 +224,7 @@ fn log(
     row.total_us = u64::try_from(request.started.elapsed().as_micros()).unwrap_or(u64::MAX);
     row.gateway_us = row.total_us;
     row.cost_nano_usd = Some(0);
-    let settle = tidegate_store::SettleRecord { budgets: Vec::new(), held: false, row };
+    let settle = tidegate_store::SettleRecord { budgets: Vec::new(), held: false, row: row.into() };
     gateway.ledger.append(tidegate_store::LedgerEntry::Settle(Box::new(settle)));
 }
 

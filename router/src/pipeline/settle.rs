@@ -154,14 +154,14 @@ impl Settlement {
     /// 503 when the hold can't be written.
     pub(super) async fn ask(&mut self, provider: ProviderPermit) -> Result<(), GatewayError> {
         self.provider = Some(provider);
-        let budgets = self.payments(Hold::amount);
-        let held_nano_usd = self.held_nano_usd();
-        let Some(attempt) = &mut self.attempt else {
+        let Some(attempt) = &self.attempt else {
             return Err(GatewayError::new(ErrorKind::Bug, "the request ended before it was sent"));
         };
         attempt.count();
         if self.gateway.settings().durability == Durability::Each && !self.durable && !self.holds.is_empty() {
-            let hold = HoldRecord { budgets, nano_usd: held_nano_usd, row: attempt.hold() };
+            let (budgets, nano_usd) = (self.payments(Hold::amount), self.held_nano_usd());
+            let row = self.attempt.as_mut().map(Attempt::hold).unwrap_or_default();
+            let hold = HoldRecord { budgets, nano_usd, row };
             // From here on a row may be on disk, also if this future is dropped meanwhile.
             self.durable = true;
             self.gateway.ledger.append_durable(LedgerEntry::Hold(Box::new(hold))).await?;
@@ -408,10 +408,14 @@ impl Settlement {
         let now = clock::unix();
         let mut payments = Vec::with_capacity(self.holds.len());
         for hold in &self.holds {
-            let record = hold.budget().record();
-            for (by, amount) in hold.payers(amount(hold)) {
-                let (budget, period_start) = (record.id.clone(), record.period_start(now));
-                payments.push(Payment { budget, period_start, amount, by: by.as_ref().to_owned() });
+            let (budget, amount) = (hold.budget(), amount(hold));
+            let period_start = budget.record().period_start(now);
+            let pay = |by: String, amount| Payment { budget: budget.id().clone(), period_start, amount, by };
+            match hold.payers(amount) {
+                payers if payers.is_empty() => payments.push(pay(String::new(), amount)),
+                payers => {
+                    payments.extend(payers.into_iter().map(|(by, pays)| pay(by.as_ref().to_owned(), pays)))
+                }
             }
         }
         payments

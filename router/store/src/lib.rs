@@ -36,9 +36,10 @@ pub use object::{ObjectKind, ObjectRecord};
 pub use period::Period;
 pub use postgres::PostgresStore;
 pub use record::{
-    AttemptRow, BreakerRecord, BudgetRecord, Change, ChangeKind, HoldRecord, KeyExtra, KeyHash, KeyKind,
-    KeyRecord, KeyStatus, LedgerEntry, LimitRecord, LogFilter, LogRow, ModelRecord, OldSecret, OnStoreLoss,
-    Origin, Payment, ProviderRecord, RotationRecord, SettleRecord, SpendRecord, Unit, Unmeasured, Window,
+    AttemptRow, BreakerRecord, BudgetRecord, Change, ChangeKind, FiledRow, HoldRecord, KeyExtra, KeyHash,
+    KeyKind, KeyRecord, KeyStatus, LedgerEntry, LimitRecord, LogFilter, LogRow, ModelRecord, OldSecret,
+    OnStoreLoss, Origin, Payment, ProviderRecord, RotationRecord, SettleRecord, SpendRecord, Unit,
+    Unmeasured, Window,
 };
 pub use sqlite::{BackupCheck, SqliteStore, backup_check};
 pub use store::{KeyFilter, Store, StoreError, Write};

@@ -83,7 +83,8 @@ pub(crate) fn a_settlement_spends_in_its_period_and_ends_the_hold(subject: &mut 
         ])
         .unwrap();
     assert_eq!(store.open_holds().unwrap().get("b"), Some(&75));
-    let settle = SettleRecord { budgets: vec![pays("b", period, 30)], held: true, row: row("r1", Some(30)) };
+    let settle =
+        SettleRecord { budgets: vec![pays("b", period, 30)], held: true, row: row("r1", Some(30)).into() };
     store.commit(&[LedgerEntry::Settle(Box::new(settle))]).unwrap();
     assert!(store.open_holds().unwrap().is_empty());
     assert_eq!(store.budget("b", now).unwrap().unwrap().1, 30);
@@ -105,7 +106,9 @@ pub(crate) fn decisions_are_kept_with_their_row(subject: &mut dyn Subject) {
     let decision =
         DecisionRow { config: "key".into(), choices: vec![choice], cache: None, guards: vec![guard] };
     let decided = LogRow { decision: Some(Box::new(decision)), ..row("decided", None) };
-    let settle = |row| LedgerEntry::Settle(Box::new(SettleRecord { budgets: Vec::new(), held: false, row }));
+    let settle = |row: crate::record::LogRow| {
+        LedgerEntry::Settle(Box::new(SettleRecord { budgets: Vec::new(), held: false, row: row.into() }))
+    };
     store.commit(&[settle(decided.clone()), settle(row("plain", None))]).unwrap();
     assert_eq!(store.logs(&LogFilter::default()).unwrap(), [row("plain", None), decided]);
 }
@@ -145,7 +148,7 @@ pub(crate) fn old_log_rows_go_and_their_cost_stays(subject: &mut dyn Subject) {
     let period = Period::Daily.start(0);
     for (id, started_at_ms) in [("a", 1_000), ("b", 2_000), ("c", 3_000)] {
         let row = LogRow { started_at_ms, ..row(id, Some(10)) };
-        let settle = SettleRecord { budgets: vec![pays("b", period, 10)], held: false, row };
+        let settle = SettleRecord { budgets: vec![pays("b", period, 10)], held: false, row: row.into() };
         store.commit(&[LedgerEntry::Settle(Box::new(settle))]).unwrap();
     }
     assert_eq!(store.prune_logs(3_000, 1).unwrap(), 1);

@@ -9,7 +9,7 @@ fn hold(id: &str, budgets: Vec<Payment>) -> LedgerEntry {
 }
 
 fn settle(row: LogRow, budgets: Vec<Payment>, held: bool) -> LedgerEntry {
-    LedgerEntry::Settle(Box::new(SettleRecord { budgets, held, row }))
+    LedgerEntry::Settle(Box::new(SettleRecord { budgets, held, row: row.into() }))
 }
 
 fn ids(rows: &[LogRow]) -> Vec<&str> {

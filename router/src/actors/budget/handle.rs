@@ -33,7 +33,7 @@ const PAUSE_MS: i64 = 200;
 
 /// Where a budget is reached. Outlives its actor.
 pub struct BudgetHandle {
-    id: String,
+    id: Arc<str>,
     unit: Unit,
     /// The terms that were put in force last, where rules declare them.
     followed: ArcSwapOption<BudgetRecord>,
@@ -61,7 +61,7 @@ impl BudgetHandle {
         gauge.period_start.store(record.period_start(clock::unix()), Ordering::Relaxed);
         let threads = shards.clone();
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
-            let id = record.id.clone();
+            let id = record.id.as_str().into();
             let first = record.clone();
             let (this, state, news) = (this.clone(), gauge.clone(), shards.news().clone());
             let cluster = shards.cluster().cloned();
@@ -91,7 +91,7 @@ impl BudgetHandle {
 
     /// Returns the budget's id.
     #[must_use]
-    pub fn id(&self) -> &str {
+    pub fn id(&self) -> &Arc<str> {
         &self.id
     }
 
@@ -115,7 +115,7 @@ impl BudgetHandle {
         if self.followed.load().as_ref().is_some_and(|known| Arc::ptr_eq(known, terms)) {
             return Ok(());
         }
-        let record = BudgetRecord { id: self.id.clone(), ..(**terms).clone() };
+        let record = BudgetRecord { id: self.id.as_ref().to_owned(), ..(**terms).clone() };
         if *self.record() != record {
             self.reload(record).await?;
         }
@@ -152,6 +152,17 @@ impl BudgetHandle {
                 Err(Refused::Shared(_)) => Err(Unavailable),
             };
         };
+        // Boxed: an attempt should carry no state of a cluster that it is not in.
+        Box::pin(self.lease(shared, order)).await
+    }
+
+    /// The same in a cluster: asks Redis for the actor until it can decide.
+    async fn lease(
+        self: &Arc<Self>,
+        shared: &Shared,
+        order: Reserve,
+    ) -> Result<Result<Hold, Exhausted>, Unavailable> {
+        let (need, want) = (order.need, order.want);
         let is_open = self.record().on_store_loss == OnStoreLoss::Open;
         let deadline = Instant::now() + if is_open { OPEN_WITHIN } else { SHARED_WITHIN };
         loop {
@@ -243,7 +254,7 @@ impl BudgetHandle {
         let Some(shared) = &self.shared else { return Heard::Again };
         let answer = shared.cluster.ask(&pool, &asked).await;
         if let Err(error) = &answer {
-            tracing::debug!(budget = self.id, %error, "no answer about a shared budget");
+            tracing::debug!(budget = &*self.id, %error, "no answer about a shared budget");
         }
         let told = self.owner.ask(Hear { pool, asked, answer: answer.ok() }).await;
         let heard = match told {
@@ -257,11 +268,12 @@ impl BudgetHandle {
 
     async fn open(&self, shared: &Shared, pool: PoolId, opening: Opening) -> Heard {
         let period_start = self.record().period_start(clock::unix());
-        let base = shared.cluster.base(self.id.clone(), period_start, opening.members.clone()).await;
+        let base =
+            shared.cluster.base(self.id.as_ref().to_owned(), period_start, opening.members.clone()).await;
         let base = match base {
             Ok(base) => base,
             Err(error) => {
-                tracing::warn!(budget = self.id, error, "a shared budget can't be opened");
+                tracing::warn!(budget = &*self.id, error, "a shared budget can't be opened");
                 return Heard::Wait(PAUSE_MS);
             }
         };

@@ -190,7 +190,7 @@ fn what_several_connections_spend_adds_up() {
                     let mut budgets: Vec<_> = (0..6).map(|n| pays(&format!("b{n}"), 0, 1)).collect();
                     budgets.rotate_left((spender + n) % 6);
                     let row = row(&format!("{spender}-{n}"), Some(6));
-                    let settle = SettleRecord { budgets, held: false, row };
+                    let settle = SettleRecord { budgets, held: false, row: row.into() };
                     store.commit(&[LedgerEntry::Settle(Box::new(settle))]).unwrap();
                 }
             })

@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use super::control::{column, limit, records};
 use super::session::{Fault, Session};
 use crate::json::{read, write as json};
-use crate::record::{LedgerEntry, LogFilter, LogRow, Payment};
+use crate::record::{FiledRow, LedgerEntry, LogFilter, LogRow, Payment};
 use crate::store::StoreError;
 
 /// Money reserved for a request, as its row has it.
@@ -27,7 +27,7 @@ struct Net {
     holds: BTreeMap<String, Option<Held>>,
     /// By budget, start of the period and node.
     spent: BTreeMap<(String, i64, String), i64>,
-    rows: BTreeMap<String, LogRow>,
+    rows: BTreeMap<String, FiledRow>,
 }
 
 impl Net {
@@ -57,10 +57,10 @@ impl Net {
             }
             LedgerEntry::Settle(settle) => {
                 if settle.held {
-                    self.holds.insert(settle.row.id.clone(), None);
+                    self.holds.insert(settle.row.id().to_owned(), None);
                 }
                 self.pay(&settle.budgets, node);
-                self.rows.insert(settle.row.id.clone(), settle.row.clone());
+                self.rows.insert(settle.row.id().to_owned(), settle.row.clone());
             }
         }
         Ok(())
@@ -126,15 +126,14 @@ impl Net {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let rows: Vec<&LogRow> = self.rows.values().collect();
-        let of = |part: fn(&LogRow) -> &str| rows.iter().map(|row| column(part(row))).collect::<Vec<_>>();
-        let texts = rows.iter().map(|row| json(&row.id, row)).collect::<Result<Vec<_>, _>>()?;
+        let rows: Vec<&FiledRow> = self.rows.values().collect();
+        let of = |part: fn(&FiledRow) -> &str| rows.iter().map(|row| column(part(row))).collect::<Vec<_>>();
+        let texts = rows.iter().map(|row| whole(row)).collect::<Result<Vec<_>, _>>()?;
         let started: Vec<i64> = rows.iter().map(|row| row.started_at_ms).collect();
         let statuses: Vec<i32> = rows.iter().map(|row| i32::from(row.status)).collect();
         let costs: Vec<Option<i64>> = rows.iter().map(|row| row.cost_nano_usd).collect();
-        let (ids, traces) = (of(|row| &row.id), of(|row| &row.trace_id));
-        let (keys, names, workspaces) =
-            (of(|row| &row.key), of(|row| &row.key_name), of(|row| &row.workspace));
+        let (ids, traces) = (of(FiledRow::id), of(FiledRow::trace_id));
+        let (keys, names, workspaces) = (of(FiledRow::key), of(FiledRow::key_name), of(FiledRow::workspace));
         let sql = "INSERT INTO request_log
                (id, started_at_ms, trace_id, key, key_name, workspace, status, cost_nano_usd, row)
              SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
@@ -147,6 +146,38 @@ impl Net {
         session.run(sql, &given).await?;
         Ok(())
     }
+}
+
+/// Returns a row's whole JSON text, its columns among the members.
+fn whole(row: &FiledRow) -> Result<String, StoreError> {
+    #[derive(serde::Serialize)]
+    struct Columns<'a> {
+        id: &'a str,
+        trace_id: &'a str,
+        started_at_ms: i64,
+        key: &'a str,
+        key_name: &'a str,
+        workspace: &'a str,
+        status: u16,
+        cost_nano_usd: Option<i64>,
+    }
+    let columns = Columns {
+        id: row.id(),
+        trace_id: row.trace_id(),
+        started_at_ms: row.started_at_ms,
+        key: row.key(),
+        key_name: row.key_name(),
+        workspace: row.workspace(),
+        status: row.status,
+        cost_nano_usd: row.cost_nano_usd,
+    };
+    let mut text = json(row.id(), &columns)?;
+    if let Some(rest) = row.rest().strip_prefix('{').filter(|rest| *rest != "}") {
+        text.pop();
+        text.push(',');
+        text.push_str(rest);
+    }
+    Ok(text)
 }
 
 pub(super) async fn commit(session: &Session, batch: &[LedgerEntry], node: &str) -> Result<(), Fault> {
@@ -193,7 +224,7 @@ pub(super) async fn recover(session: &Session, living: &[String], node: &str) ->
         // Each budget pays what it held itself; they may have afforded different amounts.
         let budgets: Vec<Payment> = read(&id, held.try_get(3)?)?;
         net.pay(&budgets, held.try_get(1)?);
-        net.rows.insert(row.id.clone(), row);
+        net.rows.insert(row.id.clone(), row.into());
         net.holds.insert(id, None);
     }
     net.write(session, node).await?;
@@ -213,7 +244,7 @@ pub(super) async fn held_by(
         let (text, node): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let payments: Vec<Payment> = read("hold", &text)?;
         for payment in payments {
-            if payment.budget == budget && payment.period_start == period_start {
+            if *payment.budget == *budget && payment.period_start == period_start {
                 let by = if payment.by.is_empty() { node.clone() } else { payment.by };
                 held.push((by, payment.amount));
             }
@@ -226,7 +257,7 @@ pub(super) async fn open_holds(session: &Session) -> Result<BTreeMap<String, i64
     let mut held = BTreeMap::new();
     for budgets in records::<Vec<Payment>>("hold", &session.rows("SELECT budgets FROM hold", &[]).await?)? {
         for payment in budgets {
-            *held.entry(payment.budget).or_insert(0) += payment.amount;
+            *held.entry(payment.budget.to_string()).or_insert(0) += payment.amount;
         }
     }
     Ok(held)

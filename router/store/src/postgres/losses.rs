@@ -28,7 +28,7 @@ fn behind_a_proxy(within: Duration) -> (Proxy, PostgresStore, String) {
 
 fn batch(id: &str) -> [LedgerEntry; 1] {
     let budgets = vec![pays("b", 0, 5)];
-    [LedgerEntry::Settle(Box::new(SettleRecord { budgets, held: false, row: row(id, Some(5)) }))]
+    [LedgerEntry::Settle(Box::new(SettleRecord { budgets, held: false, row: row(id, Some(5)).into() }))]
 }
 
 fn spent(store: &dyn Store) -> i64 {

@@ -1,8 +1,10 @@
 //! The ledger: what was reserved, spent and settled.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::LogRow;
+use super::{FiledRow, LogRow};
 
 /// One thing that happened, in the order it happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +43,7 @@ pub struct SpendRecord {
 #[serde(from = "Vec<serde_json::Value>", into = "Vec<serde_json::Value>")]
 pub struct Payment {
     /// The budget's id.
-    pub budget: String,
+    pub budget: Arc<str>,
     /// Start of the period that pays, seconds since the epoch.
     pub period_start: i64,
     /// How much, in the budget's unit.
@@ -54,13 +56,13 @@ impl From<Vec<serde_json::Value>> for Payment {
     fn from(parts: Vec<serde_json::Value>) -> Self {
         let text = |at: usize| parts.get(at).and_then(|part| part.as_str()).unwrap_or_default().to_owned();
         let number = |at: usize| parts.get(at).and_then(serde_json::Value::as_i64).unwrap_or(0);
-        Self { budget: text(0), period_start: number(1), amount: number(2), by: text(3) }
+        Self { budget: text(0).into(), period_start: number(1), amount: number(2), by: text(3) }
     }
 }
 
 impl From<Payment> for Vec<serde_json::Value> {
     fn from(payment: Payment) -> Self {
-        let mut parts = vec![payment.budget.into(), payment.period_start.into(), payment.amount.into()];
+        let mut parts = vec![(*payment.budget).into(), payment.period_start.into(), payment.amount.into()];
         if !payment.by.is_empty() {
             parts.push(payment.by.into());
         }
@@ -87,5 +89,5 @@ pub struct SettleRecord {
     /// Whether a [`LedgerEntry::Hold`] was written for it.
     pub held: bool,
     /// The log row.
-    pub row: LogRow,
+    pub row: FiledRow,
 }

@@ -1,9 +1,9 @@
 //! The request log.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::decision::DecisionRow;
 
@@ -61,7 +61,7 @@ pub struct LogRow {
     /// Metadata of the request.
     pub metadata: BTreeMap<String, String>,
     /// Budgets that paid.
-    pub budgets: Vec<String>,
+    pub budgets: Vec<Arc<str>>,
     /// Which target of the config answered, as Portkey shows it: `config.targets[1]`.
     pub option_index: String,
     /// What was found in the cache, as Portkey says it; empty where the target has none.
@@ -73,82 +73,6 @@ pub struct LogRow {
     /// Why it went where it went, where there was something to decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Box<DecisionRow>>,
-}
-
-/// What of a row no column of SQLite's table holds, but for what is as it is by default.
-pub(crate) struct Rest<'a>(pub(crate) &'a LogRow);
-
-impl Serialize for Rest<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Taken apart, so that no new member is forgotten. Those of the first lines have columns.
-        let LogRow {
-            id: _,
-            trace_id: _,
-            started_at_ms: _,
-            key: _,
-            key_name: _,
-            workspace: _,
-            status: _,
-            cost_nano_usd: _,
-            provider,
-            model,
-            endpoint,
-            stream,
-            outcome,
-            error,
-            input_tokens,
-            cached_input_tokens,
-            output_tokens,
-            reasoning_tokens,
-            estimated,
-            attempts,
-            first_byte_us,
-            total_us,
-            gateway_us,
-            metadata,
-            budgets,
-            option_index,
-            cache,
-            saved_nano_usd,
-            tried,
-            decision,
-        } = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        put(&mut map, !provider.is_empty(), "provider", provider)?;
-        put(&mut map, !model.is_empty(), "model", model)?;
-        put(&mut map, !endpoint.is_empty(), "endpoint", endpoint)?;
-        put(&mut map, *stream, "stream", stream)?;
-        put(&mut map, !outcome.is_empty(), "outcome", outcome)?;
-        put(&mut map, error.is_some(), "error", error)?;
-        put(&mut map, *input_tokens != 0, "input_tokens", input_tokens)?;
-        put(&mut map, *cached_input_tokens != 0, "cached_input_tokens", cached_input_tokens)?;
-        put(&mut map, *output_tokens != 0, "output_tokens", output_tokens)?;
-        put(&mut map, *reasoning_tokens != 0, "reasoning_tokens", reasoning_tokens)?;
-        put(&mut map, *estimated, "estimated", estimated)?;
-        put(&mut map, *attempts != 0, "attempts", attempts)?;
-        put(&mut map, first_byte_us.is_some(), "first_byte_us", first_byte_us)?;
-        put(&mut map, *total_us != 0, "total_us", total_us)?;
-        put(&mut map, *gateway_us != 0, "gateway_us", gateway_us)?;
-        put(&mut map, !metadata.is_empty(), "metadata", metadata)?;
-        put(&mut map, !budgets.is_empty(), "budgets", budgets)?;
-        put(&mut map, !option_index.is_empty(), "option_index", option_index)?;
-        put(&mut map, !cache.is_empty(), "cache", cache)?;
-        put(&mut map, *saved_nano_usd != 0, "saved_nano_usd", saved_nano_usd)?;
-        put(&mut map, !tried.is_empty(), "tried", tried)?;
-        put(&mut map, decision.is_some(), "decision", decision)?;
-        map.end()
-    }
-}
-
-/// Writes a member that is not as it is by default.
-#[inline]
-fn put<M: SerializeMap, T: Serialize>(
-    map: &mut M,
-    says_something: bool,
-    name: &'static str,
-    value: &T,
-) -> Result<(), M::Error> {
-    if says_something { map.serialize_entry(name, value) } else { Ok(()) }
 }
 
 /// One attempt of a request, or a target that was passed over.

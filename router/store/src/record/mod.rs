@@ -1,6 +1,7 @@
 //! The records that stores keep and the router reads.
 
 mod budget;
+mod filed;
 mod key;
 mod ledger;
 mod log;
@@ -9,9 +10,9 @@ mod provider;
 use serde::{Deserialize, Serialize};
 
 pub use budget::{BudgetRecord, Unit};
+pub use filed::FiledRow;
 pub use key::{KeyExtra, KeyHash, KeyKind, KeyRecord, KeyStatus, OldSecret, RotationRecord, Unmeasured};
 pub use ledger::{HoldRecord, LedgerEntry, Payment, SettleRecord, SpendRecord};
-pub(crate) use log::Rest;
 pub use log::{AttemptRow, LogFilter, LogRow};
 pub use provider::{BreakerRecord, ModelRecord, ProviderRecord};
 

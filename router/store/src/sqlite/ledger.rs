@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::record::{HoldRecord, LedgerEntry, LogFilter, LogRow, Payment, Rest};
+use crate::record::{FiledRow, HoldRecord, LedgerEntry, LogFilter, LogRow, Payment};
 use crate::store::StoreError;
 
 pub(super) fn commit(connection: &mut Connection, batch: &[LedgerEntry]) -> Result<(), StoreError> {
@@ -27,7 +27,7 @@ pub(super) fn commit(connection: &mut Connection, batch: &[LedgerEntry]) -> Resu
             }
             LedgerEntry::Settle(settle) => {
                 if settle.held {
-                    end_hold(&transaction, &settle.row.id)?;
+                    end_hold(&transaction, settle.row.id())?;
                 }
                 paid.add(&settle.budgets);
                 rows.push(&settle.row);
@@ -114,7 +114,7 @@ fn end_hold(transaction: &Transaction<'_>, request: &str) -> Result<(), StoreErr
     Ok(())
 }
 
-fn put_rows(transaction: &Transaction<'_>, rows: &[&LogRow]) -> Result<(), StoreError> {
+fn put_rows(transaction: &Transaction<'_>, rows: &[&FiledRow]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -125,15 +125,15 @@ fn put_rows(transaction: &Transaction<'_>, rows: &[&LogRow]) -> Result<(), Store
     )?;
     for row in rows {
         statement.execute(params![
-            row.id,
+            row.id(),
             row.started_at_ms,
-            row.trace_id,
-            row.key,
-            row.key_name,
+            row.trace_id(),
+            row.key(),
+            row.key_name(),
             row.status,
             row.cost_nano_usd,
-            json(&row.id, &Rest(row))?,
-            row.workspace
+            row.rest(),
+            row.workspace()
         ])?;
     }
     Ok(())
@@ -177,7 +177,7 @@ pub(super) fn recover(connection: &mut Connection) -> Result<usize, StoreError> 
         paid.add(&budgets);
         paid.write(&transaction)?;
         end_hold(&transaction, &row.id)?;
-        put_rows(&transaction, &[&row])?;
+        put_rows(&transaction, &[&row.into()])?;
     }
     transaction.commit()?;
     Ok(open.len())
@@ -189,7 +189,7 @@ pub(super) fn open_holds(connection: &Connection) -> Result<BTreeMap<String, i64
     let mut held = BTreeMap::new();
     for row in rows {
         for payment in read_held(&row?)? {
-            *held.entry(payment.budget).or_insert(0) += payment.amount;
+            *held.entry(payment.budget.to_string()).or_insert(0) += payment.amount;
         }
     }
     Ok(held)
@@ -273,7 +273,8 @@ mod tests {
         super::super::migrate::run(&mut connection, super::super::migrate::MIGRATIONS).unwrap();
         let rows = [LogRow::default(), full];
         let transaction = connection.transaction().unwrap();
-        put_rows(&transaction, &rows.each_ref()).unwrap();
+        let filed = rows.each_ref().map(FiledRow::from);
+        put_rows(&transaction, &filed.each_ref()).unwrap();
         transaction.commit().unwrap();
         let mut found = logs(&connection, &LogFilter::default()).unwrap();
         found.reverse();

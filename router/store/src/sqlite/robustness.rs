@@ -22,7 +22,11 @@ fn file() -> (tempfile::TempDir, PathBuf) {
 
 fn batch(id: &str, length: usize) -> [LedgerEntry; 1] {
     let row = LogRow { error: Some("x".repeat(length)), ..row(id, Some(5)) };
-    [LedgerEntry::Settle(Box::new(SettleRecord { budgets: vec![pays("b", 0, 5)], held: false, row }))]
+    [LedgerEntry::Settle(Box::new(SettleRecord {
+        budgets: vec![pays("b", 0, 5)],
+        held: false,
+        row: row.into(),
+    }))]
 }
 
 fn spent(store: &dyn Store) -> i64 {
