@@ -155,6 +155,22 @@ impl<'a> Scan<'a> {
         self.text.get(earlier.at..self.at).unwrap_or_default()
     }
 
+    /// Takes a number that is nothing but digits, 18 at most, as counts are.
+    pub(crate) fn count(&mut self) -> Option<u64> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let digits = rest.iter().take(19).take_while(|byte| byte.is_ascii_digit()).count();
+        let (first, next) = (rest.first()?, rest.get(digits).copied().unwrap_or(b' '));
+        // `01`, `1.5` and `1a` are no counts.
+        if !(1..=18).contains(&digits)
+            || (*first == b'0' && digits > 1)
+            || !matches!(next, b',' | b'}' | b']' | b' ' | b'\n' | b'\t' | b'\r')
+        {
+            return None;
+        }
+        self.at += digits;
+        Some(rest[..digits].iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+    }
+
     /// Says that nothing follows.
     pub fn end(&mut self) -> Option<()> {
         self.space();

@@ -193,3 +193,21 @@ proptest! {
         agrees(&text);
     }
 }
+
+#[test]
+fn a_count_is_digits_and_nothing_else() {
+    let count = |text| Scan::new(text).count();
+    for (text, counted) in [
+        ("52,", 52),
+        ("0}", 0),
+        ("7", 7),
+        ("9 ", 9),
+        ("1\n", 1),
+        ("123456789012345678]", 123_456_789_012_345_678),
+    ] {
+        assert_eq!(count(text), Some(counted), "{text:?}");
+    }
+    for text in ["", "-1", "01,", "00", "1.5", "1e3", "1a", "1\"", "1234567890123456789", "null"] {
+        assert_eq!(count(text), None, "{text:?}");
+    }
+}

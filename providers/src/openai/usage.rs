@@ -54,7 +54,9 @@ pub(crate) fn usage_from_text(json: &str) -> Option<Usage> {
 
 /// Reads a usage object in the midst of a walk, if it is plain; the usage is `None` when it holds no figure.
 pub(crate) fn scan_usage(scan: &mut Scan<'_>) -> Option<Option<Usage>> {
-    Some(Figures::scan(scan)?.usage())
+    let mut figures = Figures::default();
+    figures.scan(scan)?;
+    Some(figures.usage())
 }
 
 fn any_usage_from(json: &str) -> Option<Usage> {
@@ -71,17 +73,15 @@ fn first(figures: &[Figure]) -> Option<u64> {
 
 /// Takes a figure that is plain: digits, or null.
 fn figure(scan: &mut Scan<'_>, place: &mut Figure, seen: &mut u32, bit: u32) -> Option<()> {
-    let value = scan.value()?;
     // A member that is repeated is serde's business, and so is what is no plain count.
     if *seen & bit != 0 {
         return None;
     }
     *seen |= bit;
-    if value == "null" {
-        return Some(());
+    if scan.peek()? == b'n' {
+        return (scan.value()? == "null").then_some(());
     }
-    let is_plain = value.len() <= 18 && value.bytes().all(|byte| byte.is_ascii_digit());
-    *place = Figure(Some(value.parse().ok().filter(|_| is_plain)?));
+    *place = Figure(Some(scan.count()?));
     Some(())
 }
 
@@ -113,14 +113,15 @@ impl Details {
 impl Figures {
     /// Reads a usage object that is plain; of any other nothing is said.
     fn plain(json: &str) -> Option<Self> {
-        let mut scan = Scan::new(json);
-        let figures = Self::scan(&mut scan)?;
+        let (mut scan, mut figures) = (Scan::new(json), Self::default());
+        figures.scan(&mut scan)?;
         scan.end()?;
         Some(figures)
     }
 
-    fn scan(scan: &mut Scan<'_>) -> Option<Self> {
-        let (mut it, mut seen) = (Self::default(), 0);
+    /// Reads into itself, which is too large to be handed about.
+    fn scan(&mut self, scan: &mut Scan<'_>) -> Option<()> {
+        let (it, mut seen) = (self, 0);
         scan.object(|name, scan| {
             let (bit, place) = match name {
                 "prompt_tokens" => (1, &mut it.prompt_tokens),
@@ -148,8 +149,7 @@ impl Figures {
                 _ => return scan.value().map(drop),
             };
             figure(scan, place, &mut seen, bit)
-        })?;
-        Some(it)
+        })
     }
 
     fn usage(&self) -> Option<Usage> {

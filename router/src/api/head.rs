@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_store::KeyRecord;
 
 use super::open_webui;
-use crate::server::Headers;
+use crate::server::{Headers, is_visible};
 use crate::settings::Secret;
 
 /// Longest metadata value, as Portkey keeps it.
@@ -31,8 +31,7 @@ pub(super) fn text<'a>(sent: &'a impl Headers, name: &str) -> Option<&'a str> {
 
 /// Returns a header's text, if it is plain ASCII.
 fn visible(value: &[u8]) -> Option<&str> {
-    let is_visible = value.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
-    std::str::from_utf8(value).ok().filter(|_| is_visible)
+    std::str::from_utf8(value).ok().filter(|text| is_visible(text))
 }
 
 /// Takes the scheme off an Authorization.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, join3};
+use futures_util::future::join_all;
 use tidegate_prices::Price;
 use tidegate_providers::{Endpoint, Fields};
 use tidegate_store::Unit;
@@ -68,14 +68,15 @@ impl Admission {
     /// Returns what an answer says of the budget that has least left.
     #[must_use]
     pub(super) fn tightest(&self) -> Option<BudgetShown> {
-        let now = clock::unix();
-        let shown = |hold: &Hold| {
-            let record = hold.budget().record();
-            let resets_at = record.period_end(now);
-            BudgetShown { unit: record.unit, limit: record.limit, left: hold.left(), resets_at }
-        };
-        let share = |it: &BudgetShown| i128::from(it.left) * 1_000_000 / i128::from(it.limit.max(1));
-        self.holds.iter().map(shown).min_by_key(share)
+        let of = |hold: &Hold| (hold.budget().record(), hold.left());
+        // Of two shares a/b and c/d the first is less where ad is less than cb.
+        let times = |left: i64, limit: i64| i128::from(left) * i128::from(limit.max(1));
+        let tightest = self.holds.iter().map(of).min_by(|(one, left), (other, other_left)| {
+            times(*left, other.limit).cmp(&times(*other_left, one.limit))
+        });
+        let (record, left) = tightest?;
+        let resets_at = record.period_end(clock::unix());
+        Some(BudgetShown { unit: record.unit, limit: record.limit, left, resets_at })
     }
 }
 
@@ -149,9 +150,11 @@ pub(super) async fn admit(
     let tokens = wish.tokens;
     let mut owed = bill(charged, demand, input.bound, metered);
     let already = docket.is_admitted();
-    let (admitted, mut holds, permits) =
-        join3(admitted(key, already, wish), reserve(&budgets, &owed), levels.admit(gateway, already, tokens))
-            .await;
+    let (admitted, mut holds, permits) = tokio::join!(
+        admitted(key, already, wish),
+        reserve(&budgets, &owed),
+        levels.admit(gateway, already, tokens)
+    );
     let admitted = admitted.map_err(GatewayError::from).map_err(Refused::request)?.map_err(|refusal| {
         let error = key_refusal(&refusal, key, &format!("@{}/{}", provider.record().slug, demand.model));
         // The key may not use this model; another target may have one that it may use.
@@ -274,6 +277,12 @@ async fn reserve(
 ) -> Result<Result<Vec<Hold>, Short>, GatewayError> {
     if budgets.is_empty() {
         return Ok(Ok(Vec::new()));
+    }
+    if let [budget] = budgets {
+        // As most have it.
+        let (need, want) = bill.of(budget.unit());
+        let answer = budget.reserve(need, want).await?;
+        return Ok(answer.map(|hold| vec![hold]).map_err(|exhausted| (budget.clone(), exhausted)));
     }
     let asked = budgets.iter().map(|budget| {
         let (need, want) = bill.of(budget.unit());

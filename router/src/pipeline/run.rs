@@ -94,8 +94,13 @@ pub(super) async fn run(
     let cap = admission.cap;
     let tokens = u32::try_from(admission.likely_input).unwrap_or(u32::MAX);
     // From here on the settlement owns everything that must be given back, also if this future is dropped.
-    let mut settlement =
-        Settlement::new(gateway.clone(), admission, shape.quantities.clone(), attempt, request.started);
+    let mut settlement = Box::new(Settlement::new(
+        gateway.clone(),
+        admission,
+        shape.quantities.clone(),
+        attempt,
+        request.started,
+    ));
     match (&request.body, payload) {
         (_, Payload::Json(fields)) if route.changes_body && settlement.is_metered() => {
             settlement.keep_input(&fields.to_vec().into(), vendor.slug());
@@ -190,7 +195,7 @@ async fn answer(
     lane: Lane,
     shape: &Shape,
     (mut response, patience): (Response<Incoming>, Patience),
-    mut settlement: Settlement,
+    mut settlement: Box<Settlement>,
     about: About,
     (guards, results): (Option<&Guards>, HookResults),
     (said, resuming): (Option<Said>, bool),

@@ -106,13 +106,15 @@ pub(super) fn model(fields: &Fields<'_>) -> Result<Option<String>, GatewayError>
     if model.as_deref().is_some_and(|model| model.trim().is_empty()) {
         return Err(wrong("model", "is empty; a string like \"@provider/model\" is expected"));
     }
-    if model
-        .as_deref()
-        .is_some_and(|model| model.len() > LONGEST_MODEL || model.chars().any(char::is_control))
-    {
+    if model.as_deref().is_some_and(|model| model.len() > LONGEST_MODEL || holds_control(model)) {
         return Err(wrong("model", "at most 512 bytes without control characters are expected"));
     }
     Ok(model)
+}
+
+fn holds_control(text: &str) -> bool {
+    let is_plain = text.bytes().fold(true, |so_far, byte| so_far & matches!(byte, b' '..=b'~'));
+    !is_plain && text.chars().any(char::is_control)
 }
 
 /// Returns how many answers legacy completions make of one request: `best_of` for each prompt.

@@ -102,7 +102,7 @@ pub struct AnswerStream {
     open_until: Option<Instant>,
     /// That time has come.
     late: bool,
-    pub(super) settlement: Settlement,
+    pub(super) settlement: Box<Settlement>,
     /// Held back until the commit point.
     first: Vec<Bytes>,
     pub(super) done: bool,
@@ -127,7 +127,7 @@ impl AnswerStream {
         lane: Lane,
         meter: Meter,
         patience: Patience,
-        settlement: Settlement,
+        settlement: Box<Settlement>,
     ) -> Self {
         let affords = if settlement.is_metered() { settlement.affords() } else { u64::MAX };
         let committed = matches!(lane, Lane::Raw | Lane::Watched(_));

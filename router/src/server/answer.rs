@@ -108,7 +108,7 @@ impl Lines {
     }
 
     fn add(&mut self, name: &str, value: &str) {
-        if value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+        if is_visible(value) {
             self.write(name.as_bytes(), value.as_bytes());
         }
     }
@@ -148,6 +148,12 @@ impl Lines {
     pub(super) fn is_dated(&self) -> bool {
         self.dated
     }
+}
+
+/// Returns whether a text is plain ASCII that a header can carry: no value can end its line.
+pub(crate) fn is_visible(text: &str) -> bool {
+    // Without a way out, so that many bytes are looked at at once.
+    text.bytes().fold(true, |so_far, byte| so_far & matches!(byte, b' '..=b'~' | b'\t'))
 }
 
 /// Returns whether a text is the name of a header as actix and http write it (RFC 9110, 5.6.2: a token).

@@ -29,7 +29,7 @@ const LONGEST_LINE: usize = 1 << 20;
 pub(in crate::pipeline) async fn answer(
     route: &Route,
     mut response: Response<Incoming>,
-    mut settlement: Settlement,
+    mut settlement: Box<Settlement>,
     about: About,
     patience: Patience,
 ) -> Result<Answer, GatewayError> {
