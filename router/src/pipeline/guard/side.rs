@@ -347,19 +347,30 @@ impl Side {
         judged: &mut Judged,
     ) -> Vec<(usize, usize, Effect)> {
         let started = Instant::now();
-        let mut running = FuturesUnordered::new();
-        let mut open: Vec<(Vec<Option<CheckResult>>, bool)> = Vec::with_capacity(self.hooks.len());
-        for (at, bound) in self.hooks.iter().enumerate() {
-            open.push((bound.checks.iter().map(|_| None).collect(), false));
-            if bound.hook.sequential {
-                continue;
-            }
-            for (index, check) in bound.checks.iter().enumerate() {
-                running.push(async move { (at, index, check.ask(&self.tenant, subject).await) });
+        let parallel = self.hooks.iter().enumerate().filter(|(_, bound)| !bound.hook.sequential);
+        let mut asked = parallel.flat_map(|(at, bound)| {
+            bound.checks.iter().enumerate().map(move |(index, check)| (at, index, check))
+        });
+        let (first, second) = (asked.next(), asked.next());
+        // One alone, as most have it, needs no set of futures: it is asked where it stands.
+        let mut alone = first.filter(|_| second.is_none());
+        let mut running = alone.is_none().then(FuturesUnordered::new);
+        if let Some(running) = &running {
+            for (at, index, check) in first.into_iter().chain(second).chain(asked) {
+                // Boxed once instead of moved about: a call of a plugin is large.
+                running.push(Box::pin(async move { (at, index, check.ask(&self.tenant, subject).await) }));
             }
         }
+        let mut open: Vec<(Vec<Option<CheckResult>>, bool)> =
+            self.hooks.iter().map(|bound| (bound.checks.iter().map(|_| None).collect(), false)).collect();
         let mut effects = Vec::new();
-        while let Some((at, index, (result, effect))) = running.next().await {
+        loop {
+            let answered = match (alone.take(), &mut running) {
+                (Some((at, index, check)), _) => Some((at, index, check.ask(&self.tenant, subject).await)),
+                (None, Some(running)) => running.next().await,
+                (None, None) => None,
+            };
+            let Some((at, index, (result, effect))) = answered else { break };
             let bound = &self.hooks[at];
             let failed = !result.verdict && (result.error.is_none() || result.fail_on_error);
             let blocked = effect.blocked;
