@@ -112,3 +112,35 @@ async fn sweep(pool: Weak<Pool>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::super::connect::Connector;
+    use super::*;
+
+    #[actix::test]
+    async fn of_what_a_peak_leaves_some_stay_and_in_the_end_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let connector = Connector::new(true, Duration::from_secs(5));
+        let pool = Arc::<Pool>::default();
+        let home = Home::of(&pool, "http://a");
+        let mut peers = Vec::new();
+        for _ in 0..AFTER_PEAK + 10 {
+            home.give_back(Box::new(connector.connect(&url).await.unwrap()));
+            peers.push(listener.accept().unwrap());
+        }
+        let waiting = || pool.waiting.lock().unwrap().places.values().map(Vec::len).sum::<usize>();
+        tokio::time::pause();
+        let mut found = Vec::new();
+        for _ in 0..6 {
+            tokio::time::sleep(SWEEP + Duration::from_millis(1)).await;
+            found.push(waiting());
+        }
+        // After 10, 20, … seconds.
+        assert_eq!(found, [AFTER_PEAK + 10, AFTER_PEAK, AFTER_PEAK, AFTER_PEAK, 0, 0]);
+        assert!(home.take().is_none());
+    }
+}
