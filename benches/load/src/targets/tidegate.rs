@@ -20,6 +20,7 @@ const ADMIN_KEY: &str = "tga-admin-key-of-the-load-0123456789abcdefghijk";
 const NOOP: &[u8] = include_bytes!("../../noop.wasm");
 
 const NOOP_CHECK: &str = r#"{"prompt-free.check": {}}"#;
+const NOOP_REUSED: &str = r#"{"prompt-free.check": {"$instances": "reuse"}}"#;
 const REGEX_CHECK: &str = r#"{"default.regexMatch": {"rule": "\\b[A-Z]{3}-\\d{4}\\b", "not": true}}"#;
 const PII_CHECK: &str = r#"{"pii.redact": {}}"#;
 
@@ -140,12 +141,19 @@ fn settings(folder: &Path, upstream: SocketAddr) -> String {
          base_url = \"http://{upstream}/v1\"\ntrusted = true\n\
          [[key]]\nname = \"bare\"\nkey = \"{BARE_KEY}\"\n"
     );
+    // A plan in a plan in a plan: eight strategies with one target each.
+    let nested = (0..8).fold(r#"{"provider": "@mock"}"#.to_owned(), |inner, _| {
+        format!(r#"{{"strategy": {{"mode": "fallback"}}, "targets": [{inner}]}}"#)
+    });
+    let _infallible = write!(text, "[[config]]\nid = \"nested\"\njson = '''{nested}'''\n");
     for (id, side, check, count) in [
         ("noop1", "input", NOOP_CHECK, 1),
+        ("noop1-reused", "input", NOOP_REUSED, 1),
         ("noop3", "input", NOOP_CHECK, 3),
         ("noop5", "input", NOOP_CHECK, 5),
         ("regex", "input", REGEX_CHECK, 1),
         ("window", "output", NOOP_CHECK, 1),
+        ("window-reused", "output", NOOP_REUSED, 1),
         ("pii", "output", PII_CHECK, 1),
     ] {
         let checks = vec![check; count].join(", ");
