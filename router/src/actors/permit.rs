@@ -201,8 +201,8 @@ impl Hold {
         self.left
     }
 
-    /// Returns whose spend `amount` would be in the durable store, where it is part of leases; else it is this node's.
-    /// There are several where the node was taken for dead while it was held.
+    /// Returns whose spend `amount` would be in the durable store; nobody's name where it is part of no lease, and so
+    /// this node's. There are several where the node was taken for dead while it was held.
     #[must_use]
     pub fn payers(&self, amount: i64) -> Vec<(Arc<str>, i64)> {
         let mut payers: Vec<(Arc<str>, i64)> = Vec::new();

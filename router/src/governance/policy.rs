@@ -214,8 +214,8 @@ impl Scope {
         })
     }
 
-    /// Writes the bucket that a request falls into behind what is in `id`. Returns false, and leaves it cut off, where
-    /// the policy does not count the request.
+    /// Writes the name of the bucket that a request falls into behind what is in `id`. Returns false where the policy does
+    /// not count the request; `id` is of no use then.
     #[must_use]
     pub fn write_bucket(&self, facts: &Facts<'_>, id: &mut String) -> bool {
         if self.workspace.as_deref().is_some_and(|own| own != facts.workspace) {
