@@ -127,13 +127,17 @@ mod tests {
         let connector = Connector::new(true, Duration::from_secs(5));
         let pool = Arc::<Pool>::default();
         let home = Home::of(&pool, "http://a");
-        let mut peers = Vec::new();
+        let (mut links, mut peers) = (Vec::new(), Vec::new());
         for _ in 0..AFTER_PEAK + 10 {
-            home.give_back(Box::new(connector.connect(&url).await.unwrap()));
+            links.push(Box::new(connector.connect(&url).await.unwrap()));
             peers.push(listener.accept().unwrap());
         }
         let waiting = || pool.waiting.lock().unwrap().places.values().map(Vec::len).sum::<usize>();
+        // Connecting takes real time; from here all is at the same instant.
         tokio::time::pause();
+        for link in links {
+            home.give_back(link);
+        }
         let mut found = Vec::new();
         for _ in 0..6 {
             tokio::time::sleep(SWEEP + Duration::from_millis(1)).await;

@@ -52,11 +52,18 @@ impl State {
         self.trouble.store(trouble as u8, Ordering::SeqCst);
     }
 
-    fn cut(&self) {
-        for stream in self.open.lock().unwrap().drain(..) {
-            // It may be closed already.
-            drop(stream.shutdown(Shutdown::Both));
-        }
+    /// Begins a trouble and takes the connections there are: one that is made later is not among them.
+    fn begin(&self, trouble: Trouble) -> Vec<TcpStream> {
+        let mut open = self.open.lock().unwrap();
+        self.set(trouble);
+        std::mem::take(&mut *open)
+    }
+}
+
+fn cut(open: Vec<TcpStream>) {
+    for stream in open {
+        // It may be closed already.
+        drop(stream.shutdown(Shutdown::Both));
     }
 }
 
@@ -81,9 +88,10 @@ impl Proxy {
     }
 
     pub(crate) fn have(&self, trouble: Trouble) {
-        self.state.set(trouble);
         if trouble == Trouble::Away {
-            self.state.cut();
+            cut(self.state.begin(trouble));
+        } else {
+            self.state.set(trouble);
         }
     }
 
@@ -93,11 +101,11 @@ impl Proxy {
 }
 
 fn serve(client: TcpStream, state: &Arc<State>) {
+    let server = TcpStream::connect(("127.0.0.1", state.server)).unwrap();
+    let mut open = state.open.lock().unwrap();
     if state.trouble() == Trouble::Away {
         return;
     }
-    let server = TcpStream::connect(("127.0.0.1", state.server)).unwrap();
-    let mut open = state.open.lock().unwrap();
     open.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
     drop(open);
     for (from, to, up) in
@@ -118,13 +126,14 @@ fn forward(mut from: TcpStream, mut to: TcpStream, up: bool, state: &State) {
         let commit = up && buffer[..count].windows(7).any(|part| part == b"COMMIT\0");
         if commit && trouble != Trouble::None {
             let away = matches!(trouble, Trouble::AnswerLostThenAway | Trouble::CommitLostThenAway);
+            // Before the client can notice anything and connect again.
+            let open = state.begin(if away { Trouble::Away } else { Trouble::None });
             if matches!(trouble, Trouble::AnswerLost | Trouble::AnswerLostThenAway) {
                 // The client's side first, so that no answer gets through.
                 from.shutdown(Shutdown::Both).unwrap();
                 to.write_all(&buffer[..count]).unwrap();
             }
-            state.set(if away { Trouble::Away } else { Trouble::None });
-            state.cut();
+            cut(open);
             return;
         }
         if to.write_all(&buffer[..count]).is_err() {
