@@ -50,10 +50,17 @@ impl Bench {
     ) {
         let (plugin, check, params) = call;
         let terms = Terms { reuse: Some(reuse), limits: None };
-        let subject = subject(bytes);
+        let (subject, tenant) = (Arc::new(subject(bytes)), Arc::<str>::from("tenant"));
+        let (check, params) = (Arc::<str>::from(check), Arc::<str>::from(params));
         group.bench(name, |b| {
             b.iter(|| {
-                let asked = plugin.check("tenant", check, params, black_box(&subject), Some(&terms));
+                let asked = plugin.check(
+                    tenant.clone(),
+                    check.clone(),
+                    params.clone(),
+                    black_box(subject.clone()),
+                    Some(&terms),
+                );
                 self.runtime.block_on(asked).expect("a verdict")
             });
         });
@@ -110,17 +117,17 @@ fn main() {
     table.group("a window of a stream, 256 bytes", 1, |group| {
         for (name, plugin, check) in [("lets all pass", &bench.pass, "check"), ("pii", &bench.pii, "redact")]
         {
-            let window = StreamWindow {
+            let window = Arc::new(StreamWindow {
                 text: "All quiet at the harbour. ".repeat(10).get(..256).unwrap_or_default().to_owned(),
                 overlap: 64,
                 last: false,
                 kind: "text".to_owned(),
                 index: 0,
                 state: Vec::new(),
-            };
+            });
             group.bench(name, |b| {
                 b.iter(|| {
-                    let asked = plugin.window("tenant", check, "{}", black_box(&window), None);
+                    let asked = plugin.window("tenant", check, "{}", black_box(window.clone()), None);
                     bench.runtime.block_on(asked).expect("a verdict")
                 });
             });

@@ -23,6 +23,7 @@ const MOST_MEMBERS: usize = 1_000;
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     members: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    talk: Talk,
 }
 
 impl<'a> Fields<'a> {
@@ -36,9 +37,18 @@ impl<'a> Fields<'a> {
 
     /// Opens an object that is plain; of any other nothing is said.
     fn scan(json: &'a [u8]) -> Option<Self> {
-        let mut fields = Self { members: Vec::with_capacity(12) };
+        let mut fields = Self { members: Vec::with_capacity(12), talk: Talk::Unknown };
         let mut scan = Scan::new(std::str::from_utf8(json).ok()?);
-        scan.object(|name, scan| fields.put(Cow::Borrowed(name), scan.value()?).then_some(()))?;
+        scan.object(|name, scan| {
+            let value = if name == "messages" {
+                let seen = messages(scan);
+                fields.talk = seen.map_or(Talk::Unknown, |(_, talk)| talk);
+                seen.map(|(messages, _)| messages).or_else(|| scan.value())?
+            } else {
+                scan.value()?
+            };
+            fields.put(Cow::Borrowed(name), value).then_some(())
+        })?;
         scan.end()?;
         Some(fields)
     }
@@ -64,7 +74,20 @@ impl<'a> Fields<'a> {
     /// Makes an empty object.
     #[must_use]
     pub fn empty() -> Self {
-        Self { members: Vec::new() }
+        Self { members: Vec::new(), talk: Talk::Unknown }
+    }
+
+    /// Returns whether each of the object's `messages` is known to be an object with a `role` that is a string.
+    #[must_use]
+    pub fn has_roles(&self) -> bool {
+        self.talk >= Talk::Roles
+    }
+
+    /// Returns whether the object's `messages` are known to be nothing but texts of systems, users and assistants: a role,
+    /// a content that is a string, perhaps a name. No parts, no media, no tools, and no hint to a cache.
+    #[must_use]
+    pub fn is_plain_talk(&self) -> bool {
+        self.talk == Talk::Plain
     }
 
     /// Returns a member's JSON text.
@@ -93,6 +116,9 @@ impl<'a> Fields<'a> {
     /// Sets a member to JSON text, in its place or at the end. The text must be valid JSON.
     pub fn set_raw(&mut self, name: &str, json: impl Into<Cow<'a, str>>) {
         let json = json.into();
+        if name == "messages" {
+            self.talk = Talk::Unknown;
+        }
         match self.members.iter_mut().find(|(key, _)| key == name) {
             Some((_, value)) => *value = json,
             None => self.members.push((Cow::Owned(name.to_owned()), json)),
@@ -115,6 +141,9 @@ impl<'a> Fields<'a> {
         if let Some(value) = self.remove(from)
             && self.raw(to).is_none()
         {
+            if to == "messages" {
+                self.talk = Talk::Unknown;
+            }
             self.members.push((Cow::Owned(to.to_owned()), value));
         }
     }
@@ -154,6 +183,50 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// What is known of an object's messages, seen in passing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Talk {
+    /// Nothing.
+    Unknown,
+    /// Each has a role.
+    Roles,
+    /// Each has a role and a text, and perhaps a name.
+    Plain,
+}
+
+/// Takes messages that are easily read, each with a role; of any other nothing is taken.
+fn messages<'a>(scan: &mut Scan<'a>) -> Option<(&'a str, Talk)> {
+    scan.peek()?;
+    let (mut ahead, mut talk) = (scan.clone(), Talk::Plain);
+    ahead.array(|scan| {
+        let (mut roles, mut texts) = (0, 0);
+        scan.object(|name, scan| {
+            let value = scan.value()?;
+            match name {
+                "role" => {
+                    roles += 1;
+                    if !matches!(value, "\"user\"" | "\"assistant\"" | "\"system\"") {
+                        talk = Talk::Roles;
+                    }
+                    return value.starts_with('"').then_some(());
+                }
+                "content" if value.starts_with('"') => texts += 1,
+                "name" => {}
+                _ => talk = Talk::Roles,
+            }
+            Some(())
+        })?;
+        if texts != 1 {
+            talk = Talk::Roles;
+        }
+        // Said twice, it is serde's business.
+        (roles == 1).then_some(())
+    })?;
+    let taken = ahead.since(scan);
+    *scan = ahead;
+    Some((taken, talk))
+}
+
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
@@ -184,7 +257,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                 f.write_str("a JSON object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Fields { members: Vec::with_capacity(12) };
+                let mut fields = Fields { members: Vec::with_capacity(12), talk: Talk::Unknown };
                 while let Some(Key(key)) = map.next_key()? {
                     let value: &'de RawValue = map.next_value()?;
                     if !fields.put(key, value.get()) {
@@ -209,6 +282,49 @@ mod tests {
         let body = br#"{ "a" : 1.0 , "b":{"x":[ 1,2 ]}, "c":"\u00e9" }"#;
         let fields = Fields::parse(body).unwrap();
         assert_eq!(fields.to_vec(), br#"{"a":1.0,"b":{"x":[ 1,2 ]},"c":"\u00e9"}"#);
+    }
+
+    #[test]
+    fn plain_talk_is_known_and_other_talk_is_not_taken_for_it() {
+        let known = |messages: &str| {
+            let body = format!(r#"{{"model":"a","messages": {messages} ,"n":1}}"#);
+            let mut fields = Fields::parse(body.as_bytes()).unwrap();
+            assert_eq!(fields.raw("messages").map(str::trim), Some(messages));
+            let known = (fields.has_roles(), fields.is_plain_talk());
+            fields.set_raw("messages", "[1]");
+            assert_eq!((fields.has_roles(), fields.is_plain_talk()), (false, false));
+            known
+        };
+        for plain in [
+            "[]",
+            r#"[{"role":"user","content":"a"}]"#,
+            r#"[ {"content":"","name":"b","role":"system"}, {"role":"assistant","content":"\"1h\"\u0041"} ]"#,
+        ] {
+            assert_eq!(known(plain), (true, true), "{plain}");
+        }
+        for other in [
+            r#"[{"role":"developer","content":"a"}]"#,
+            r#"[{"role":"tool","content":"a","tool_call_id":"b"}]"#,
+            r#"[{"role":"user","content":["a"]}]"#,
+            r#"[{"role":"user","content":null}]"#,
+            r#"[{"role":"assistant","tool_calls":[]}]"#,
+            r#"[{"role":"user"}]"#,
+            r#"[{"role":"user","content":"a","content":"b"}]"#,
+            r#"[{"role":"user","content":"a","cache_control":{"ttl":"1h"}}]"#,
+            r#"[{"role":"\u0075ser","content":"a"}]"#,
+        ] {
+            assert_eq!(known(other), (true, false), "{other}");
+        }
+        for odd in [
+            r#"[{"content":"a"}]"#,
+            r#"[{"role":1,"content":"a"}]"#,
+            r#"[{"role":"user","role":"user","content":"a"}]"#,
+            r#"[{"r\u006fle":"user","content":"a"}]"#,
+            r#"["a"]"#,
+            r#"{"role":"user","content":"a"}"#,
+        ] {
+            assert_eq!(known(odd), (false, false), "{odd}");
+        }
     }
 
     #[test]

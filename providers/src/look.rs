@@ -1,5 +1,8 @@
 //! Reads usage, errors and text out of native answers in passing; the bytes themselves are forwarded untouched.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -409,7 +412,8 @@ pub fn usage_of(body: &[u8]) -> Result<Option<Usage>, NotJson> {
 
 /// Anthropic's `input_tokens` exclude the cache, OpenAI's include it; only Anthropic names its own members.
 fn is_anthropics(usage: &str) -> bool {
-    usage.contains("\"cache_read_input_tokens\"") && !usage.contains("\"prompt_tokens\"")
+    static OWN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"cache_read_input_tokens\""));
+    OWN.find(usage.as_bytes()).is_some() && !usage.contains("\"prompt_tokens\"")
 }
 
 /// Reads the usage of a document that is plain, if it has one; of any other nothing is said.

@@ -8,7 +8,7 @@ use memchr::memchr2;
 /// Deepest nesting that is walked: one bit for each level.
 const DEEPEST: u32 = 64;
 /// So many bytes of a string are looked at by eights, the others by a search.
-const NEAR: usize = 32;
+const NEAR: usize = 64;
 
 /// A walk through JSON text. Every method returns `None` when it isn't sure; the walk is of no use then.
 ///
@@ -186,6 +186,10 @@ impl<'a> Scan<'a> {
     }
 
     fn space(&mut self) {
+        // Most JSON is written without.
+        if self.byte().is_some_and(|byte| byte > b' ') {
+            return;
+        }
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.byte() {
             self.at += 1;
         }
@@ -206,22 +210,26 @@ impl<'a> Scan<'a> {
 
     /// Takes a string. Returns whether it holds no escape.
     fn string(&mut self) -> Option<bool> {
-        self.expect(b'"')?;
-        let mut is_plain = true;
+        let bytes = self.text.as_bytes();
+        if self.byte()? != b'"' {
+            return None;
+        }
+        let (mut at, mut is_plain) = (self.at + 1, true);
         loop {
-            let rest = self.text.as_bytes().get(self.at..)?;
-            let found = plain_length(rest);
-            self.at += found + 1;
-            match rest.get(found)? {
-                b'"' => return Some(is_plain),
+            at += plain_length(bytes.get(at..)?);
+            match bytes.get(at)? {
+                b'"' => {
+                    self.at = at + 1;
+                    return Some(is_plain);
+                }
                 b'\\' => is_plain = false,
                 _ => return None,
             }
-            match rest.get(found + 1)? {
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
+            match bytes.get(at + 1)? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
                 b'u' => {
-                    let digits = rest.get(found + 2..found + 6)?;
-                    digits.iter().all(u8::is_ascii_hexdigit).then(|| self.at += 5)?;
+                    let digits = bytes.get(at + 2..at + 6)?;
+                    digits.iter().all(u8::is_ascii_hexdigit).then(|| at += 6)?;
                 }
                 _ => return None,
             }

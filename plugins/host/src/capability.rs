@@ -67,6 +67,28 @@ impl Grants {
         Self { data: BTreeSet::new(), ..Self::default() }
     }
 
+    /// Whether all that a subject shows is granted, so that it needs no copy.
+    pub(crate) fn covers(&self, subject: &Subject) -> bool {
+        let Subject { hook: _, call, pieces: _, body_json, extra } = subject;
+        let CallView {
+            endpoint: _,
+            model: _,
+            provider: _,
+            messages,
+            params_json,
+            metadata,
+            user,
+            stream: _,
+            extra: of_call,
+        } = call;
+        (messages.is_empty() || self.allows("messages"))
+            && (params_json.is_none() || self.allows("params"))
+            && (metadata.is_empty() || self.allows("metadata"))
+            && (user.is_none() || self.allows("user"))
+            && (body_json.is_none() || self.allows("body"))
+            && extra.iter().chain(of_call).all(|(name, _)| self.shows(name))
+    }
+
     /// Copies a subject without what is not granted. The pieces stay: they are what is judged.
     pub(crate) fn strip_subject(&self, subject: &Subject) -> Subject {
         Subject {
@@ -97,13 +119,19 @@ impl Grants {
         value.filter(|_| self.allows(want)).cloned()
     }
 
-    /// Headers need a grant each; whatever else comes there in later versions is for everybody.
     fn strip_extra(&self, extra: &[(String, String)]) -> Vec<(String, String)> {
-        let granted = |name: &str| match name.strip_prefix("header:") {
-            Some(header) => self.headers.contains(&header.to_ascii_lowercase()),
+        extra.iter().filter(|(name, _)| self.shows(name)).cloned().collect()
+    }
+
+    /// Headers need a grant each; whatever else comes there in later versions is for everybody.
+    fn shows(&self, extra: &str) -> bool {
+        match extra.strip_prefix("header:") {
+            Some(header) if header.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                self.headers.contains(&header.to_ascii_lowercase())
+            }
+            Some(header) => self.headers.contains(header),
             None => true,
-        };
-        extra.iter().filter(|(name, _)| granted(name)).cloned().collect()
+        }
     }
 }
 
@@ -195,6 +223,7 @@ mod tests {
     #[test]
     fn nothing_granted_leaves_the_pieces_and_the_route() {
         let stripped = Grants::none().strip_subject(&subject());
+        assert!(Grants::none().covers(&stripped));
         assert_eq!(stripped.pieces, subject().pieces);
         assert_eq!(stripped.call.model, "mock");
         assert_eq!(stripped.call.messages, []);
@@ -202,6 +231,23 @@ mod tests {
         assert_eq!(stripped.call.metadata, []);
         assert_eq!(stripped.call.extra, [(text("later"), text("c"))]);
         assert_eq!(stripped.extra, []);
+    }
+
+    #[test]
+    fn only_what_shows_nothing_forbidden_is_covered() {
+        let all = Grants { headers: [text("x-team"), text("x-other")].into(), ..Grants::default() };
+        assert!(all.covers(&subject()));
+        for word in DATA {
+            let mut grants = all.clone();
+            grants.data.remove(word);
+            assert!(!grants.covers(&subject()), "{word}");
+            assert!(grants.covers(&grants.strip_subject(&subject())), "{word}");
+        }
+        for name in ["x-team", "x-other"] {
+            let mut grants = all.clone();
+            grants.headers.remove(name);
+            assert!(!grants.covers(&subject()), "{name}");
+        }
     }
 
     #[test]

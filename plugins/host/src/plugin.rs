@@ -11,7 +11,7 @@ use crate::guest::Lent;
 use crate::host::Host;
 use crate::pool::call::{Job, call};
 use crate::pool::instance::Code;
-use crate::pool::shelf::Shelf;
+use crate::pool::shelf::{Owner, Shelf};
 use crate::pool::slots::Slots;
 use crate::quarantine::{Admission, Change, Outcome, Quarantine};
 use crate::stats::{Counters, Kind, Recorder, State};
@@ -146,24 +146,27 @@ impl Plugin {
     /// Judges a whole input or output. `terms` are the attachment's, if it has its own.
     pub async fn check(
         self: &Arc<Self>,
-        tenant: &str,
-        check: &str,
-        params: &str,
-        subject: &Subject,
+        tenant: impl Into<Arc<str>>,
+        check: impl Into<Arc<str>>,
+        params: impl Into<Arc<str>>,
+        subject: impl Into<Arc<Subject>>,
         terms: Option<&Terms>,
     ) -> Result<Judgement, CallError> {
+        let (check, subject) = (check.into(), subject.into());
         let judged = async {
-            let info = self.find_check(check)?;
+            let info = self.find_check(&check)?;
             if !info.hooks.contains(&subject.hook) {
                 return Err(CallError::NotDeclared("the hook"));
             }
-            let ask = Ask::Check {
-                check: check.to_owned(),
-                params: params.to_owned(),
-                subject: self.lent.grants.strip_subject(subject),
+            let granted = &self.lent.grants;
+            let subject_seen = if granted.covers(&subject) {
+                subject.clone()
+            } else {
+                granted.strip_subject(&subject).into()
             };
-            self.ask(tenant, ask, terms, |answer| match answer {
-                Answer::Judgement(judged) => answer::judgement(judged, info, subject),
+            let ask = Ask::Check { check: check.clone(), params: params.into(), subject: subject_seen };
+            self.ask(tenant.into(), ask, terms, |answer| match answer {
+                Answer::Judgement(judged) => answer::judgement(judged, info, &subject),
                 _ => Err(strange()),
             })
             .await
@@ -180,20 +183,21 @@ impl Plugin {
     /// Returns how much a check of streams must see around a position. It is asked once for the same parameters.
     pub async fn needs(
         self: &Arc<Self>,
-        tenant: &str,
-        check: &str,
-        params: &str,
+        tenant: impl Into<Arc<str>>,
+        check: impl Into<Arc<str>>,
+        params: impl Into<Arc<str>>,
         terms: Option<&Terms>,
     ) -> Result<WindowNeeds, CallError> {
+        let (check, params) = (check.into(), params.into());
         let key = format!("{check}\0{params}");
         let known = self.needs.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         if let Some(known) = known {
             return Ok(known);
         }
         let needed = async {
-            self.find_stream_check(check)?;
-            let ask = Ask::Needs { check: check.to_owned(), params: params.to_owned() };
-            self.ask(tenant, ask, terms, |answer| match answer {
+            self.find_stream_check(&check)?;
+            let ask = Ask::Needs { check: check.clone(), params: params.clone() };
+            self.ask(tenant.into(), ask, terms, |answer| match answer {
                 Answer::Needs(needs) => needs.map_err(CallError::Check),
                 _ => Err(strange()),
             })
@@ -216,18 +220,18 @@ impl Plugin {
     /// Judges a window of a stream.
     pub async fn window(
         self: &Arc<Self>,
-        tenant: &str,
-        check: &str,
-        params: &str,
-        window: &StreamWindow,
+        tenant: impl Into<Arc<str>>,
+        check: impl Into<Arc<str>>,
+        params: impl Into<Arc<str>>,
+        window: impl Into<Arc<StreamWindow>>,
         terms: Option<&Terms>,
     ) -> Result<WindowAnswer, CallError> {
+        let (check, window) = (check.into(), window.into());
         let judged = async {
-            let info = self.find_stream_check(check)?;
-            let ask =
-                Ask::Window { check: check.to_owned(), params: params.to_owned(), window: window.clone() };
-            self.ask(tenant, ask, terms, |answer| match answer {
-                Answer::Window(judged) => answer::window(judged, info, window),
+            let info = self.find_stream_check(&check)?;
+            let ask = Ask::Window { check: check.clone(), params: params.into(), window: window.clone() };
+            self.ask(tenant.into(), ask, terms, |answer| match answer {
+                Answer::Window(judged) => answer::window(judged, info, &window),
                 _ => Err(strange()),
             })
             .await
@@ -243,22 +247,23 @@ impl Plugin {
     /// Decides a routing condition.
     pub async fn matches(
         self: &Arc<Self>,
-        tenant: &str,
-        condition: &str,
-        params: &str,
+        tenant: impl Into<Arc<str>>,
+        condition: impl Into<Arc<str>>,
+        params: impl Into<Arc<str>>,
         call: &CallView,
         terms: Option<&Terms>,
     ) -> Result<bool, CallError> {
+        let condition = condition.into();
         let decided = async {
-            if self.condition_info(condition).is_none() {
-                return Err(CallError::Unknown { check: condition.to_owned() });
+            if self.condition_info(&condition).is_none() {
+                return Err(CallError::Unknown { check: condition.to_string() });
             }
             let ask = Ask::Matches {
-                condition: condition.to_owned(),
-                params: params.to_owned(),
+                condition: condition.clone(),
+                params: params.into(),
                 call: self.lent.grants.strip_call(call),
             };
-            self.ask(tenant, ask, terms, |answer| match answer {
+            self.ask(tenant.into(), ask, terms, |answer| match answer {
                 Answer::Matches(matches) => matches.map_err(CallError::Check),
                 _ => Err(strange()),
             })
@@ -287,7 +292,7 @@ impl Plugin {
     /// Calls the guest, unless the plugin rests, and takes its answer. What `take` refuses is the guest's failure.
     async fn ask<T>(
         &self,
-        tenant: &str,
+        tenant: Arc<str>,
         ask: Ask,
         terms: Option<&Terms>,
         take: impl FnOnce(Answer) -> Result<T, CallError>,
@@ -303,8 +308,8 @@ impl Plugin {
         let job = Job {
             code: self.code.clone(),
             lent: Arc::clone(&self.lent),
-            tenant: Arc::from(tenant),
-            shelf: reuses.then(|| (Arc::clone(&self.shelf), owner(tenant, &ask))),
+            shelf: reuses.then(|| (Arc::clone(&self.shelf), owner(&tenant, &ask))),
+            tenant,
             ask,
             input,
             limits: limits.clone(),
@@ -395,15 +400,15 @@ fn outcome<T>(result: &Result<T, CallError>) -> Outcome {
 }
 
 /// Names who reuses an instance: what one check keeps for its parameters, another must not find.
-fn owner(tenant: &str, ask: &Ask) -> Arc<str> {
+fn owner(tenant: &Arc<str>, ask: &Ask) -> Owner {
     let (name, params) = match ask {
         Ask::Check { check, params, .. }
         | Ask::Needs { check, params }
-        | Ask::Window { check, params, .. } => (check.as_str(), params.as_str()),
-        Ask::Matches { condition, params, .. } => (condition.as_str(), params.as_str()),
-        Ask::Describe => ("", ""),
+        | Ask::Window { check, params, .. } => (check.clone(), params.clone()),
+        Ask::Matches { condition, params, .. } => (condition.clone(), params.clone()),
+        Ask::Describe => (Arc::default(), Arc::default()),
     };
-    format!("{tenant}\0{name}\0{params}").into()
+    Owner { tenant: tenant.clone(), name, params }
 }
 
 fn strange() -> CallError {

@@ -3,6 +3,9 @@
 //! Runs over native bodies and over bodies that the chat codec wrote. What can't be parsed is left alone: the
 //! vendor's own message about it is better than ours.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde_json::{Map, Value};
 
 use super::openai_models;
@@ -84,9 +87,15 @@ pub(crate) fn ask_for_usage(body: &mut Fields<'_>) {
 /// Renames the role `developer` and removes `extra_content` of tool calls. Messages are the largest part of a
 /// body, so they are opened only when they hold the words.
 pub(crate) fn edit_messages(body: &mut Fields<'_>, no_developer: bool, no_extra: bool) {
+    if body.is_plain_talk() {
+        return;
+    }
     let Some(raw) = body.raw("messages") else { return };
-    let holds = |word: &str| memchr::memmem::find(raw.as_bytes(), word.as_bytes()).is_some();
-    let (rename, strip) = (no_developer && holds("\"developer\""), no_extra && holds("\"extra_content\""));
+    // Made once: to make one costs more than to look through a short conversation.
+    static DEVELOPER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"developer\""));
+    static EXTRA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"extra_content\""));
+    let holds = |word: &Finder<'_>| word.find(raw.as_bytes()).is_some();
+    let (rename, strip) = (no_developer && holds(&DEVELOPER), no_extra && holds(&EXTRA));
     if !rename && !strip {
         return;
     }

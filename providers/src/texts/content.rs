@@ -11,11 +11,16 @@ use super::slot::TextKind;
 /// Returns the role under which a message's texts are judged. Unknown speakers count as users: nobody is trusted
 /// less.
 pub(super) fn role_of(message: &Value) -> &'static str {
-    match message.get("role").and_then(Value::as_str) {
-        Some("system") => "system",
-        Some("developer") => "developer",
-        Some("assistant" | "model") => "assistant",
-        Some("tool" | "function") => "tool",
+    message.get("role").and_then(Value::as_str).map_or("user", role_named)
+}
+
+/// The same of the role's name.
+pub(super) fn role_named(name: &str) -> &'static str {
+    match name {
+        "system" => "system",
+        "developer" => "developer",
+        "assistant" | "model" => "assistant",
+        "tool" | "function" => "tool",
         _ => "user",
     }
 }

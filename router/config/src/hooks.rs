@@ -75,7 +75,9 @@ pub struct Hook {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckCall {
     /// `plugin.check`.
-    pub id: String,
+    pub id: Arc<str>,
+    /// Its name within the plugin.
+    pub name: Arc<str>,
     /// What the check is given, as JSON text: it is the same for every request.
     pub parameters: Arc<str>,
     /// False where the config switched it off.
@@ -190,8 +192,10 @@ fn hook(value: &Value, path: &str, word: &str) -> Result<Hook, ConfigError> {
             return Err(check.wrong("id", "is missing; a string like \"plugin.check\" is expected"));
         };
         let parameters = check.object("parameters")?.cloned().unwrap_or_default();
+        let (id, name) = check_id(&id, &check.at("id"))?;
         checks.push(CheckCall {
-            id: check_id(&id, &check.at("id"))?,
+            id,
+            name,
             fail_on_error: fail_on_error(&parameters),
             parameters: text_of(parameters),
             enabled: check.flag("is_enabled")?.unwrap_or(true),
@@ -225,8 +229,10 @@ fn shorthand(value: &Value, path: &str, word: &str, kind: HookKind) -> Result<Ho
         if limits.as_ref().is_some_and(|limits| !limits.is_object()) {
             return Err(refused(&format!("{at}.$limits"), "an object is expected"));
         }
+        let (id, name) = check_id(name, &at)?;
         checks.push(CheckCall {
-            id: check_id(name, &at)?,
+            id,
+            name,
             fail_on_error: fail_on_error(&parameters),
             parameters: text_of(parameters),
             enabled: true,
@@ -283,10 +289,11 @@ fn text_of(parameters: Map<String, Value>) -> Arc<str> {
 }
 
 /// A bare name is one of Portkey's own checks.
-fn check_id(name: &str, path: &str) -> Result<String, ConfigError> {
-    match name.split_once('.') {
-        None if !name.is_empty() => Ok(format!("default.{name}")),
-        Some((plugin, check)) if !plugin.is_empty() && !check.is_empty() => Ok(name.to_owned()),
+/// Returns a check's whole id, and its name within the plugin.
+fn check_id(id: &str, path: &str) -> Result<(Arc<str>, Arc<str>), ConfigError> {
+    match id.split_once('.') {
+        None if !id.is_empty() => Ok((format!("default.{id}").into(), id.into())),
+        Some((plugin, check)) if !plugin.is_empty() && !check.is_empty() => Ok((id.into(), check.into())),
         _ => Err(refused(path, "a check id like \"plugin.check\" is expected")),
     }
 }
@@ -339,10 +346,7 @@ mod tests {
                 (Some(&json!({"value": -5})), None)
             );
             let check = &hook.checks[0];
-            assert_eq!(
-                (check.id.as_str(), check.enabled, check.fail_on_error),
-                ("default.contains", false, true)
-            );
+            assert_eq!((&*check.id, check.enabled, check.fail_on_error), ("default.contains", false, true));
             assert_eq!(check.instances, Some(Instances::Reuse));
             assert_eq!(check.limits, Some(json!({"memory_mb": 8})));
         }
@@ -354,7 +358,7 @@ mod tests {
             "acme.pii": {"$instances": "fresh", "redact": true}}],
             "input_mutators": [{"default.regexReplace": {"rule": "x"}}]}));
         assert_eq!(found.len(), 2);
-        let ids: Vec<&str> = found[0].checks.iter().map(|check| check.id.as_str()).collect();
+        let ids: Vec<&str> = found[0].checks.iter().map(|check| &*check.id).collect();
         assert_eq!(ids, ["default.contains", "acme.pii"]);
         assert_eq!(&*found[0].checks[1].parameters, r#"{"redact":true}"#);
         assert_eq!((found[0].deny, found[1].kind), (true, HookKind::Mutator));

@@ -84,6 +84,26 @@ impl NanoUsd {
         Self(self.0.saturating_mul(times))
     }
 
+    /// Writes the amount as `Display` does, without a formatter, into a place that the caller lends. Returns the text.
+    ///
+    /// ```
+    /// assert_eq!(tidegate_prices::NanoUsd(1_500_000_000).text(&mut [0; 32]), "1.50");
+    /// ```
+    pub fn text(self, place: &mut [u8; 32]) -> &str {
+        // From the right: nine places but for the zeros at their end, the point, the dollars.
+        let (whole, mut fraction) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
+        let (mut end, point) = (32, 32 - PLACES as usize - 1);
+        // Two places always.
+        while fraction.is_multiple_of(10) && end > point + 3 {
+            fraction /= 10;
+            end -= 1;
+        }
+        digits(place, end, fraction, end - point - 1);
+        place[point] = b'.';
+        let start = digits(place, point, whole, 1);
+        std::str::from_utf8(&place[start..end]).unwrap_or_default()
+    }
+
     /// Returns pico-dollars as nano-dollars, rounded up so that nothing is under-charged.
     pub(crate) fn from_picos_up(picos: u128) -> Self {
         Self(u64::try_from(picos.div_ceil(1_000)).unwrap_or(u64::MAX))
@@ -93,15 +113,8 @@ impl NanoUsd {
 /// Dollars without sign, at least two decimal places: `1.00`, `0.0000015`.
 impl fmt::Display for NanoUsd {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // From the right: nine places but for the zeros at their end, the point, the dollars.
-        let mut text = [b'0'; 32];
-        let (whole, fraction) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
-        let mut at = digits(&mut text, 32, fraction, PLACES as usize) - 1;
-        text[at] = b'.';
-        at = digits(&mut text, at, whole, 1);
-        let end = text.iter().rposition(|digit| *digit != b'0').unwrap_or(at);
-        let point = 32 - PLACES as usize - 1;
-        let text = std::str::from_utf8(&text[at..=end.max(point + 2)]).unwrap_or_default();
+        let mut place = [0; 32];
+        let text = self.text(&mut place);
         if formatter.width().is_none() { formatter.write_str(text) } else { formatter.pad(text) }
     }
 }

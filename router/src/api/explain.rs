@@ -17,7 +17,7 @@ use super::{ENDPOINTS, admin, body, head, render};
 use crate::actors::key::{KeyHandle, Wish};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
-use crate::pipeline::{self, Body, Caller, Dialect, Explanation, Request, authenticate};
+use crate::pipeline::{self, Body, Caller, Dialect, Explanation, PlainHeaders, Request, authenticate};
 use crate::server::Worker;
 
 /// What a key needs to have its own requests explained.
@@ -149,7 +149,7 @@ pub async fn answer(
         started: Instant::now(),
         started_at_ms: clock::unix_ms(),
         headers: routing,
-        plain_headers: Vec::new(),
+        plain_headers: PlainHeaders::default(),
         vendor_key: header("authorization").map(|text| head::bearer(text).to_owned()),
         body: Body::Json(question.body.to_string().into()),
         proxy: None,

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_store::KeyRecord;
 
 use super::open_webui;
+use crate::pipeline::PlainHeaders;
 use crate::server::{Headers, is_visible};
 use crate::settings::Secret;
 
@@ -72,11 +73,12 @@ pub(super) fn routing(sent: &impl Headers) -> HeaderMap {
 pub(super) fn routing_of<'a>(sent: impl Iterator<Item = (&'a str, &'a [u8])>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in sent {
-        let lower = name.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| name.to_ascii_lowercase());
-        let name = lower.as_deref().unwrap_or(name);
-        if !name.starts_with(['x', 'a', 'o']) {
+        // `x-portkey-`, `anthropic-`, `openai-`: most others are seen by their first byte.
+        if !matches!(name.as_bytes().first(), Some(b'x' | b'a' | b'o' | b'X' | b'A' | b'O')) {
             continue;
         }
+        let lower = name.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| name.to_ascii_lowercase());
+        let name = lower.as_deref().unwrap_or(name);
         let renamed = name.strip_prefix("x-tidegate-").map(|rest| format!("x-portkey-{rest}"));
         let name = renamed.as_deref().unwrap_or(name);
         let wanted =
@@ -94,12 +96,12 @@ pub(super) fn routing_of<'a>(sent: impl Iterator<Item = (&'a str, &'a [u8])>) ->
 }
 
 /// Copies the headers that are not routing: plugins may be granted some by name.
-pub(super) fn plain(sent: &impl Headers) -> Vec<(String, String)> {
+pub(super) fn plain(sent: &impl Headers) -> PlainHeaders {
     const SECRET: [&str; 5] =
         ["x-api-key", "x-goog-api-key", "x-portkey-api-key", "x-tidegate-api-key", "cookie"];
     let own = credentials(sent);
     let headers = sent.all().filter(|(name, _)| !SECRET.contains(name));
-    let texts = headers.filter_map(|(name, value)| Some((name.to_owned(), visible(value)?.to_owned())));
+    let texts = headers.filter_map(|(name, value)| Some((name, visible(value)?)));
     // Beside a gateway key, Authorization may be a user's own token: who grants it to a plugin knows. The gateway's key it
     // is never.
     texts.filter(|(_, value)| own.key != Some(bearer(value.trim()))).collect()

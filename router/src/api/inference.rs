@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{body, cors, head, render};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
-use crate::pipeline::{self, Answer, Body, Caller, Dialect, Request};
+use crate::pipeline::{self, Answer, Body, Caller, Dialect, PlainHeaders, Request};
 use crate::server::{Answer as Rendered, Headers, Sent, SentBody, Worker};
 
 /// Serves one inference request that actix's app was asked: with a body in chunks, say, or a path that is written oddly.
@@ -100,7 +100,7 @@ async fn answered(
         started,
         started_at_ms: clock::unix_ms(),
         headers,
-        plain_headers: if guarded { head::plain(sent) } else { Vec::new() },
+        plain_headers: if guarded { head::plain(sent) } else { PlainHeaders::default() },
         vendor_key: credentials.vendor.map(str::to_owned),
         body,
         proxy: None,

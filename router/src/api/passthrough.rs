@@ -17,7 +17,7 @@ use super::cors::Page;
 use super::{body, head, render};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
-use crate::pipeline::{self, Answer, BadPath, Body, Caller, Proxy, Request};
+use crate::pipeline::{self, Answer, BadPath, Body, Caller, PlainHeaders, Proxy, Request};
 use crate::server::Worker;
 use crate::upstream::body::{Upload, UploadFailure, upload};
 
@@ -87,7 +87,7 @@ async fn answered(
         started,
         started_at_ms: clock::unix_ms(),
         headers,
-        plain_headers: if guarded { head::plain(request.headers()) } else { Vec::new() },
+        plain_headers: if guarded { head::plain(request.headers()) } else { PlainHeaders::default() },
         vendor_key: credentials.vendor.map(str::to_owned),
         body,
         proxy: Some(Box::new(proxy)),

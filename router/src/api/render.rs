@@ -26,6 +26,8 @@ const REQUESTS: [&str; 3] =
     ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
 const TOKENS: [&str; 3] =
     ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
+/// What their names begin with.
+const RATES: &str = "x-ratelimit-";
 /// Longest trace id that is taken from a client.
 const LONGEST_TRACE: usize = 256;
 
@@ -78,7 +80,8 @@ pub(super) fn answer(page: &Page<'_>, worker: &Worker, trace_id: &str, answer: A
 /// Passes on what a vendor said, but for limits where the gateway has its own.
 fn passed(lines: &mut Lines, headers: &[(String, String)], views: &[RateView]) {
     for (name, value) in headers {
-        let ours = views.iter().any(|view| names_of(view.kind).contains(&name.as_str()));
+        let ours =
+            name.starts_with(RATES) && views.iter().any(|view| names_of(view.kind).contains(&name.as_str()));
         if !ours {
             lines.put_any(name, value);
         }
@@ -219,7 +222,7 @@ fn rate_headers(lines: &mut Lines, views: &[RateView]) {
 /// Says what the tightest budget has left: money in US dollars.
 fn budget_headers(lines: &mut Lines, budget: &BudgetShown) {
     let mut amount = |name: &'static str, amount: i64| match budget.unit {
-        Unit::Cost => lines.put(name, &NanoUsd(u64::try_from(amount).unwrap_or(0)).to_string()),
+        Unit::Cost => lines.put(name, NanoUsd(u64::try_from(amount).unwrap_or(0)).text(&mut [0; 32])),
         Unit::Tokens | Unit::Requests => lines.put_number(name, amount),
     };
     amount("x-portkey-budget-limit", budget.limit);

@@ -1,5 +1,8 @@
 //! What a request must and should hold of budgets, in each unit that budgets count.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use tidegate_prices::{NanoUsd, Price};
 use tidegate_providers::Endpoint;
 use tidegate_store::Unit;
@@ -16,6 +19,9 @@ const LEAST_OUTPUT: u64 = 16;
 const DEFAULT_MAX_OUTPUT: u64 = 16_384;
 /// An image without a listed price is billed by tokens; this is the dearest single image vendors document.
 const IMAGE_TOKENS: u64 = 6_500;
+
+/// How a request asks for a cache that is kept for an hour.
+static HOUR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"1h\""));
 
 /// What the input comes to, and what output adds to it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,8 +141,9 @@ pub(super) fn bill(price: Option<&Price>, demand: &Demand<'_>, input_tokens: u64
 
 fn talk(price: Option<&Price>, demand: &Demand<'_>, input_tokens: u64, metered: bool) -> Bill {
     let hour_cache = demand.fields.is_some_and(|fields| {
-        fields.raw("messages").is_some_and(|raw| raw.contains("\"1h\""))
-            || fields.raw("system").is_some_and(|raw| raw.contains("\"1h\""))
+        (!fields.is_plain_talk()
+            && fields.raw("messages").is_some_and(|raw| HOUR.find(raw.as_bytes()).is_some()))
+            || fields.raw("system").is_some_and(|raw| HOUR.find(raw.as_bytes()).is_some())
     });
     let input_cost = price.map_or(0, |price| {
         let bound = if hour_cache {

@@ -35,7 +35,7 @@ async fn matches(
     };
     let call = scene.view(body, &|what| plugin.wants(what));
     let params = Value::Object(condition.params.clone()).to_string();
-    plugin.matches(&tenant(gateway, key), name, &params, &call, None).await.map_err(|error| {
+    plugin.matches(tenant(gateway, key), name, params, &call, None).await.map_err(|error| {
         tracing::warn!(condition = condition.id, %error, "a condition could not be decided");
         let message = format!("Condition {} could not be decided: {error}", condition.id);
         GatewayError::new(ErrorKind::Unavailable, message).at(condition.path.clone())

@@ -50,7 +50,12 @@ pub(super) struct Input {
 pub(super) fn input(fields: &Fields<'_>) -> Input {
     let mut text: u64 = TEXT.iter().filter_map(|name| fields.raw(name)).map(|raw| raw.len() as u64).sum();
     let mut media = 0;
-    for raw in TALK.iter().filter_map(|name| fields.raw(name)) {
+    for name in TALK {
+        let Some(raw) = fields.raw(name) else { continue };
+        if name == "messages" && fields.is_plain_talk() {
+            text += raw.len() as u64;
+            continue;
+        }
         let (pieces, tokens) = split(raw);
         text += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         media += tokens;

@@ -112,7 +112,7 @@ impl<'a> View<'a> {
                 let request = self.trip.request;
                 let routing = request.headers.get(name).and_then(|value| value.to_str().ok());
                 let plain = request.plain_headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-                routing.map(str::to_owned).or_else(|| plain.map(|(_, value)| value.clone()))
+                routing.map(str::to_owned).or_else(|| plain.map(|(_, value)| value.to_owned()))
             }
             _ => {
                 let mut parts = name.split('.');

@@ -10,6 +10,7 @@ use tidegate_providers::Endpoint;
 use tidegate_store::Unit;
 
 use super::cache::KeptStream;
+use super::plain_headers::PlainHeaders;
 use super::proxy::Proxy;
 use super::stream::AnswerStream;
 use crate::limits::RateView;
@@ -42,7 +43,7 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The client's other headers, by lower-case name: plugins may be granted some. The gateway's key is never among
     /// them.
-    pub plain_headers: Vec<(String, String)>,
+    pub plain_headers: PlainHeaders,
     /// Key for the vendor that the client brought: Authorization or x-api-key beside a gateway key.
     pub vendor_key: Option<String>,
     /// The body.

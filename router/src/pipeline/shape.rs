@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tidegate_providers::{Endpoint, Fields, Scan};
+use tidegate_providers::{Endpoint, Fields};
 
 use super::form::Form;
 use crate::error::{ErrorKind, GatewayError};
@@ -226,10 +226,10 @@ fn roles(endpoint: Endpoint, fields: &Fields<'_>) -> Result<(), GatewayError> {
     if !matches!(endpoint, Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens) {
         return Ok(());
     }
-    let raw = fields.raw("messages").unwrap_or("[]");
-    if all_have_roles(raw).is_some() {
+    if fields.has_roles() {
         return Ok(());
     }
+    let raw = fields.raw("messages").unwrap_or("[]");
     let messages = serde_json::from_str::<Vec<Message<'_>>>(raw)
         .map_err(|_| wrong("messages", "an array of objects with role and content is expected"))?;
     for (at, message) in messages.iter().enumerate() {
@@ -238,25 +238,6 @@ fn roles(endpoint: Endpoint, fields: &Fields<'_>) -> Result<(), GatewayError> {
         }
     }
     Ok(())
-}
-
-/// Looks at messages that are plain: whether each has a role. None also where that is not sure.
-fn all_have_roles(messages: &str) -> Option<()> {
-    let mut scan = Scan::new(messages);
-    scan.array(|scan| {
-        let mut has_role = false;
-        scan.object(|name, scan| {
-            let value = scan.value()?;
-            if name != "role" {
-                return Some(());
-            }
-            // Said twice, it is serde's business.
-            let is_first = !std::mem::replace(&mut has_role, true);
-            (is_first && value.starts_with('"')).then_some(())
-        })?;
-        has_role.then_some(())
-    })?;
-    scan.end()
 }
 
 fn streams(endpoint: Endpoint, fields: &Fields<'_>) -> Result<bool, GatewayError> {

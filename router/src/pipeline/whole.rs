@@ -59,11 +59,12 @@ pub(super) async fn whole(
             let unpaid = to.endpoint == Endpoint::CountTokens;
             // Guards judge a 200 only, as Portkey's do.
             let guards = guards.filter(|guards| status == 200 && guards.judge_answers());
-            let judged = if guards.is_none() && results.is_empty() {
-                Ok((read.content_type, read.bytes))
-            } else {
-                Box::pin(to.judge(read, guards, &mut results)).await
+            let judged = match guards {
+                // Boxed: most answers are not judged, and should not carry the state of it.
+                Some(guards) => Box::pin(to.judge(read, guards, &mut results)).await,
+                None => Ok((read.content_type, read.bytes)),
             };
+            let judged = judged.and_then(|(kind, bytes)| shown(kind, bytes, &results));
             settlement.judged(summary::of(&results, false));
             let (outcome, code, error) = match &judged {
                 Ok(_) => ("ok", if results.failed() { 246 } else { status }, None),
@@ -124,6 +125,13 @@ fn output_of(answer: &Answer, vendor: &str) -> u64 {
         _ => 0,
     });
     tokens::scaled(vendor, counted.sum())
+}
+
+/// Adds to an answer that is JSON what hooks found, if there were any.
+fn shown(content_type: String, bytes: Bytes, results: &HookResults) -> Result<(String, Bytes), GatewayError> {
+    let shows = !results.is_empty() && content_type.contains("json");
+    let bytes = if shows { with_results(&bytes, &results.to_text())? } else { bytes };
+    Ok((content_type, bytes))
 }
 
 /// Puts what hooks found into an answer that is JSON.
@@ -195,19 +203,13 @@ impl Exchanged<'_> {
     async fn judge(
         &self,
         read: Read,
-        guards: Option<&Guards>,
+        guards: &Guards,
         results: &mut HookResults,
     ) -> Result<(String, Bytes), GatewayError> {
-        let mut bytes = read.bytes;
-        if let Some(guards) = guards {
-            bytes = match self.endpoint.wire() {
-                Some(wire) => self.judge_call(wire, bytes, read.answer, guards, results).await?,
-                None => self.judge_transcript(bytes, &read.content_type, guards, results).await?,
-            };
-        }
-        if !results.is_empty() && read.content_type.contains("json") {
-            bytes = with_results(&bytes, &results.to_text())?;
-        }
+        let bytes = match self.endpoint.wire() {
+            Some(wire) => self.judge_call(wire, read.bytes, read.answer, guards, results).await?,
+            None => self.judge_transcript(read.bytes, &read.content_type, guards, results).await?,
+        };
         Ok((read.content_type, bytes))
     }
 

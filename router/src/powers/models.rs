@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::actors::key::KeyHandle;
 use crate::clock;
 use crate::gateway::Gateway;
-use crate::pipeline::{self, AnswerBody, Body, Caller, Dialect, Request};
+use crate::pipeline::{self, AnswerBody, Body, Caller, Dialect, PlainHeaders, Request};
 use crate::plugins::PLUGIN_CALL;
 use crate::upstream::Client;
 
@@ -186,7 +186,7 @@ fn request(endpoint: Endpoint, plugin: &str, body: Bytes) -> Request {
         started: Instant::now(),
         started_at_ms: clock::unix_ms(),
         headers,
-        plain_headers: Vec::new(),
+        plain_headers: PlainHeaders::default(),
         vendor_key: None,
         body: Body::Json(body),
         proxy: None,

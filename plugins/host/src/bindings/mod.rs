@@ -5,6 +5,8 @@
 
 pub(crate) mod since_v0_1;
 
+use std::sync::Arc;
+
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre, Linker};
 
@@ -32,10 +34,10 @@ pub(crate) struct Exports {
 #[derive(Debug)]
 pub(crate) enum Ask {
     Describe,
-    Check { check: String, params: String, subject: Subject },
-    Needs { check: String, params: String },
-    Window { check: String, params: String, window: StreamWindow },
-    Matches { condition: String, params: String, call: CallView },
+    Check { check: Arc<str>, params: Arc<str>, subject: Arc<Subject> },
+    Needs { check: Arc<str>, params: Arc<str> },
+    Window { check: Arc<str>, params: Arc<str>, window: Arc<StreamWindow> },
+    Matches { condition: Arc<str>, params: Arc<str>, call: CallView },
 }
 
 /// What it answers.

@@ -14,7 +14,7 @@ use std::time::Instant;
 use tokio::time::timeout_at;
 
 use super::instance::Code;
-use super::shelf::{Idle, Shelf};
+use super::shelf::{Idle, Owner, Shelf};
 use super::slots::{Slot, Slots};
 use crate::background::Task;
 use crate::bindings::{Answer, Ask};
@@ -37,7 +37,7 @@ pub(crate) struct Job {
     pub(crate) input: usize,
     pub(crate) limits: Limits,
     /// Where an instance may be taken from and put back, and in whose name.
-    pub(crate) shelf: Option<(Arc<Shelf>, Arc<str>)>,
+    pub(crate) shelf: Option<(Arc<Shelf>, Owner)>,
     /// Starting an instance takes so long that it is not tried on the caller's thread.
     pub(crate) starts_slowly: bool,
 }

@@ -78,7 +78,16 @@ pub(crate) struct Shelf {
     idle: Mutex<ByOwner>,
 }
 
-type ByOwner = HashMap<Arc<str>, Vec<Idle>>;
+/// Who reuses an instance.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Owner {
+    pub(crate) tenant: Arc<str>,
+    /// Of the check or condition.
+    pub(crate) name: Arc<str>,
+    pub(crate) params: Arc<str>,
+}
+
+type ByOwner = HashMap<Owner, Vec<Idle>>;
 
 impl fmt::Debug for Shelf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,12 +97,12 @@ impl fmt::Debug for Shelf {
 
 impl Shelf {
     /// Whether an instance of the owner's waits.
-    pub(crate) fn has(&self, owner: &str) -> bool {
+    pub(crate) fn has(&self, owner: &Owner) -> bool {
         lock(&self.idle).contains_key(owner)
     }
 
     /// Takes the owner's instance that was used last.
-    pub(crate) fn take(&self, owner: &str) -> Option<Idle> {
+    pub(crate) fn take(&self, owner: &Owner) -> Option<Idle> {
         let mut shelf = lock(&self.idle);
         let waiting = shelf.get_mut(owner)?;
         let idle = waiting.pop();
@@ -104,7 +113,7 @@ impl Shelf {
     }
 
     /// Puts an instance back after so many calls, if it has some left and there is room.
-    pub(crate) fn put(&self, owner: &Arc<str>, live: Live, place: Place, calls: u32, now: Instant) {
+    pub(crate) fn put(&self, owner: &Owner, live: Live, place: Place, calls: u32, now: Instant) {
         if calls >= self.calls {
             return;
         }
@@ -120,7 +129,7 @@ impl Shelf {
         drop(evicted);
         if let Some(right) = self.shelves.right(now) {
             let idle = Idle { live, place, calls, since: now, _right: right };
-            lock(&self.idle).entry(Arc::clone(owner)).or_default().push(idle);
+            lock(&self.idle).entry(owner.clone()).or_default().push(idle);
         }
     }
 
@@ -144,7 +153,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Takes the instance that waited longest: the first of its owner's, since the last is used first.
 fn oldest(shelf: &mut ByOwner) -> Option<Idle> {
     let oldest = shelf.iter().min_by_key(|(_, waiting)| waiting.first().map(|idle| idle.since));
-    let owner = Arc::clone(oldest?.0);
+    let owner = oldest?.0.clone();
     let waiting = shelf.get_mut(&owner)?;
     let idle = waiting.remove(0);
     if waiting.is_empty() {

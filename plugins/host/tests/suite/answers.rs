@@ -100,7 +100,7 @@ fn names_that_the_plugin_does_not_have_are_unknown() {
     run(async {
         let subject = subject(&["text"]);
         let unknown = CallError::Unknown { check: "other".to_owned() };
-        assert_eq!(plugin.check("t", "other", "{}", &subject, None).await, Err(unknown.clone()));
+        assert_eq!(plugin.check("t", "other", "{}", subject.clone(), None).await, Err(unknown.clone()));
         assert_eq!(plugin.matches("t", "other", "{}", &call_view(), None).await, Err(unknown));
         let streams = plugin.needs("t", "check", "{}", None).await;
         assert_eq!(streams, Err(CallError::NotDeclared("a stream check")));
@@ -130,7 +130,7 @@ fn windows_get_their_state_and_answer_with_the_next() {
     run(async {
         let needs = plugin.needs("t", "check", "{}", None).await.unwrap();
         assert_eq!((needs.lookahead, needs.overlap), (0, 0));
-        let answer = plugin.window("t", "check", "{}", &window("text"), None).await.unwrap();
+        let answer = plugin.window("t", "check", "{}", window("text"), None).await.unwrap();
         assert_eq!((answer.verdict, answer.state), (WindowVerdict::Pass, b"before".to_vec()));
     });
 }
@@ -142,10 +142,10 @@ fn spans_of_windows_are_checked_against_the_windows_text() {
     let answer = guest.put(&[words(&[0, 1]), spans, words(&[0; 7])].concat());
     let plugin = load_with(guest.with_window(&format!("(i32.const {answer})")), Setup::default());
     run(async {
-        let fits = plugin.window("t", "check", "{}", &window("1234"), None).await.unwrap();
+        let fits = plugin.window("t", "check", "{}", window("1234"), None).await.unwrap();
         assert!(matches!(fits.verdict, WindowVerdict::Mask(spans) if spans[0].end == 4));
         for text in ["123", "123ä"] {
-            let error = plugin.window("t", "check", "{}", &window(text), None).await.unwrap_err();
+            let error = plugin.window("t", "check", "{}", window(text), None).await.unwrap_err();
             assert!(matches!(error, CallError::BadSpans(_)), "{text}: {error:?}");
         }
     });

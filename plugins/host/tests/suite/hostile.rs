@@ -54,7 +54,7 @@ fn limits_of_the_attachment_hold_instead_of_the_plugins() {
     let own = Limits { deadline_ms: 10, ..Limits::default() };
     let own = Terms { limits: Some(own), reuse: None };
     let subject = crate::subject(&["evil"]);
-    let error = run(plugin.check("tenant", "check", "{}", &subject, Some(&own))).unwrap_err();
+    let error = run(plugin.check("tenant", "check", "{}", subject, Some(&own))).unwrap_err();
     assert_eq!(error, CallError::Deadline);
 }
 

@@ -81,7 +81,7 @@ fn call_view() -> CallView {
 }
 
 async fn check_as(plugin: &Arc<Plugin>, tenant: &str, text: &str) -> Result<Judgement, CallError> {
-    plugin.check(tenant, "check", "{}", &subject(&[text]), None).await
+    plugin.check(tenant, "check", "{}", subject(&[text]), None).await
 }
 
 async fn check(plugin: &Arc<Plugin>, text: &str) -> Result<Judgement, CallError> {

@@ -147,7 +147,7 @@ fn an_attachment_decides_whether_its_instances_are_reused_and_shares_them_with_n
     let subject = subject(&["text"]);
     let asked = async |plugin: &Arc<Plugin>, params: &str, reuse: bool| {
         let terms = Terms { reuse: Some(reuse), limits: None };
-        match plugin.check("a", "check", params, &subject, Some(&terms)).await.unwrap().verdict {
+        match plugin.check("a", "check", params, subject.clone(), Some(&terms)).await.unwrap().verdict {
             Verdict::Fail(reason) => reason.code.len(),
             other => panic!("{other:?}"),
         }

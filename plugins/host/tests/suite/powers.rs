@@ -276,11 +276,11 @@ fn what_is_not_wanted_is_not_seen() {
         extra: Vec::new(),
     });
     let blind = load_with(Guest::checks(body), Setup::default());
-    assert!(run(blind.check("t", "check", "{}", &subject, None)).is_ok());
+    assert!(run(blind.check("t", "check", "{}", subject.clone(), None)).is_ok());
     let mut sees = Guest::checks(body);
     sees.manifest.wants = vec!["messages".to_owned()];
     let sees = load_with(sees, Setup::default());
-    assert!(run(sees.check("t", "check", "{}", &subject, None)).is_err());
+    assert!(run(sees.check("t", "check", "{}", subject.clone(), None)).is_err());
 }
 
 #[test]

@@ -112,12 +112,16 @@ impl Call {
     /// Makes the call, and says whether it was answered.
     pub(crate) async fn make(&self, plugin: &Arc<Plugin>) -> Result<(), CallError> {
         match (&self.condition, &self.check) {
-            (Some(condition), _) => {
-                plugin.matches(TENANT, condition, &self.params, &self.subject.call, None).await.map(|_| ())
-            }
+            (Some(condition), _) => plugin
+                .matches(TENANT, condition.as_str(), self.params.as_str(), &self.subject.call, None)
+                .await
+                .map(|_| ()),
             (None, check) => {
                 let check = check.as_deref().unwrap_or_default();
-                plugin.check(TENANT, check, &self.params, &self.subject, None).await.map(|_| ())
+                plugin
+                    .check(TENANT, check, self.params.as_str(), self.subject.clone(), None)
+                    .await
+                    .map(|_| ())
             }
         }
     }
@@ -146,14 +150,16 @@ fn compare(case: &Case, said: &Said) -> Result<(), String> {
 async fn judge(plugin: &Arc<Plugin>, case: &Case, subject: &Subject) -> Result<Said, String> {
     let params = case.params.to_string();
     if let Some(condition) = &case.condition {
-        return Ok(match plugin.matches(TENANT, condition, &params, &subject.call, None).await {
-            Ok(true) => Said::new(VerdictKind::Match),
-            Ok(false) => Said::new(VerdictKind::NoMatch),
-            Err(error) => Said::error(&error),
-        });
+        return Ok(
+            match plugin.matches(TENANT, condition.as_str(), params.as_str(), &subject.call, None).await {
+                Ok(true) => Said::new(VerdictKind::Match),
+                Ok(false) => Said::new(VerdictKind::NoMatch),
+                Err(error) => Said::error(&error),
+            },
+        );
     }
     let check = case.check.as_deref().unwrap_or_default();
-    match plugin.check(TENANT, check, &params, subject, None).await {
+    match plugin.check(TENANT, check, params.as_str(), subject.clone(), None).await {
         Ok(Judgement { verdict, .. }) => said(verdict, subject),
         // The guest's own errors may be expected; of the others the name says too little.
         Err(error) if case.expect.verdict != VerdictKind::Error => Err(error.to_string()),
@@ -200,7 +206,7 @@ async fn stream(
     }
     let whole = judge(plugin, case, &only(subject, piece)).await?;
     let params = case.params.to_string();
-    let needs = match plugin.needs(TENANT, check, &params, None).await {
+    let needs = match plugin.needs(TENANT, check, params.as_str(), None).await {
         Ok(needs) => needs,
         Err(error) if Said::error(&error) == whole => return Ok(()),
         Err(error) => return Err(format!("asked for its needs, it said: {error}")),
@@ -244,7 +250,7 @@ async fn windows(
     for (part, last) in parts {
         let Some(window) = rule.push(part, last) else { continue };
         let WindowAnswer { verdict, state, .. } =
-            match plugin.window(TENANT, check, params, &window, None).await {
+            match plugin.window(TENANT, check, params, window.clone(), None).await {
                 Ok(answer) => answer,
                 Err(error) => return Ok(Said::error(&error)),
             };

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::clock;
+use crate::pipeline::PlainHeaders;
 use crate::pipeline::docket::Docket;
 use crate::pipeline::request::{AnswerBody, Body, Dialect, Request};
 use crate::pipeline::route::{Asked, Trip};
@@ -41,7 +42,7 @@ impl Trip<'_> {
             started: Instant::now(),
             started_at_ms: clock::unix_ms(),
             headers: HeaderMap::new(),
-            plain_headers: Vec::new(),
+            plain_headers: PlainHeaders::default(),
             vendor_key: None,
             body: Body::Json(body.clone()),
             proxy: None,

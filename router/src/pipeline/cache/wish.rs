@@ -64,7 +64,7 @@ fn routing<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 fn asked_age(request: &Request) -> Option<Duration> {
     let own = routing(request, "x-portkey-cache-ttl").and_then(|text| text.parse().ok());
     let standard = || {
-        let control = request.plain_headers.iter().find(|(name, _)| name == "cache-control")?;
+        let control = request.plain_headers.iter().find(|(name, _)| *name == "cache-control")?;
         control.1.split(',').find_map(|part| part.trim().strip_prefix("max-age=")?.parse().ok())
     };
     own.or_else(standard).map(Cache::age)
@@ -87,7 +87,7 @@ mod tests {
             if name.starts_with("x-") {
                 own.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             } else {
-                plain.push(((*name).to_owned(), (*value).to_owned()));
+                plain.push((*name, *value));
             }
         }
         Request {
@@ -98,7 +98,7 @@ mod tests {
             started: Instant::now(),
             started_at_ms: 0,
             headers: own,
-            plain_headers: plain,
+            plain_headers: plain.into_iter().collect(),
             vendor_key: None,
             proxy: None,
             body: Body::Json(bytes::Bytes::from_static(b"{}")),

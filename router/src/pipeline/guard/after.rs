@@ -124,9 +124,9 @@ impl Answered<'_> {
 }
 
 impl Frame for Answered<'_> {
-    fn show(&self, body: &str) -> Option<Exhibit> {
-        let answer = self.guards.read(body)?;
-        Some(self.shown(&answer, Some(body)))
+    fn show(&self, body: String) -> Option<Exhibit> {
+        let answer = self.guards.read(&body)?;
+        Some(self.shown(&answer, Some(&body)))
     }
 
     fn write(&self, exhibit: &Exhibit) -> Option<String> {

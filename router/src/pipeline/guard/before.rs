@@ -22,19 +22,18 @@ impl Guards {
     /// 446 when a hook denies it, 400 when a change can't be put into the body.
     pub(in crate::pipeline) async fn before(
         &self,
-        body: &[u8],
+        body: Vec<u8>,
     ) -> Result<(HookResults, Option<String>), GatewayError> {
         let mut results = HookResults::default();
         if !self.judge_requests() {
             return Ok((results, None));
         }
-        let text = std::str::from_utf8(body).unwrap_or_default();
+        let text = String::from_utf8(body).unwrap_or_default();
+        let informed = (!self.informing.0.is_empty()).then(|| text.clone());
         let Some(mut exhibit) = self.show(text) else {
             return Err(GatewayError::new(ErrorKind::Invalid, "the body is not a JSON object"));
         };
-        if !self.informing.0.is_empty()
-            && let Some(shown) = self.show(text)
-        {
+        if let Some(shown) = informed.and_then(|text| self.show(text)) {
             inform(self.informing.0.clone(), shown);
         }
         let judged = self.before.judge(&mut exhibit, self).await;
@@ -86,18 +85,30 @@ impl Guards {
 }
 
 impl Frame for Guards {
-    fn show(&self, body: &str) -> Option<Exhibit> {
-        let value: Value = serde_json::from_str(body).ok().filter(Value::is_object)?;
-        let mut subject = self.scene.subject(&self.before, Hook::Input, Some(&value), Some(&value));
+    fn show(&self, body: String) -> Option<Exhibit> {
+        let endpoint = self.scene.endpoint;
+        // Without a tree where nobody wants more than texts, and those are plain.
+        let wants_more = ["messages", "params", "body"].iter().any(|what| self.before.wants(what));
+        let plain = if wants_more { None } else { texts::of_plain_request(endpoint, &body) };
+        let (mut exhibit, count) = if let Some(plain) = plain {
+            let mut exhibit = Exhibit::new(self.scene.subject(&self.before, Hook::Input, None, None));
+            for text in plain.texts {
+                exhibit.add(text.kind.word(), text.role, text.index, text.text, false);
+            }
+            (exhibit, plain.messages)
+        } else {
+            let value: Value = serde_json::from_str(&body).ok().filter(Value::is_object)?;
+            let subject = self.scene.subject(&self.before, Hook::Input, Some(&value), Some(&value));
+            let mut exhibit = Exhibit::new(subject);
+            for slot in texts::of_request(endpoint, &value) {
+                let json = slot.kind == TextKind::ToolArguments;
+                exhibit.add(slot.kind.word(), slot.role, slot.index, slot.text, json);
+            }
+            (exhibit, texts::message_count(endpoint, &value))
+        };
         // Texts that are empty are no pieces; how many messages there are is said all the same.
-        let count = texts::message_count(self.scene.endpoint, &value);
-        subject.extra.push(("messages".to_owned(), count.to_string()));
-        let mut exhibit = Exhibit::new(subject);
-        for slot in texts::of_request(self.scene.endpoint, &value) {
-            let json = slot.kind == TextKind::ToolArguments;
-            exhibit.add(slot.kind.word(), slot.role, slot.index, slot.text, json);
-        }
-        exhibit.body = Some(body.to_owned());
+        exhibit.say("messages", count.to_string());
+        exhibit.body = Some(body);
         Some(exhibit)
     }
 
@@ -120,7 +131,7 @@ pub(super) fn inform(side: Arc<Side>, mut exhibit: Exhibit) {
         for result in side.judge(&mut exhibit, &NoBody).await.results {
             // Not what a check found: that may be what somebody said.
             let failed = result.checks.iter().filter(|check| !check.verdict);
-            let failed: Vec<&str> = failed.map(|check| check.id.as_str()).collect();
+            let failed: Vec<&str> = failed.map(|check| &*check.id).collect();
             tracing::info!(hook = result.id, verdict = result.verdict, ?failed, "guardrail judged");
         }
     });

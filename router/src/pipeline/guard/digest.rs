@@ -29,7 +29,7 @@ impl Guards {
             let user = self.scene.user.as_ref().or_else(|| self.scene.metadata.get("_user"));
             digester.maybe("user", user.map(String::as_str));
         }
-        for (name, value) in &self.scene.headers {
+        for (name, value) in self.scene.headers.iter() {
             if wanted(&format!("header:{name}")) {
                 digester.part("header", name.as_bytes());
                 digester.part("value", value.as_bytes());

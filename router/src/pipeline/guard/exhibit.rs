@@ -1,5 +1,7 @@
 //! What checks judge, and what masks make of it.
 
+use std::sync::Arc;
+
 use tidegate_plugin_host::{Piece, Subject};
 use tidegate_providers::json_text::JsonText;
 
@@ -8,7 +10,7 @@ use super::masks::{Mask, apply, merge};
 /// A subject whose tool arguments are shown decoded, with the JSON text they came from.
 pub(super) struct Exhibit {
     /// What checks are given.
-    pub(super) subject: Subject,
+    pub(super) subject: Arc<Subject>,
     /// By piece: the JSON text behind it, for tool arguments.
     raw: Vec<Option<String>>,
     changed: Vec<bool>,
@@ -19,7 +21,7 @@ pub(super) struct Exhibit {
 /// Where exhibits come from: a request or an answer.
 pub(super) trait Frame {
     /// Shows a body; `None` when it is none.
-    fn show(&self, body: &str) -> Option<Exhibit>;
+    fn show(&self, body: String) -> Option<Exhibit>;
     /// Writes an exhibit's body with its changes.
     fn write(&self, exhibit: &Exhibit) -> Option<String>;
 }
@@ -28,7 +30,7 @@ pub(super) trait Frame {
 pub(super) struct NoBody;
 
 impl Frame for NoBody {
-    fn show(&self, _body: &str) -> Option<Exhibit> {
+    fn show(&self, _body: String) -> Option<Exhibit> {
         None
     }
     fn write(&self, _exhibit: &Exhibit) -> Option<String> {
@@ -39,15 +41,25 @@ impl Frame for NoBody {
 impl Exhibit {
     /// Makes an exhibit of a subject without pieces.
     pub(super) fn new(subject: Subject) -> Self {
-        Self { subject, raw: Vec::new(), changed: Vec::new(), body: None }
+        Self { subject: Arc::new(subject), raw: Vec::new(), changed: Vec::new(), body: None }
+    }
+
+    /// Returns the subject to be changed; a call that still runs keeps its own.
+    fn subject(&mut self) -> &mut Subject {
+        Arc::make_mut(&mut self.subject)
     }
 
     /// Adds a piece. `json`: the text is JSON, which checks see decoded.
     pub(super) fn add(&mut self, kind: &str, role: &str, index: u32, text: String, json: bool) {
         let (text, raw) = if json { (decoded(&text), Some(text)) } else { (text, None) };
-        self.subject.pieces.push(Piece { kind: kind.to_owned(), role: role.to_owned(), index, text });
+        self.subject().pieces.push(Piece { kind: kind.to_owned(), role: role.to_owned(), index, text });
         self.raw.push(raw);
         self.changed.push(false);
+    }
+
+    /// Says something of the whole.
+    pub(super) fn say(&mut self, name: &str, value: String) {
+        self.subject().extra.push((name.to_owned(), value));
     }
 
     /// Applies masks, by piece.
@@ -55,7 +67,7 @@ impl Exhibit {
         if masks.is_empty() {
             return;
         }
-        for (index, piece) in self.subject.pieces.iter_mut().enumerate() {
+        for (index, piece) in Arc::make_mut(&mut self.subject).pieces.iter_mut().enumerate() {
             let own: Vec<Mask> =
                 masks.iter().filter(|(piece, _)| *piece == index).map(|(_, mask)| mask.clone()).collect();
             if own.is_empty() {

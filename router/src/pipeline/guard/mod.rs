@@ -89,8 +89,10 @@ impl Guards {
         let by_default = settings.fail_on_error;
         let mut before = Side::bind(before, &set, &tenant, by_default);
         let mut after = Side::bind(after, &set, &tenant, by_default);
-        let informing = (Arc::new(before.split_asynchronous()), Arc::new(after.split_asynchronous()));
-        Ok(Self { before, after: Arc::new(after), informing, scene: Arc::new(scene) })
+        let none = Arc::new(Side::none(&tenant));
+        let shared = |side: Side| if side.is_empty() { none.clone() } else { Arc::new(side) };
+        let informing = (shared(before.split_asynchronous()), shared(after.split_asynchronous()));
+        Ok(Self { before, after: shared(after), informing, scene: Arc::new(scene) })
     }
 
     /// Returns whether the vendor may be asked before the hooks have judged: all of them allow it, and none of their

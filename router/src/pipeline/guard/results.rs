@@ -1,11 +1,11 @@
 //! Results of hooks as Portkey shows them (`hook_results`), member by member in its order.
 
-use serde::Serialize;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use tidegate_config::{Hook, HookKind};
 use time::OffsetDateTime;
-use time::format_description::well_known::Iso8601;
-use time::format_description::well_known::iso8601::{Config, TimePrecision};
 
 /// What one check found.
 #[derive(Clone, Debug, Serialize)]
@@ -15,7 +15,7 @@ pub(super) struct CheckResult {
     /// Whether it passed. A check that erred did not, and counts as passed all the same unless told otherwise.
     pub verdict: bool,
     /// `plugin.check`
-    pub id: String,
+    pub id: Arc<str>,
     /// Why it could not judge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<CheckFailure>,
@@ -23,8 +23,8 @@ pub(super) struct CheckResult {
     pub execution_time: u64,
     /// Whether it changed what it judged.
     pub transformed: bool,
-    /// RFC 3339.
-    pub created_at: String,
+    /// When it was known.
+    pub created_at: Stamp,
     /// Always null, as Portkey's.
     pub log: Value,
     /// Whether an error of the check is a failure.
@@ -59,8 +59,8 @@ pub(super) struct HookResult {
     pub r#async: bool,
     /// `guardrail` or `mutator`
     pub r#type: &'static str,
-    /// RFC 3339.
-    pub created_at: String,
+    /// When it was known.
+    pub created_at: Stamp,
     /// Whether it failed and forbids to go on.
     pub deny: bool,
 }
@@ -83,7 +83,7 @@ impl HookResult {
                 HookKind::Guardrail => "guardrail",
                 HookKind::Mutator => "mutator",
             },
-            created_at: now(),
+            created_at: Stamp::now(),
             deny: !verdict && !hook.asynchronous && (hook.deny || blocked),
         }
     }
@@ -92,8 +92,7 @@ impl HookResult {
 /// Adds the three lists to a feedback's metadata.
 fn with_lists(feedback: &Value, checks: &[CheckResult]) -> Value {
     let list = |wanted: &dyn Fn(&CheckResult) -> bool| {
-        let ids: Vec<&str> =
-            checks.iter().filter(|check| wanted(check)).map(|check| check.id.as_str()).collect();
+        let ids: Vec<&str> = checks.iter().filter(|check| wanted(check)).map(|check| &*check.id).collect();
         Value::from(ids.join(", "))
     };
     let mut metadata: Map<String, Value> =
@@ -108,25 +107,53 @@ fn with_lists(feedback: &Value, checks: &[CheckResult]) -> Value {
     })
 }
 
-/// Returns the time as JavaScript prints it: UTC with milliseconds.
-pub(super) fn now() -> String {
-    const MILLIS: u128 = Config::DEFAULT
-        .set_time_precision(TimePrecision::Second { decimal_digits: std::num::NonZeroU8::new(3) })
-        .encode();
-    OffsetDateTime::now_utc().format(&Iso8601::<MILLIS>).unwrap_or_default()
+/// A time as JavaScript prints it (RFC 3339): UTC with milliseconds, `2026-11-23T03:00:00.000Z`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp([u8; 24]);
+
+impl Stamp {
+    /// Returns the time it is.
+    pub(super) fn now() -> Self {
+        Self::of(OffsetDateTime::now_utc())
+    }
+
+    fn of(time: OffsetDateTime) -> Self {
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut put = |end: usize, digits: usize, mut number: u32| {
+            for digit in text[end - digits..end].iter_mut().rev() {
+                *digit = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        };
+        put(4, 4, u32::try_from(time.year()).unwrap_or(0));
+        put(7, 2, u32::from(u8::from(time.month())));
+        put(10, 2, u32::from(time.day()));
+        put(13, 2, u32::from(time.hour()));
+        put(16, 2, u32::from(time.minute()));
+        put(19, 2, u32::from(time.second()));
+        put(23, 3, u32::from(time.millisecond()));
+        Self(text)
+    }
+}
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
 }
 
 /// The results of one request, as they stand in answers.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(in crate::pipeline) struct HookResults {
-    before_request_hooks: Vec<HookResult>,
+    /// Shared: each attempt has them.
+    before_request_hooks: Arc<Vec<HookResult>>,
     after_request_hooks: Vec<HookResult>,
 }
 
 impl HookResults {
     /// Adds results of hooks before the request.
     pub(super) fn before(&mut self, results: Vec<HookResult>) {
-        self.before_request_hooks.extend(results);
+        Arc::make_mut(&mut self.before_request_hooks).extend(results);
     }
 
     /// Adds results of hooks after the request.
@@ -181,5 +208,22 @@ impl HookResults {
     /// Returns whether there are results of hooks after the request.
     pub(in crate::pipeline) fn has_after(&self) -> bool {
         !self.after_request_hooks.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_time_reads_as_in_javascript() {
+        for (time, text) in [
+            (datetime!(2026-11-23 03:07:09.041 UTC), "2026-11-23T03:07:09.041Z"),
+            (datetime!(1999-01-02 23:59:59.999_999 UTC), "1999-01-02T23:59:59.999Z"),
+        ] {
+            assert_eq!(serde_json::to_value(Stamp::of(time)).unwrap(), text);
+        }
     }
 }

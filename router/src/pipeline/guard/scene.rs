@@ -7,6 +7,7 @@ use tidegate_plugin_host::{CallView, Hook, Message, Subject, ToolCall};
 use tidegate_providers::{Endpoint, texts};
 
 use super::side::Side;
+use crate::pipeline::PlainHeaders;
 
 /// A request, as far as plugins may ever see it.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(in crate::pipeline) struct Scene {
     /// Whether the answer is streamed.
     pub(in crate::pipeline) stream: bool,
     /// Headers that a plugin may be granted, by lower-case name.
-    pub(in crate::pipeline) headers: Vec<(String, String)>,
+    pub(in crate::pipeline) headers: PlainHeaders,
 }
 
 impl Scene {
@@ -33,22 +34,39 @@ impl Scene {
     pub(in crate::pipeline) fn view(&self, body: Option<&Value>, wants: &dyn Fn(&str) -> bool) -> CallView {
         let body_if = |what: &str| body.filter(|_| wants(what));
         CallView {
-            endpoint: format!("/v1{}", self.endpoint.path()),
+            endpoint: ["/v1", self.endpoint.path()].concat(),
             model: self.model.clone(),
             provider: self.provider.clone(),
             messages: body_if("messages").map(|body| messages(self.endpoint, body)).unwrap_or_default(),
             params_json: body_if("params").map(texts::params_json),
-            metadata: self.metadata.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-            user: self.user.clone().or_else(|| self.metadata.get("_user").cloned()),
+            metadata: if wants("metadata") {
+                self.metadata.clone().into_iter().collect()
+            } else {
+                Vec::new()
+            },
+            user: self
+                .user
+                .as_ref()
+                .or_else(|| self.metadata.get("_user"))
+                .filter(|_| wants("user"))
+                .cloned(),
             stream: self.stream,
-            extra: self
-                .headers
-                .iter()
-                .map(|(name, value)| (format!("header:{name}"), value))
-                .filter(|(want, _)| wants(want))
-                .map(|(want, value)| (want, value.clone()))
-                .collect(),
+            extra: self.shown_headers(wants),
         }
+    }
+
+    /// Returns the headers that somebody wants, under the names that plugins want them by.
+    fn shown_headers(&self, wants: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
+        let (mut shown, mut want) = (Vec::new(), String::with_capacity(64));
+        for (name, value) in self.headers.iter() {
+            want.clear();
+            want.push_str("header:");
+            want.push_str(name);
+            if wants(&want) {
+                shown.push((want.clone(), value.to_owned()));
+            }
+        }
+        shown
     }
 
     /// Makes a subject without pieces.

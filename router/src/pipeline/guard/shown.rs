@@ -45,7 +45,7 @@ fn guard(bound: &BoundHook, side: &str) -> GuardView {
 fn check(check: &BoundCheck) -> CheckView {
     let plugin = check.plugin.as_ref();
     CheckView {
-        id: check.id.clone(),
+        id: check.id.to_string(),
         version: plugin.map(|plugin| plugin.manifest().version.to_string()),
         digest: plugin.map(|plugin| plugin.digest().to_owned()),
     }

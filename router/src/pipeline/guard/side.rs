@@ -11,7 +11,7 @@ use tidegate_plugin_host::{CallError, Judgement, Limits, Plugin, PluginSet, Subj
 
 use super::exhibit::{Exhibit, Frame};
 use super::masks::Mask;
-use super::results::{CheckFailure, CheckResult, HookResult, now};
+use super::results::{CheckFailure, CheckResult, HookResult, Stamp};
 
 /// Class of the error of a check that nobody knows.
 const UNKNOWN: &str = "CheckNotFound";
@@ -19,9 +19,9 @@ const UNKNOWN: &str = "CheckNotFound";
 /// A check of a hook with the plugin that answers for it.
 pub(super) struct BoundCheck {
     /// `plugin.check`
-    pub(super) id: String,
+    pub(super) id: Arc<str>,
     /// Name within the plugin.
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     /// `None`: no plugin knows it.
     pub(super) plugin: Option<Arc<Plugin>>,
     /// Parameters as JSON text.
@@ -72,7 +72,7 @@ impl Judged {
     fn apply(&mut self, effect: Effect, exhibit: &mut Exhibit, frame: &dyn Frame) {
         exhibit.mask(&effect.masks);
         let Some(body) = effect.rewrite else { return };
-        match frame.show(&body) {
+        match frame.show(body) {
             Some(anew) => {
                 *exhibit = anew;
                 self.rewritten = true;
@@ -88,10 +88,10 @@ impl Judged {
 impl BoundCheck {
     /// Binds a configured check to its plugin.
     pub(super) fn bind(call: &tidegate_config::CheckCall, set: &PluginSet, fail_on_error: bool) -> Self {
-        let (plugin, name) = call.id.split_once('.').unwrap_or(("default", &call.id));
-        let plugin = set.get(plugin).filter(|plugin| plugin.check_info(name).is_some()).cloned();
+        let plugin = call.id.split_once('.').and_then(|(plugin, _)| set.get(plugin));
+        let plugin = plugin.filter(|plugin| plugin.check_info(&call.name).is_some()).cloned();
         if plugin.is_none() {
-            tracing::warn!(check = call.id, "no plugin has this check: it judges nothing");
+            tracing::warn!(check = &*call.id, "no plugin has this check: it judges nothing");
         }
         let limits = call.limits.as_ref().and_then(|wanted| {
             let plugin = plugin.as_ref()?;
@@ -99,7 +99,7 @@ impl BoundCheck {
         });
         Self {
             id: call.id.clone(),
-            name: name.to_owned(),
+            name: call.name.clone(),
             plugin,
             params: call.parameters.clone(),
             terms: Terms { limits, reuse: call.instances.map(|instances| instances == Instances::Reuse) },
@@ -113,11 +113,14 @@ impl BoundCheck {
     }
 
     /// Asks the plugin.
-    pub(super) async fn ask(&self, tenant: &str, subject: &Subject) -> (CheckResult, Effect) {
+    pub(super) async fn ask(&self, tenant: &Arc<str>, subject: &Arc<Subject>) -> (CheckResult, Effect) {
         let started = Instant::now();
         let answer = match &self.plugin {
-            Some(plugin) => plugin.check(tenant, &self.name, &self.params, subject, Some(&self.terms)).await,
-            None => Err(CallError::Unknown { check: self.id.clone() }),
+            Some(plugin) => {
+                let (tenant, name, params) = (tenant.clone(), self.name.clone(), self.params.clone());
+                plugin.check(tenant, name, params, subject.clone(), Some(&self.terms)).await
+            }
+            None => Err(CallError::Unknown { check: self.id.to_string() }),
         };
         self.result(started, answer)
     }
@@ -171,7 +174,7 @@ impl BoundCheck {
             error: None,
             execution_time: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             transformed: false,
-            created_at: now(),
+            created_at: Stamp::now(),
             log: Value::Null,
             fail_on_error: self.fail_on_error,
         }
@@ -179,7 +182,7 @@ impl BoundCheck {
 
     /// Notes an error.
     pub(super) fn erred(&self, result: &mut CheckResult, error: &CallError) {
-        tracing::debug!(check = self.id, %error, "a check could not judge");
+        tracing::debug!(check = &*self.id, %error, "a check could not judge");
         let (name, message) = match error {
             CallError::Check(error) => {
                 result.data = data(error.data_json.as_deref());
@@ -237,6 +240,11 @@ impl Side {
         Self { hooks: hooks.collect(), tenant: tenant.clone() }
     }
 
+    /// Makes a side without hooks.
+    pub(super) fn none(tenant: &Arc<str>) -> Self {
+        Self { hooks: Vec::new(), tenant: tenant.clone() }
+    }
+
     /// Returns whether there is nothing to run.
     pub(in crate::pipeline) fn is_empty(&self) -> bool {
         self.hooks.is_empty()
@@ -263,6 +271,11 @@ impl Side {
     /// Judges whole texts: hooks in parallel on one snapshot, their masks merged; then sequential hooks, each check
     /// on what the one before made. A denial ends it at once.
     pub(super) async fn judge(&self, exhibit: &mut Exhibit, frame: &dyn Frame) -> Judged {
+        if let [bound] = &self.hooks[..]
+            && let [check] = &bound.checks[..]
+        {
+            return self.judge_alone(bound, check, exhibit, frame).await;
+        }
         let mut judged = Judged::default();
         let mut slots: Vec<Option<HookResult>> = self.hooks.iter().map(|_| None).collect();
         let effects = self.in_parallel(&exhibit.subject, &mut slots, &mut judged).await;
@@ -289,6 +302,25 @@ impl Side {
         judged
     }
 
+    /// Asks the only check there is, as most requests have it: nothing runs beside it, and nothing comes behind it.
+    async fn judge_alone(
+        &self,
+        bound: &BoundHook,
+        check: &BoundCheck,
+        exhibit: &mut Exhibit,
+        frame: &dyn Frame,
+    ) -> Judged {
+        let started = Instant::now();
+        let (result, effect) = check.ask(&self.tenant, &exhibit.subject).await;
+        let result = HookResult::new(&bound.hook, vec![result], effect.blocked, millis(started));
+        let mut judged = Judged { denied: result.deny || effect.blocked, ..Judged::default() };
+        if !judged.denied {
+            judged.apply(effect, exhibit, frame);
+        }
+        judged.results.push(result);
+        judged
+    }
+
     /// Asks a check about what earlier ones made, the whole body included.
     async fn ask_on(
         &self,
@@ -300,7 +332,7 @@ impl Side {
         let wants_body = check.plugin.as_ref().is_some_and(|plugin| plugin.wants("body"));
         if wants_body
             && exhibit.is_changed()
-            && let Some(folded) = frame.write(exhibit).and_then(|body| frame.show(&body))
+            && let Some(folded) = frame.write(exhibit).and_then(|body| frame.show(body))
         {
             *exhibit = folded;
             judged.rewritten = true;
@@ -342,35 +374,24 @@ impl Side {
 
     async fn in_parallel(
         &self,
-        subject: &Subject,
+        subject: &Arc<Subject>,
         slots: &mut [Option<HookResult>],
         judged: &mut Judged,
     ) -> Vec<(usize, usize, Effect)> {
         let started = Instant::now();
         let parallel = self.hooks.iter().enumerate().filter(|(_, bound)| !bound.hook.sequential);
-        let mut asked = parallel.flat_map(|(at, bound)| {
+        let asked = parallel.flat_map(|(at, bound)| {
             bound.checks.iter().enumerate().map(move |(index, check)| (at, index, check))
         });
-        let (first, second) = (asked.next(), asked.next());
-        // One alone, as most have it, needs no set of futures: it is asked where it stands.
-        let mut alone = first.filter(|_| second.is_none());
-        let mut running = alone.is_none().then(FuturesUnordered::new);
-        if let Some(running) = &running {
-            for (at, index, check) in first.into_iter().chain(second).chain(asked) {
-                // Boxed once instead of moved about: a call of a plugin is large.
-                running.push(Box::pin(async move { (at, index, check.ask(&self.tenant, subject).await) }));
-            }
+        let mut running = FuturesUnordered::new();
+        for (at, index, check) in asked {
+            // Boxed once instead of moved about: a call of a plugin is large.
+            running.push(Box::pin(async move { (at, index, check.ask(&self.tenant, subject).await) }));
         }
         let mut open: Vec<(Vec<Option<CheckResult>>, bool)> =
             self.hooks.iter().map(|bound| (bound.checks.iter().map(|_| None).collect(), false)).collect();
         let mut effects = Vec::new();
-        loop {
-            let answered = match (alone.take(), &mut running) {
-                (Some((at, index, check)), _) => Some((at, index, check.ask(&self.tenant, subject).await)),
-                (None, Some(running)) => running.next().await,
-                (None, None) => None,
-            };
-            let Some((at, index, (result, effect))) = answered else { break };
+        while let Some((at, index, (result, effect))) = running.next().await {
             let bound = &self.hooks[at];
             let failed = !result.verdict && (result.error.is_none() || result.fail_on_error);
             let blocked = effect.blocked;

@@ -13,7 +13,7 @@ pub(in crate::pipeline) fn of(results: &HookResults, before: bool) -> Vec<GuardR
 
 fn row(hook: &HookResult, side: &str) -> GuardRow {
     let ids = |wanted: &dyn Fn(&super::results::CheckResult) -> bool| {
-        hook.checks.iter().filter(|check| wanted(check)).map(|check| check.id.clone()).collect()
+        hook.checks.iter().filter(|check| wanted(check)).map(|check| check.id.to_string()).collect()
     };
     GuardRow {
         id: hook.id.clone(),

@@ -38,11 +38,14 @@ pub(super) fn knows_windows(check: &BoundCheck) -> bool {
 
 impl Watcher {
     /// Asks a check what it needs. A check that can't say is one that errs on every text.
-    pub(super) async fn new(hook: usize, check: usize, bound: &BoundCheck, tenant: &str) -> Self {
+    pub(super) async fn new(hook: usize, check: usize, bound: &BoundCheck, tenant: &Arc<str>) -> Self {
         let started = Instant::now();
         let needs = match &bound.plugin {
-            Some(plugin) => plugin.needs(tenant, &bound.name, &bound.params, Some(&bound.terms)).await,
-            None => Err(CallError::Unknown { check: bound.id.clone() }),
+            Some(plugin) => {
+                let (tenant, name, params) = (tenant.clone(), bound.name.clone(), bound.params.clone());
+                plugin.needs(tenant, name, params, Some(&bound.terms)).await
+            }
+            None => Err(CallError::Unknown { check: bound.id.to_string() }),
         };
         let mut watcher = Self {
             hook,
@@ -159,12 +162,14 @@ pub(super) async fn round(
 
 async fn ask(
     bound: &BoundCheck,
-    tenant: &str,
+    tenant: &Arc<str>,
     key: Key,
     window: &Window,
     last: bool,
 ) -> Result<WindowAnswer, CallError> {
-    let Some(plugin) = &bound.plugin else { return Err(CallError::Unknown { check: bound.id.clone() }) };
+    let Some(plugin) = &bound.plugin else {
+        return Err(CallError::Unknown { check: bound.id.to_string() });
+    };
     let shown = StreamWindow {
         text: window.text.clone(),
         overlap: u32::try_from(window.overlap).unwrap_or(u32::MAX),
@@ -173,5 +178,6 @@ async fn ask(
         index: key.choice,
         state: window.state.clone(),
     };
-    plugin.window(tenant, &bound.name, &bound.params, &shown, Some(&bound.terms)).await
+    let (tenant, name, params) = (tenant.clone(), bound.name.clone(), bound.params.clone());
+    plugin.window(tenant, name, params, shown, Some(&bound.terms)).await
 }
