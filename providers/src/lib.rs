@@ -46,7 +46,7 @@ pub use error::{ErrorBody, InvalidCall, UpstreamError};
 pub use event::{Event, FinishReason};
 pub use fields::Fields;
 pub use provider::{Credential, Endpoint, Lane, Provider, Wire};
-pub use scan::Scan;
+pub use scan::{Scan, plain_length};
 pub use usage::Usage;
 
 pub mod anthropic;

@@ -269,8 +269,14 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Returns how many bytes come before a quote, a backslash or a control character.
-fn plain_length(text: &[u8]) -> usize {
+/// Returns how many bytes come before a quote, a backslash or a control character: how long a JSON string is whose inside
+/// they begin with, as far as it is plain.
+///
+/// ```
+/// assert_eq!(tidegate_providers::plain_length(b"a word\", and more"), 6);
+/// ```
+#[must_use]
+pub fn plain_length(text: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let mut length = 0;
     // Most strings are names and words, shorter than what it takes to begin a search.

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::pipeline::{self, Answer, Body, Caller, Dialect, PlainHeaders, Request};
 use crate::server::{Answer as Rendered, Headers, Sent, SentBody, Worker};
+use crate::settings::Settings;
 
 /// Serves one inference request that actix's app was asked: with a body in chunks, say, or a path that is written oddly.
 pub(super) async fn serve(
@@ -24,7 +25,7 @@ pub(super) async fn serve(
     let settings = worker.gateway.settings();
     let within = Duration::from_millis(settings.timeouts.body_ms);
     let body = body::read(request.headers(), payload, settings.limits.body_bytes, within);
-    respond(endpoint, dialect, request.headers(), body, &worker).await.into()
+    respond(endpoint, dialect, request.headers(), body, &worker, &settings).await.into()
 }
 
 /// Serves one inference request.
@@ -38,7 +39,7 @@ pub(super) async fn answer(
     let settings = worker.gateway.settings();
     let within = Duration::from_millis(settings.timeouts.body_ms);
     let body = body::whole(sent, body, settings.limits.body_bytes, within);
-    respond(endpoint, dialect, sent, body, worker).await
+    respond(endpoint, dialect, sent, body, worker, &settings).await
 }
 
 async fn respond(
@@ -47,13 +48,15 @@ async fn respond(
     sent: &impl Headers,
     body: impl Future<Output = Result<Bytes, GatewayError>>,
     worker: &Worker,
+    settings: &Settings,
 ) -> Rendered {
     let started = Instant::now();
     let id = Uuid::now_v7().to_string();
     let trace_id = render::trace_of(sent, &id);
     let page = cors::Page::of(sent);
-    match answered(endpoint, dialect, sent, body, worker, (started, id, trace_id.clone())).await {
-        Ok(answer) => render::answer(&page, worker, &trace_id, answer),
+    let known = (started, id, trace_id.clone());
+    match answered(endpoint, dialect, sent, body, (worker, settings), known).await {
+        Ok(answer) => render::answer(&page, settings, &trace_id, answer),
         Err(error) => render::error(&page, worker, dialect, &trace_id, &error),
     }
 }
@@ -63,17 +66,16 @@ async fn answered(
     dialect: Dialect,
     sent: &impl Headers,
     body: impl Future<Output = Result<Bytes, GatewayError>>,
-    worker: &Worker,
+    (worker, settings): (&Worker, &Settings),
     (started, id, trace_id): (Instant, String, String),
 ) -> Result<Answer, GatewayError> {
     let gateway = &worker.gateway;
-    let settings = gateway.settings();
     let credentials = head::credentials(sent);
     let key = pipeline::authenticate(gateway, credentials.key).await?;
     let headers = head::routing(sent);
-    let guarded =
-        head::shows_headers(&key.record(), &headers) || gateway.default_config(&key.record()).is_some();
-    let metadata = head::metadata(sent, &headers, &key.record(), settings.openwebui_jwt_secret.as_ref());
+    let record = key.record();
+    let guarded = head::shows_headers(&record, &headers) || gateway.default_config(&record).is_some();
+    let metadata = head::metadata(sent, &headers, &record, settings.openwebui_jwt_secret.as_ref());
     let bytes = body.await?;
     let content_type = head::text(sent, "content-type").unwrap_or("application/json");
     let is_form = begins(content_type, "multipart/form-data");

@@ -49,7 +49,9 @@ pub(super) async fn serve(
         headers: head::for_vendor(request.headers()),
     };
     match answered(proxy, &request, payload, &worker, (started, id, trace_id.clone())).await {
-        Ok(answer) => render::answer(&Page::at(&request), &worker, &trace_id, answer).into(),
+        Ok(answer) => {
+            render::answer(&Page::at(&request), &worker.gateway.settings(), &trace_id, answer).into()
+        }
         Err(error) => {
             let dialect = render::dialect_of(&request);
             render::error(&Page::at(&request), &worker, dialect, &trace_id, &error).into()

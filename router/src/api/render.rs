@@ -20,6 +20,7 @@ use crate::error::{ErrorKind, GatewayError};
 use crate::limits::{RateKind, RateView};
 use crate::pipeline::{About, Answer, AnswerBody, BudgetShown, Dialect};
 use crate::server::{Answer as Rendered, Headers, Lines, Worker};
+use crate::settings::Settings;
 
 /// Limit, what remains, when it is whole again: as OpenAI names them.
 const REQUESTS: [&str; 3] =
@@ -32,7 +33,7 @@ const RATES: &str = "x-ratelimit-";
 const LONGEST_TRACE: usize = 256;
 
 /// Renders an answer of the pipeline.
-pub(super) fn answer(page: &Page<'_>, worker: &Worker, trace_id: &str, answer: Answer) -> Rendered {
+pub(super) fn answer(page: &Page<'_>, settings: &Settings, trace_id: &str, answer: Answer) -> Rendered {
     let mut lines = Lines::default();
     let About { provider, option_index, retries, views, budget, cache, .. } = &answer.about;
     passed(&mut lines, &answer.headers, views);
@@ -54,7 +55,7 @@ pub(super) fn answer(page: &Page<'_>, worker: &Worker, trace_id: &str, answer: A
         // Reverse proxies of the nginx family hold streams back without this.
         lines.put("x-accel-buffering", "no");
     }
-    page.allow(&worker.gateway.settings().cors.origins, &mut lines);
+    page.allow(&settings.cors.origins, &mut lines);
     let body = match answer.body {
         AnswerBody::Whole(bytes) => BoxBody::new(bytes),
         AnswerBody::Stream(stream) => {

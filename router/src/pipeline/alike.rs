@@ -4,6 +4,8 @@
 //! of text, any frame that has the same bytes around another plain JSON string says the same of that string. Plain:
 //! without escapes, quotes and control characters, and UTF-8. Nothing is guessed: what differs elsewhere is parsed.
 
+use tidegate_providers::plain_length;
+
 /// OpenAI pads its chunks with a random string, so that their lengths tell nothing.
 const PADDING: &[u8] = b"\"obfuscation\":\"";
 
@@ -65,7 +67,7 @@ fn around<'a>(frame: &'a [u8], text: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
 
 /// Returns where a plain string ends that `bytes` begin with: the place of its closing quote.
 fn plain_end(bytes: &[u8]) -> Option<usize> {
-    let end = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
+    let end = plain_length(bytes);
     (bytes.get(end) == Some(&b'"')).then_some(end)
 }
 

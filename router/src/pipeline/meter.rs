@@ -126,6 +126,9 @@ impl Meter {
     }
 
     fn scaled(&self, tokens: u64) -> u64 {
+        if self.per_mille == 1_000 {
+            return tokens;
+        }
         let scaled = (u128::from(tokens) * u128::from(self.per_mille)).div_ceil(1_000);
         u64::try_from(scaled).unwrap_or(u64::MAX)
     }

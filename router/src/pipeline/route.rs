@@ -296,10 +296,11 @@ impl Trip<'_> {
             }
             Asked::Json(_) | Asked::Raw(_) => shape.model.as_deref(),
         };
-        proxy::may_pass_guards(self.gateway, &self.caller.key.record(), self.request, target)?;
+        let key = self.caller.key.record();
+        proxy::may_pass_guards(self.gateway, &key, self.request, target)?;
         let beside = if model.is_none() { self.model_beside(target) } else { None };
         let model = model.or(beside.as_deref());
-        resolve(self.gateway, &self.caller.key.record(), self.request, target, model)
+        resolve(self.gateway, &key, self.request, target, model)
     }
 }
 

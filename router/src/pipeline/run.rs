@@ -221,7 +221,7 @@ async fn answer(
         let hook_results = (!results.is_empty()).then(|| Box::new(results.to_json()));
         return Err(GatewayError { views: about.views, hook_results, ..error });
     }
-    let options = EncodeOptions {
+    let options = || EncodeOptions {
         model: route.model.clone(),
         provider: vendor.to_owned(),
         id: request.id.clone(),
@@ -289,7 +289,7 @@ async fn answer(
         }
         None => None,
     };
-    let stream_lane = stream_lane(request.endpoint, lane, vendor, shape.n, options, (guard, shows, said));
+    let stream_lane = stream_lane(request.endpoint, lane, vendor, shape.n, options(), (guard, shows, said));
     let stream = AnswerStream::new(response.into_body(), stream_lane, meter, patience, settlement);
     // A continuation is read by the stream that it continues.
     let stream = if resuming { stream } else { Box::pin(stream.open(prelude)).await? };

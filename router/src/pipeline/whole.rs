@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 use memchr::memmem;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_prices::tokens;
 use tidegate_providers::{
@@ -53,7 +53,7 @@ pub(super) async fn whole(
             return Err(error);
         }
     };
-    match to.read(bytes, &content_type, settlement) {
+    match to.read(bytes, content_type, settlement) {
         Ok(read) => {
             let Read { usage, counted_output, .. } = read;
             let unpaid = to.endpoint == Endpoint::CountTokens;
@@ -130,24 +130,35 @@ fn output_of(answer: &Answer, vendor: &str) -> u64 {
 /// Adds to an answer that is JSON what hooks found, if there were any.
 fn shown(content_type: String, bytes: Bytes, results: &HookResults) -> Result<(String, Bytes), GatewayError> {
     let shows = !results.is_empty() && content_type.contains("json");
-    let bytes = if shows { with_results(&bytes, &results.to_text())? } else { bytes };
+    let bytes = if shows { with_results(&bytes, results)? } else { bytes };
     Ok((content_type, bytes))
 }
 
 /// Puts what hooks found into an answer that is JSON.
-fn with_results(json: &Bytes, results: &str) -> Result<Bytes, GatewayError> {
+fn with_results(json: &Bytes, results: &impl Serialize) -> Result<Bytes, GatewayError> {
     const NAME: &str = "hook_results";
+    /// Bytes that most results have room in.
+    const RESULTS: usize = 1 << 10;
     let is_absent = memmem::find(json, NAME.as_bytes()).is_none();
     let object = json.trim_ascii().strip_prefix(b"{").and_then(|object| object.strip_suffix(b"}"));
     if let Some(members) = object.filter(|members| is_absent && !members.trim_ascii().is_empty()) {
         // Behind the last member; the others need no look.
-        let parts = [&b"{"[..], members, b",\"", NAME.as_bytes(), b"\":", results.as_bytes(), b"}"];
-        return Ok(parts.concat().into());
+        let mut whole = Vec::with_capacity(members.len() + RESULTS);
+        for part in [b"{", members, b",\"", NAME.as_bytes(), b"\":"] {
+            whole.extend_from_slice(part);
+        }
+        serde_json::to_writer(&mut whole, results).map_err(unwritten)?;
+        whole.push(b'}');
+        return Ok(whole.into());
     }
     let mut fields =
         Fields::parse(json).map_err(|_| unreachable("The provider's answer is not a JSON object".into()))?;
-    fields.set_raw(NAME, results);
+    fields.set_raw(NAME, serde_json::to_string(results).map_err(unwritten)?);
     Ok(fields.to_vec().into())
+}
+
+fn unwritten(error: serde_json::Error) -> GatewayError {
+    GatewayError::new(ErrorKind::Bug, error.to_string())
 }
 
 /// What is known of the request whose answer comes.
@@ -156,7 +167,8 @@ pub(super) struct Exchanged<'a> {
     pub(super) lane: Lane,
     pub(super) model: &'a str,
     pub(super) vendor: &'static str,
-    pub(super) options: &'a EncodeOptions,
+    /// Makes what an answer that is written anew needs; most go as they came.
+    pub(super) options: &'a dyn Fn() -> EncodeOptions,
     /// The client's body.
     pub(super) asked: &'a Fields<'a>,
 }
@@ -165,7 +177,7 @@ impl Exchanged<'_> {
     fn read(
         &self,
         bytes: Bytes,
-        content_type: &str,
+        content_type: String,
         settlement: &mut Settlement,
     ) -> Result<Read, GatewayError> {
         match self.lane {
@@ -180,7 +192,7 @@ impl Exchanged<'_> {
                 };
                 self.quantities(&bytes, settlement);
                 let counted_output = if usage.is_none() { self.count(&bytes) } else { 0 };
-                Ok(Read { content_type: content_type.to_owned(), bytes, usage, counted_output, answer: None })
+                Ok(Read { content_type, bytes, usage, counted_output, answer: None })
             }
             Lane::Translate(wire) => self.translate(wire, &bytes),
             Lane::Exchange(exchange) => {
@@ -227,7 +239,8 @@ impl Exchanged<'_> {
         };
         let codec = registry::inbound(wire)
             .ok_or_else(|| GatewayError::new(ErrorKind::Bug, "the endpoint has no wire"))?;
-        let write = |answer: &Answer| codec.write_answer(answer, self.options);
+        let options = (self.options)();
+        let write = |answer: &Answer| codec.write_answer(answer, &options);
         let written: Value = match guards.after(&mut answer, &bytes, &write, results).await? {
             Outcome::Same => return Ok(bytes),
             Outcome::Rewritten(body) => body,
@@ -282,7 +295,7 @@ impl Exchanged<'_> {
             .and_then(registry::inbound)
             .ok_or_else(|| GatewayError::new(ErrorKind::Bug, "the endpoint has no wire"))?;
         let answer = registry::outbound(wire).read_answer(bytes).map_err(|error| self.failure(error))?;
-        let written = serde_json::to_vec(&codec.write_answer(&answer, self.options))
+        let written = serde_json::to_vec(&codec.write_answer(&answer, &(self.options)()))
             .map_err(|error| GatewayError::new(ErrorKind::Bug, error.to_string()))?;
         let counted_output = if answer.usage.is_none() { output_of(&answer, self.vendor) } else { 0 };
         Ok(Read {
@@ -350,7 +363,7 @@ mod tests {
     #[test]
     fn results_become_the_last_member_once() {
         let with = |json: &'static str| {
-            with_results(&Bytes::from_static(json.as_bytes()), "[1]")
+            with_results(&Bytes::from_static(json.as_bytes()), &[1])
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
                 .map_err(|error| error.message)
         };

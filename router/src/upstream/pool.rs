@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -24,13 +25,14 @@ const AFTER_PEAK: usize = 64;
 /// Connections by scheme and authority.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    waiting: Mutex<Waiting>,
+    places: Mutex<HashMap<Arc<str>, Arc<Place>>>,
+    swept: AtomicBool,
 }
 
+/// Connections to one scheme and authority, the oldest first.
 #[derive(Debug, Default)]
-struct Waiting {
-    places: HashMap<Arc<str>, Vec<Idle>>,
-    swept: bool,
+struct Place {
+    idle: Mutex<Vec<Idle>>,
 }
 
 #[derive(Debug)]
@@ -43,23 +45,26 @@ struct Idle {
 #[derive(Clone, Debug)]
 pub(super) struct Home {
     pool: Arc<Pool>,
-    place: Arc<str>,
+    place: Arc<Place>,
 }
 
 impl Home {
     /// Returns the home of connections to a scheme and authority.
     pub(super) fn of(pool: &Arc<Pool>, place: &str) -> Self {
-        let waiting = pool.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = waiting.places.get_key_value(place).map(|(known, _)| known.clone());
-        Self { pool: pool.clone(), place: known.unwrap_or_else(|| place.into()) }
+        let known = lock(&pool.places).get(place).cloned();
+        let place = known.unwrap_or_else(|| {
+            // Swept away, too, should nothing ever come back there.
+            sweep(pool);
+            lock(&pool.places).entry(place.into()).or_default().clone()
+        });
+        Self { pool: pool.clone(), place }
     }
 
     /// Takes the connection that waited for the shortest time and is still open.
     pub(super) fn take(&self) -> Option<Box<Link>> {
         loop {
-            let mut waiting = self.pool.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut idle = waiting.places.get_mut(&self.place)?.pop()?;
-            drop(waiting);
+            // Not under the lock: that a connection is closed takes a call of the system.
+            let mut idle = lock(&self.place.idle).pop()?;
             if idle.since.elapsed() < IDLE && is_open(&mut idle.link) {
                 return Some(idle.link);
             }
@@ -67,22 +72,18 @@ impl Home {
     }
 
     /// Lets a connection wait.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the sweep ends with the last connection that waits, and with the pool"
-    )]
     pub(super) fn give_back(&self, link: Box<Link>) {
-        let mut waiting = self.pool.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = waiting.places.entry(self.place.clone()).or_default();
-        if place.len() < MOST {
-            place.push(Idle { link, since: Instant::now() });
+        let mut idle = lock(&self.place.idle);
+        if idle.len() < MOST {
+            idle.push(Idle { link, since: Instant::now() });
         }
-        let sweeps = std::mem::replace(&mut waiting.swept, true);
-        drop(waiting);
-        if !sweeps {
-            tokio::spawn(sweep(Arc::downgrade(&self.pool)));
-        }
+        drop(idle);
+        sweep(&self.pool);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns whether nothing came: a vendor that says something unasked says that it closes.
@@ -92,22 +93,34 @@ fn is_open(link: &mut Link) -> bool {
     Pin::new(link).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
 }
 
-/// Closes connections that waited for too long, as long as any wait.
-async fn sweep(pool: Weak<Pool>) {
+/// Makes sure that connections are closed that wait for too long.
+#[expect(clippy::disallowed_methods, reason = "the sweep ends with the last place, and with the pool")]
+fn sweep(pool: &Arc<Pool>) {
+    if !pool.swept.swap(true, Ordering::SeqCst) {
+        tokio::spawn(sweeping(Arc::downgrade(pool)));
+    }
+}
+
+/// Closes connections that waited for too long, and forgets places without any, as long as there is one.
+async fn sweeping(pool: Weak<Pool>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         let Some(pool) = pool.upgrade() else { return };
-        let mut waiting = pool.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.places.retain(|_, place| {
+        // Before looking: what comes meanwhile begins the next sweep.
+        pool.swept.store(false, Ordering::SeqCst);
+        let mut places = lock(&pool.places);
+        places.retain(|_, place| {
+            let mut idle = lock(&place.idle);
             // The oldest come first.
-            let waited = |long: Duration| place.partition_point(|idle| idle.since.elapsed() >= long);
+            let waited = |long: Duration| idle.partition_point(|idle| idle.since.elapsed() >= long);
             let gone = waited(IDLE).max(waited(PEAK).saturating_sub(AFTER_PEAK));
-            place.drain(..gone);
-            place.shrink_to(place.len() * 2);
-            !place.is_empty()
+            idle.drain(..gone);
+            let room = idle.len() * 2;
+            idle.shrink_to(room);
+            // Whoever is on the way with a connection of this place knows it still.
+            !idle.is_empty() || Arc::strong_count(place) > 1
         });
-        if waiting.places.is_empty() {
-            waiting.swept = false;
+        if places.is_empty() || pool.swept.swap(true, Ordering::SeqCst) {
             return;
         }
     }
@@ -132,7 +145,7 @@ mod tests {
             links.push(Box::new(connector.connect(&url).await.unwrap()));
             peers.push(listener.accept().unwrap());
         }
-        let waiting = || pool.waiting.lock().unwrap().places.values().map(Vec::len).sum::<usize>();
+        let waiting = || lock(&home.place.idle).len();
         // Connecting takes real time; from here all is at the same instant.
         tokio::time::pause();
         for link in links {
@@ -146,5 +159,10 @@ mod tests {
         // After 10, 20, … seconds.
         assert_eq!(found, [AFTER_PEAK + 10, AFTER_PEAK, AFTER_PEAK, AFTER_PEAK, 0, 0]);
         assert!(home.take().is_none());
+        assert_eq!(lock(&pool.places).len(), 1, "somebody knows it");
+        drop(home);
+        drop(Home::of(&pool, "http://b"));
+        tokio::time::sleep(SWEEP * 2).await;
+        assert_eq!((lock(&pool.places).len(), pool.swept.load(Ordering::SeqCst)), (0, false));
     }
 }
