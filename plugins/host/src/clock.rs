@@ -80,8 +80,14 @@ pub(crate) struct Clocked<T> {
 }
 
 impl<T> Clocked<T> {
-    pub(crate) fn new(clock: Arc<Clock>, future: impl Future<Output = T> + Send + 'static) -> Self {
-        Self { clock, future: Box::pin(future) }
+    /// Makes the future in its box: it is large, and `Box::pin` would make it on the stack and copy it.
+    #[inline(always)]
+    pub(crate) fn new<F: Future<Output = T> + Send + 'static>(
+        clock: Arc<Clock>,
+        make: impl FnOnce() -> F,
+    ) -> Self {
+        let future: Box<F> = Box::write(Box::new_uninit(), make());
+        Self { clock, future: Box::into_pin(future) }
     }
 }
 
@@ -126,7 +132,7 @@ mod tests {
     fn waiting_between_polls_does_not_count_as_running() {
         let now = Instant::now();
         let clock = Clock::start(&limits(1_000, 60_000), now, false);
-        let mut future = Clocked::new(Arc::clone(&clock), std::future::pending::<()>());
+        let mut future = Clocked::new(Arc::clone(&clock), std::future::pending::<()>);
         let mut context = Context::from_waker(Waker::noop());
         assert!(Pin::new(&mut future).poll(&mut context).is_pending());
         let used = clock.used_ns.load(Ordering::Relaxed);

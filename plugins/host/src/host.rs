@@ -160,7 +160,7 @@ async fn describe(
     let clock = Clock::start(&limits, Instant::now(), false);
     let until = clock.until.into();
     let (code, slots) = (code.clone(), slots.clone());
-    let described = Clocked::new(Arc::clone(&clock), async move {
+    let described = Clocked::new(Arc::clone(&clock), || async move {
         // Held until the instances are gone.
         let _slot = slots.take().await.ok_or(LoadError::Describe(CallError::Busy))?;
         let start = || async {

@@ -170,8 +170,9 @@ impl Plugin {
                 _ => Err(strange()),
             })
             .await
-        };
-        self.count(judged.await, |judgement| match judgement.verdict {
+        }
+        .await;
+        self.count(judged, |judgement| match judgement.verdict {
             Verdict::Pass => Kind::Pass,
             Verdict::Mask(_) => Kind::Mask,
             Verdict::Rewrite(_) => Kind::Rewrite,
@@ -202,8 +203,8 @@ impl Plugin {
                 _ => Err(strange()),
             })
             .await
-        };
-        let needed = needed.await;
+        }
+        .await;
         match &needed {
             Ok(needed) => {
                 let mut known = self.needs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,8 +236,9 @@ impl Plugin {
                 _ => Err(strange()),
             })
             .await
-        };
-        self.count(judged.await, |answer| match answer.verdict {
+        }
+        .await;
+        self.count(judged, |answer| match answer.verdict {
             WindowVerdict::Pass => Kind::Pass,
             WindowVerdict::Mask(_) => Kind::Mask,
             WindowVerdict::Fail(_) => Kind::Fail,
@@ -268,8 +270,9 @@ impl Plugin {
                 _ => Err(strange()),
             })
             .await
-        };
-        self.count(decided.await, |matches| if *matches { Kind::True } else { Kind::False })
+        }
+        .await;
+        self.count(decided, |matches| if *matches { Kind::True } else { Kind::False })
     }
 
     fn find_check(&self, check: &str) -> Result<&CheckInfo, CallError> {

@@ -1,5 +1,6 @@
 //! Inference routes: from HTTP to the pipeline and back.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -24,7 +25,7 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     let settings = worker.gateway.settings();
     let within = Duration::from_millis(settings.timeouts.body_ms);
-    let body = body::read(request.headers(), payload, settings.limits.body_bytes, within);
+    let body = pin!(body::read(request.headers(), payload, settings.limits.body_bytes, within));
     respond(endpoint, dialect, request.headers(), body, &worker, &settings).await.into()
 }
 
@@ -38,7 +39,8 @@ pub(super) async fn answer(
 ) -> Rendered {
     let settings = worker.gateway.settings();
     let within = Duration::from_millis(settings.timeouts.body_ms);
-    let body = body::whole(sent, body, settings.limits.body_bytes, within);
+    // Pinned here, so that it is not handed about.
+    let body = pin!(body::whole(sent, body, settings.limits.body_bytes, within));
     respond(endpoint, dialect, sent, body, worker, &settings).await
 }
 

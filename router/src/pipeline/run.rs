@@ -108,7 +108,9 @@ pub(super) async fn run(
         (Body::Json(bytes), _) => settlement.keep_input(bytes, vendor.slug()),
         _ => {}
     }
-    let started = async {
+    let (asking, waiting) = (&mut settlement, &patience);
+    // Made where it is waited for: made before, it would be carried twice.
+    let start = move || async move {
         let outgoing = match &request.proxy {
             Some(proxy) => proxy::encode(route, proxy, payload, request)?,
             None => encode(route, request.endpoint, lane, shape.stream, cap, payload, &request.headers)?,
@@ -118,9 +120,9 @@ pub(super) async fn run(
             .acquire(tokens)
             .await?
             .map_err(|refusal| provider_refusal(&refusal, &route.provider.record().slug))?;
-        settlement.ask(permit).await?;
+        asking.ask(permit).await?;
         let slug = &route.provider.record().slug;
-        attempt::send(client, outgoing, slug, &patience).await
+        attempt::send(client, outgoing, slug, waiting).await
     };
     let about = About {
         provider: Some(vendor.slug()),
@@ -131,9 +133,9 @@ pub(super) async fn run(
         ..About::default()
     };
     let begun = match early {
-        Early::Ready(results) => started.await.map(|response| (response, results)),
+        Early::Ready(results) => start().await.map(|response| (response, results)),
         // Boxed, as what few requests need is in this file: an attempt should carry no state of guards it has not.
-        Early::Running(verdict) => Box::pin(speculate(started, verdict)).await,
+        Early::Running(verdict) => Box::pin(speculate(start(), verdict)).await,
     };
     let (response, results) = match begun {
         Ok(answered) => answered,

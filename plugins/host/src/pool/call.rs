@@ -64,7 +64,7 @@ pub(crate) async fn call(threads: &Threads, slots: &Slots, job: Job, now: Instan
         return queue(threads, slots, job, running, now).await;
     };
     let clock = Clock::start(&job.limits, now, true);
-    let mut work = Clocked::new(Arc::clone(&clock), work(job, Arc::clone(&clock), slot));
+    let mut work = Clocked::new(Arc::clone(&clock), || work(job, Arc::clone(&clock), slot));
     // Nothing needs to be woken: what is not ready is polled again by the background.
     if let Poll::Ready(done) = Pin::new(&mut work).poll(&mut Context::from_waker(Waker::noop())) {
         return done;
@@ -81,7 +81,7 @@ async fn queue(threads: &Threads, slots: &Slots, job: Job, running: Running, now
         let clock = Clock::start(&job.limits, now, false);
         match timeout_at(clock.until.into(), slots.take()).await {
             Ok(Some(slot)) => {
-                let work = Clocked::new(Arc::clone(&clock), work(job, Arc::clone(&clock), slot));
+                let work = Clocked::new(Arc::clone(&clock), || work(job, Arc::clone(&clock), slot));
                 finish(work, clock, running).await
             }
             Ok(None) | Err(_) => Done::failed(CallError::Busy),
