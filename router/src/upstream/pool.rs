@@ -139,15 +139,15 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let connector = Connector::new(true, Duration::from_secs(5));
         let pool = Arc::<Pool>::default();
-        let home = Home::of(&pool, "http://a");
         let (mut links, mut peers) = (Vec::new(), Vec::new());
         for _ in 0..AFTER_PEAK + 10 {
             links.push(Box::new(connector.connect(&url).await.unwrap()));
             peers.push(listener.accept().unwrap());
         }
-        let waiting = || lock(&home.place.idle).len();
-        // Connecting takes real time; from here all is at the same instant.
+        // Connecting takes real time; from here all is at the same instant, the sweep too.
         tokio::time::pause();
+        let home = Home::of(&pool, "http://a");
+        let waiting = || lock(&home.place.idle).len();
         for link in links {
             home.give_back(link);
         }
