@@ -10,4 +10,5 @@ pub(crate) mod regex;
 pub(crate) mod regex_match;
 pub(crate) mod regex_replace;
 pub(crate) mod schema;
+mod scout;
 pub(crate) mod seen;

@@ -6,18 +6,26 @@ use std::rc::Rc;
 use regress::{Match, Regex};
 use tidegate_plugin_sdk::CheckError;
 
+use super::scout::Scout;
+
 /// So many compiled patterns are kept; an attachment has one or two.
 const MOST_KEPT: usize = 8;
 
 thread_local! {
     /// Patterns that were compiled, with their flags: an instance that is used again compiles each once.
-    static KEPT: RefCell<Vec<(String, Rc<Regex>)>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Vec<(String, Rc<Compiled>)>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Debug)]
+struct Compiled {
+    regex: Regex,
+    scout: Option<Scout>,
 }
 
 /// A compiled rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    regex: Rc<Regex>,
+    compiled: Rc<Compiled>,
     /// All matches, not only the first one.
     pub(crate) global: bool,
     /// Whether letters are alike in either case: those of ASCII are then like some that are not.
@@ -52,21 +60,21 @@ impl Rule {
         let (global, folds) = (flags.contains('g'), flags.contains('i'));
         let name = format!("{flags}/{pattern}");
         let kept = KEPT.with_borrow(|kept| {
-            kept.iter().find(|(known, _)| *known == name).map(|(_, regex)| Rc::clone(regex))
+            kept.iter().find(|(known, _)| *known == name).map(|(_, compiled)| Rc::clone(compiled))
         });
-        if let Some(regex) = kept {
-            return Ok(Self { regex, global, folds });
+        if let Some(compiled) = kept {
+            return Ok(Self { compiled, global, folds });
         }
         match Regex::with_flags(pattern, flags) {
             Ok(regex) => {
-                let regex = Rc::new(regex);
+                let compiled = Rc::new(Compiled { regex, scout: Scout::new(pattern, flags) });
                 KEPT.with_borrow_mut(|kept| {
                     if kept.len() >= MOST_KEPT {
                         kept.clear();
                     }
-                    kept.push((name, Rc::clone(&regex)));
+                    kept.push((name, Rc::clone(&compiled)));
                 });
-                Ok(Self { regex, global, folds })
+                Ok(Self { compiled, global, folds })
             }
             Err(error) => {
                 let problem = as_v8_says(&error.to_string(), pattern);
@@ -78,11 +86,19 @@ impl Rule {
 
     /// Returns the first match that starts at a position or later.
     pub(crate) fn find(&self, text: &str, from: usize) -> Option<Match> {
-        // Bytes are faster to walk than characters, and the same where all text is ASCII.
-        if !self.folds && text.is_ascii() {
-            return self.regex.find_from_ascii(text, from).next();
+        let Compiled { regex, scout } = &*self.compiled;
+        let is_ascii = text.is_ascii();
+        if is_ascii
+            && let (Some(scout), Some(rest)) = (scout, text.as_bytes().get(from..))
+            && !scout.lets_through(rest)
+        {
+            return None;
         }
-        self.regex.find_from(text, from).next()
+        // Bytes are faster to walk than characters, and the same where all text is ASCII.
+        if is_ascii && !self.folds {
+            return regex.find_from_ascii(text, from).next();
+        }
+        regex.find_from(text, from).next()
     }
 }
 
@@ -217,7 +233,7 @@ mod tests {
                 let rule = Rule::literal(rule).unwrap();
                 for from in 0..=text.len() {
                     let ranges = |found: Option<Match>| found.map(|found| found.groups().collect::<Vec<_>>());
-                    let other = ranges(rule.regex.find_from(text, from).next());
+                    let other = ranges(rule.compiled.regex.find_from(text, from).next());
                     assert_eq!(ranges(rule.find(text, from)), other, "{rule:?} in {text:?} from {from}");
                 }
             }
