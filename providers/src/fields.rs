@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::scan::Scan;
+use crate::scan::{Scan, plain_length};
 
 /// Members are found by walking, so their number is bounded; real calls have a few dozen.
 const MOST_MEMBERS: usize = 1_000;
@@ -22,7 +22,10 @@ const MOST_MEMBERS: usize = 1_000;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
+    /// A name that is borrowed needs no escape.
     members: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// A bit for each length of a name that may be there: most names that are looked for are absent.
+    lengths: u64,
     talk: Talk,
 }
 
@@ -37,7 +40,7 @@ impl<'a> Fields<'a> {
 
     /// Opens an object that is plain; of any other nothing is said.
     fn scan(json: &'a [u8]) -> Option<Self> {
-        let mut fields = Self { members: Vec::with_capacity(12), talk: Talk::Unknown };
+        let mut fields = Self { members: Vec::with_capacity(12), ..Self::empty() };
         let mut scan = Scan::new(std::str::from_utf8(json).ok()?);
         scan.object(|name, scan| {
             let value = if name == "messages" {
@@ -60,21 +63,49 @@ impl<'a> Fields<'a> {
 
     /// Adds a member, or replaces the value that it has. False when there are too many.
     fn put(&mut self, name: Cow<'a, str>, value: &'a str) -> bool {
-        if let Some((_, old)) = self.members.iter_mut().find(|(known, _)| *known == name) {
-            *old = Cow::Borrowed(value);
+        if let Some(at) = self.position(&name) {
+            self.members[at].1 = Cow::Borrowed(value);
             return true;
         }
         if self.members.len() >= MOST_MEMBERS {
             return false;
         }
-        self.members.push((name, Cow::Borrowed(value)));
+        self.push(name, Cow::Borrowed(value));
         true
+    }
+
+    fn push(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) {
+        self.lengths |= bit(&name);
+        self.members.push((name, value));
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        if self.lengths & bit(name) == 0 {
+            return None;
+        }
+        self.members.iter().position(|(known, _)| known == name)
     }
 
     /// Makes an empty object.
     #[must_use]
     pub fn empty() -> Self {
-        Self { members: Vec::new(), talk: Talk::Unknown }
+        Self { members: Vec::new(), lengths: 0, talk: Talk::Unknown }
+    }
+
+    /// Returns the same object with room for members that are added, and without copies of texts.
+    #[must_use]
+    pub fn editable(&self) -> Fields<'_> {
+        /// A limit, a name, and what a vendor wants else.
+        const ROOM: usize = 3;
+        let mut members = Vec::with_capacity(self.members.len() + ROOM);
+        for (name, value) in &self.members {
+            let name = match name {
+                Cow::Borrowed(name) => Cow::Borrowed(*name),
+                Cow::Owned(name) => Cow::Owned(name.clone()),
+            };
+            members.push((name, Cow::Borrowed(value.as_ref())));
+        }
+        Fields { members, ..*self }
     }
 
     /// Returns whether each of the object's `messages` is known to be an object with a `role` that is a string.
@@ -93,7 +124,16 @@ impl<'a> Fields<'a> {
     /// Returns a member's JSON text.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&str> {
-        self.members.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
+        self.members.get(self.position(name)?).map(|(_, value)| value.as_ref())
+    }
+
+    /// Returns a member that is a string without escapes.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        let inside = self.raw(name)?.get(1..)?;
+        let length = plain_length(inside.as_bytes());
+        // Anything else than a string has no quote at its end, or an odd byte before it.
+        (inside.len() == length + 1 && inside.ends_with('"')).then(|| &inside[..length])
     }
 
     /// Returns whether a member exists and is not null.
@@ -119,20 +159,27 @@ impl<'a> Fields<'a> {
         if name == "messages" {
             self.talk = Talk::Unknown;
         }
-        match self.members.iter_mut().find(|(key, _)| key == name) {
-            Some((_, value)) => *value = json,
-            None => self.members.push((Cow::Owned(name.to_owned()), json)),
+        match self.position(name) {
+            Some(at) => self.members[at].1 = json,
+            None => self.push(Cow::Owned(name.to_owned()), json),
         }
     }
 
     /// Sets a member to a string.
     pub fn set_str(&mut self, name: &str, text: &str) {
-        self.set_raw(name, serde_json::to_string(text).unwrap_or_default());
+        if plain_length(text.as_bytes()) < text.len() {
+            return self.set_raw(name, serde_json::to_string(text).unwrap_or_default());
+        }
+        let mut json = String::with_capacity(text.len() + 2);
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+        self.set_raw(name, json);
     }
 
     /// Removes a member and returns its JSON text.
     pub fn remove(&mut self, name: &str) -> Option<Cow<'a, str>> {
-        let at = self.members.iter().position(|(key, _)| key == name)?;
+        let at = self.position(name)?;
         Some(self.members.remove(at).1)
     }
 
@@ -144,7 +191,7 @@ impl<'a> Fields<'a> {
             if to == "messages" {
                 self.talk = Talk::Unknown;
             }
-            self.members.push((Cow::Owned(to.to_owned()), value));
+            self.push(Cow::Owned(to.to_owned()), value);
         }
     }
 
@@ -168,7 +215,8 @@ impl<'a> Fields<'a> {
             if at > 0 {
                 out.push(b',');
             }
-            if key.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
+            // Those that are borrowed were read where they stand, without an escape.
+            if matches!(key, Cow::Owned(_)) && plain_length(key.as_bytes()) < key.len() {
                 out.extend_from_slice(serde_json::Value::from(key.as_ref()).to_string().as_bytes());
             } else {
                 out.push(b'"');
@@ -181,6 +229,11 @@ impl<'a> Fields<'a> {
         out.push(b'}');
         out
     }
+}
+
+/// Returns the bit of a name's length.
+fn bit(name: &str) -> u64 {
+    1 << (name.len() % 64)
 }
 
 /// What is known of an object's messages, seen in passing.
@@ -257,7 +310,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                 f.write_str("a JSON object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Fields { members: Vec::with_capacity(12), talk: Talk::Unknown };
+                let mut fields = Fields { members: Vec::with_capacity(12), ..Fields::empty() };
                 while let Some(Key(key)) = map.next_key()? {
                     let value: &'de RawValue = map.next_value()?;
                     if !fields.put(key, value.get()) {

@@ -138,12 +138,27 @@ fn whatever_a_document_is_its_usage_is_found_or_it_is_none() {
     assert_eq!(found(plain.as_bytes()), Ok(Some(3)));
     assert_eq!(found(format!(" {{\"usage\" : {usage} }}\n").as_bytes()), Ok(Some(3)));
     assert_eq!(found(format!("{{\"us\\u0061ge\":{usage}}}").as_bytes()), Ok(Some(3)));
-    assert_eq!(found(format!("{{\"usage\":{usage},\"usage\":{usage}}}").as_bytes()), Ok(None));
+    let twice = format!(r#"{{"usage":{{"prompt_tokens":5}},"usage":{usage}}}"#);
+    assert_eq!(found(twice.as_bytes()), Ok(Some(3)), "the last one counts, as clients read it");
     assert_eq!(found(format!("[{usage}]").as_bytes()), Ok(Some(3)), "serde takes a list for an object");
     assert_eq!(
         found(format!("{{\"usage\":{usage},\"x\":{}1{}}}", "[".repeat(90), "]".repeat(90)).as_bytes()),
         Ok(Some(3))
     );
+    for nobodys in [
+        format!(r#"{{"a":{{"usage":{usage}}}}}"#),
+        format!(r#"{{"a":{{"b":1,"usage":{usage}}},"c":[]}}"#),
+        format!(r#"{{"a":[{{"usage":{usage}}},{{"usage":{usage}}}]}}"#),
+        format!(r#"[{{"usage":{usage}}}]"#),
+        format!(r#"["usage",{usage}]"#),
+        r#"{"a":",\"usage\":{\"prompt_tokens\":5}"}"#.to_owned(),
+    ] {
+        assert_eq!(found(nobodys.as_bytes()), Ok(None), "{nobodys}");
+        let own = format!(r#"{{"a":{nobodys} ,"usage": {usage},"z":null}}"#);
+        assert_eq!(found(own.as_bytes()), Ok(Some(3)), "{own}");
+        let own = format!(r#"{{"usage":{usage},"a":{nobodys}}}"#);
+        assert_eq!(found(own.as_bytes()), Ok(Some(3)), "{own}");
+    }
     let not_utf8 = [b"{\"x\":\"\xff\",\"usage\":", usage.as_bytes(), b"}"].concat();
     assert_eq!(found(&not_utf8), Ok(Some(3)), "it is passed on as it came");
     for none in ["{}", "[]", "1", "{\"usage\":null}", "\"usage\""] {

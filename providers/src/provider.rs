@@ -42,19 +42,25 @@ impl Endpoint {
     /// Returns the path below the vendor's OpenAI-style base URL, like `/chat/completions`.
     #[must_use]
     pub fn path(self) -> &'static str {
+        &self.pathname()["/v1".len()..]
+    }
+
+    /// Returns the gateway's own path, like `/v1/chat/completions`.
+    #[must_use]
+    pub fn pathname(self) -> &'static str {
         match self {
-            Endpoint::Chat => "/chat/completions",
-            Endpoint::Completions => "/completions",
-            Endpoint::Responses => "/responses",
-            Endpoint::Messages => "/messages",
-            Endpoint::CountTokens => "/messages/count_tokens",
-            Endpoint::Embeddings => "/embeddings",
-            Endpoint::ImageGenerations => "/images/generations",
-            Endpoint::ImageEdits => "/images/edits",
-            Endpoint::Speech => "/audio/speech",
-            Endpoint::Transcriptions => "/audio/transcriptions",
-            Endpoint::Translations => "/audio/translations",
-            Endpoint::Other => "",
+            Endpoint::Chat => "/v1/chat/completions",
+            Endpoint::Completions => "/v1/completions",
+            Endpoint::Responses => "/v1/responses",
+            Endpoint::Messages => "/v1/messages",
+            Endpoint::CountTokens => "/v1/messages/count_tokens",
+            Endpoint::Embeddings => "/v1/embeddings",
+            Endpoint::ImageGenerations => "/v1/images/generations",
+            Endpoint::ImageEdits => "/v1/images/edits",
+            Endpoint::Speech => "/v1/audio/speech",
+            Endpoint::Transcriptions => "/v1/audio/transcriptions",
+            Endpoint::Translations => "/v1/audio/translations",
+            Endpoint::Other => "/v1",
         }
     }
 

@@ -63,7 +63,13 @@ impl Compatible {
             Some(url) => {
                 let url = http_url(url, "base_url")?;
                 let bare = self.quirks.has(Quirks::BARE_HOST);
-                Ok(if bare { with_version(url) } else { url.to_owned() })
+                if bare {
+                    return Ok(with_version(url));
+                }
+                // Room for a path.
+                let mut own = String::with_capacity(url.len() + 32);
+                own.push_str(url);
+                Ok(own)
             }
             None if self.base.is_empty() => {
                 let message = format!("{} has no address of its own; set its base_url", self.slug);

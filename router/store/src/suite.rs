@@ -191,5 +191,5 @@ pub(crate) fn open_holds_are_settled_at_their_amount(subject: &mut dyn Subject) 
     assert_eq!(store.recover(&[]).unwrap(), 0);
     assert_eq!(store.budget("b", 0).unwrap().unwrap().1, 40);
     let rows = store.logs(&LogFilter { trace_id: Some("trace-r9".into()), ..LogFilter::default() }).unwrap();
-    assert_eq!((rows[0].outcome.as_str(), rows[0].cost_nano_usd), ("recovered", Some(90)));
+    assert_eq!((rows[0].outcome.as_ref(), rows[0].cost_nano_usd), ("recovered", Some(90)));
 }

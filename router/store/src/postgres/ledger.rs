@@ -220,7 +220,7 @@ pub(super) async fn recover(session: &Session, living: &[String], node: &str) ->
         // What earlier attempts cost is spent already.
         row.cost_nano_usd = Some(row.cost_nano_usd.unwrap_or(0) + held.try_get::<_, i64>(2)?);
         row.estimated = true;
-        row.outcome = "recovered".to_owned();
+        row.outcome = "recovered".into();
         // Each budget pays what it held itself; they may have afforded different amounts.
         let budgets: Vec<Payment> = read(&id, held.try_get(3)?)?;
         net.pay(&budgets, held.try_get(1)?);

@@ -73,28 +73,28 @@ fn write_rest(row: &LogRow, text: &mut String) {
         tried,
         decision,
     } = row;
-    let mut members = Members { text, next: '{' };
-    members.text("\"provider\":", provider);
-    members.text("\"model\":", model);
-    members.text("\"endpoint\":", endpoint);
-    members.flag("\"stream\":", *stream);
-    members.text("\"outcome\":", outcome);
-    members.other(error.is_some(), "\"error\":", error);
-    members.number("\"input_tokens\":", *input_tokens);
-    members.number("\"cached_input_tokens\":", *cached_input_tokens);
-    members.number("\"output_tokens\":", *output_tokens);
-    members.number("\"reasoning_tokens\":", *reasoning_tokens);
-    members.flag("\"estimated\":", *estimated);
-    members.number("\"attempts\":", u64::from(*attempts));
+    let mut members = Members { start: text.len(), text };
+    members.text(",\"provider\":", provider);
+    members.text(",\"model\":", model);
+    members.text(",\"endpoint\":", endpoint);
+    members.flag(",\"stream\":", *stream);
+    members.text(",\"outcome\":", outcome);
+    members.other(error.is_some(), ",\"error\":", error);
+    members.number(",\"input_tokens\":", *input_tokens);
+    members.number(",\"cached_input_tokens\":", *cached_input_tokens);
+    members.number(",\"output_tokens\":", *output_tokens);
+    members.number(",\"reasoning_tokens\":", *reasoning_tokens);
+    members.flag(",\"estimated\":", *estimated);
+    members.number(",\"attempts\":", u64::from(*attempts));
     if let Some(first_byte_us) = first_byte_us {
-        members.begin("\"first_byte_us\":");
+        members.begin(",\"first_byte_us\":");
         members.digits(*first_byte_us);
     }
-    members.number("\"total_us\":", *total_us);
-    members.number("\"gateway_us\":", *gateway_us);
-    members.other(!metadata.is_empty(), "\"metadata\":", metadata);
+    members.number(",\"total_us\":", *total_us);
+    members.number(",\"gateway_us\":", *gateway_us);
+    members.other(!metadata.is_empty(), ",\"metadata\":", metadata);
     if !budgets.is_empty() {
-        members.begin("\"budgets\":");
+        members.begin(",\"budgets\":");
         let mut next = '[';
         for budget in budgets {
             members.text.push(next);
@@ -103,34 +103,35 @@ fn write_rest(row: &LogRow, text: &mut String) {
         }
         members.text.push(']');
     }
-    members.text("\"option_index\":", option_index);
-    members.text("\"cache\":", cache);
-    members.other(*saved_nano_usd != 0, "\"saved_nano_usd\":", saved_nano_usd);
-    members.other(!tried.is_empty(), "\"tried\":", tried);
-    members.other(decision.is_some(), "\"decision\":", decision);
-    members.end();
+    members.text(",\"option_index\":", option_index);
+    members.text(",\"cache\":", cache);
+    members.other(*saved_nano_usd != 0, ",\"saved_nano_usd\":", saved_nano_usd);
+    members.other(!tried.is_empty(), ",\"tried\":", tried);
+    members.other(decision.is_some(), ",\"decision\":", decision);
+    if members.text.len() == members.start {
+        members.text.push('{');
+    }
+    members.text.push('}');
 }
 
 /// Members of a JSON object, as they are written: those that are as they are by default are left out. Names are given
-/// with their quotes and their colon.
+/// with a comma before them, their quotes and their colon.
 struct Members<'t> {
     text: &'t mut String,
-    /// What comes before the next one.
-    next: char,
+    /// Where the object begins.
+    start: usize,
 }
 
 impl Members<'_> {
     fn begin(&mut self, name: &'static str) {
-        self.text.push(self.next);
+        // The first one has a brace where others have a comma.
+        let name = if self.text.len() == self.start { self.open(name) } else { name };
         self.text.push_str(name);
-        self.next = ',';
     }
 
-    fn end(self) {
-        if self.next == '{' {
-            self.text.push('{');
-        }
-        self.text.push('}');
+    fn open(&mut self, name: &'static str) -> &'static str {
+        self.text.push('{');
+        &name[1..]
     }
 
     fn text(&mut self, name: &'static str, value: &str) {
@@ -262,15 +263,14 @@ mod tests {
     fn texts_and_numbers_are_written_as_serde_writes_them() {
         for text in ["plain", "\u{1f}", "\"", "\\", "é\u{7f}\u{2028}", "\t\r\n\u{8}\u{c}", "\0"] {
             let (mut written, wanted) = (String::new(), serde_json::to_string(text).unwrap());
-            Members { text: &mut written, next: '{' }.string(text);
+            Members { text: &mut written, start: 0 }.string(text);
             assert_eq!(written, wanted);
         }
         let mut written = String::new();
-        let mut members = Members { text: &mut written, next: '{' };
-        members.number("\"a\":", u64::MAX);
-        members.number("\"b\":", 0);
-        members.flag("\"c\":", true);
-        members.end();
-        assert_eq!(written, format!("{{\"a\":{},\"c\":true}}", u64::MAX));
+        let mut members = Members { text: &mut written, start: 0 };
+        members.number(",\"a\":", u64::MAX);
+        members.number(",\"b\":", 0);
+        members.flag(",\"c\":", true);
+        assert_eq!(written, format!("{{\"a\":{},\"c\":true", u64::MAX));
     }
 }

@@ -1,5 +1,6 @@
 //! The request log.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub struct LogRow {
     /// HTTP status sent.
     pub status: u16,
     /// How it ended: `ok`, `error`, `client_gone`, `upstream_cut`, `idle_timeout`, `budget_exceeded`, `recovered`, …
-    pub outcome: String,
+    pub outcome: Cow<'static, str>,
     /// Error sentence, if any.
     pub error: Option<String>,
     /// Tokens read.
@@ -98,7 +99,7 @@ pub struct AttemptRow {
     /// HTTP status it came to.
     pub status: u16,
     /// How it ended, in the words of a row's outcome.
-    pub outcome: String,
+    pub outcome: Cow<'static, str>,
     /// Error sentence, if any.
     pub error: Option<String>,
     /// Cost in nano-dollars; `None` when the model has no price.

@@ -170,7 +170,7 @@ pub(super) fn recover(connection: &mut Connection) -> Result<usize, StoreError> 
         // What earlier attempts cost is spent already.
         row.cost_nano_usd = Some(row.cost_nano_usd.unwrap_or(0) + nano_usd);
         row.estimated = true;
-        row.outcome = "recovered".to_owned();
+        row.outcome = "recovered".into();
         // Each budget pays what it held itself; they may have afforded different amounts.
         let budgets = read_held(budgets)?;
         let mut paid = Paid::default();
