@@ -90,6 +90,11 @@ impl NanoUsd {
     /// assert_eq!(tidegate_prices::NanoUsd(1_500_000_000).text(&mut [0; 32]), "1.50");
     /// ```
     pub fn text(self, place: &mut [u8; 32]) -> &str {
+        std::str::from_utf8(self.digits(place)).unwrap_or_default()
+    }
+
+    /// The same as bytes.
+    pub fn digits(self, place: &mut [u8; 32]) -> &[u8] {
         // From the right: nine places but for the zeros at their end, the point, the dollars.
         let (whole, mut fraction) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
         let (mut end, point) = (32, 32 - PLACES as usize - 1);
@@ -101,7 +106,7 @@ impl NanoUsd {
         digits(place, end, fraction, end - point - 1);
         place[point] = b'.';
         let start = digits(place, point, whole, 1);
-        std::str::from_utf8(&place[start..end]).unwrap_or_default()
+        &place[start..end]
     }
 
     /// Returns pico-dollars as nano-dollars, rounded up so that nothing is under-charged.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+use foldhash::quality::RandomState;
 use tidegate_store::{
     BudgetRecord, Change, ChangeKind, KeyHash, LimitRecord, ProviderRecord, Store, StoreError,
 };
@@ -37,15 +38,15 @@ struct Known {
 
 /// The address book.
 pub struct AddressBook {
-    keys: DashMap<KeyHash, Known>,
+    keys: DashMap<KeyHash, Known, RandomState>,
     /// Hashes that are awake, by the key's id: there are two while a secret is replaced.
     hashes: DashMap<String, Vec<KeyHash>>,
     unknown: DashMap<KeyHash, Instant>,
-    budgets: DashMap<String, Arc<BudgetHandle>>,
+    budgets: DashMap<String, Arc<BudgetHandle>, RandomState>,
     limiters: DashMap<String, Arc<LimiterHandle>>,
     sleepers: Sleepers,
     /// By place: slug, or workspace and slug.
-    providers: DashMap<String, Arc<ProviderHandle>>,
+    providers: DashMap<String, Arc<ProviderHandle>, RandomState>,
     /// Whether any of them has a circuit breaker.
     breakers: AtomicBool,
     /// Whether any of them belongs to a workspace.
@@ -77,13 +78,13 @@ impl AddressBook {
     #[must_use]
     pub fn new(reader: Box<dyn Store>, writer: Box<dyn Store>, shards: Shards) -> Self {
         Self {
-            keys: DashMap::new(),
+            keys: DashMap::default(),
             unknown: DashMap::new(),
             hashes: DashMap::new(),
-            budgets: DashMap::new(),
+            budgets: DashMap::default(),
             limiters: DashMap::new(),
             sleepers: Sleepers::default(),
-            providers: DashMap::new(),
+            providers: DashMap::default(),
             breakers: AtomicBool::new(false),
             owned: AtomicBool::new(false),
             reader: Arc::new(Mutex::new(reader)),

@@ -117,8 +117,7 @@ pub async fn answer(
     question: Question,
 ) -> Result<Explanation, GatewayError> {
     let path = question.path.as_deref().unwrap_or("/v1/chat/completions");
-    let Some((endpoint, dialect)) =
-        ENDPOINTS.into_iter().find(|(endpoint, _)| path == format!("/v1{}", endpoint.path()))
+    let Some((endpoint, dialect)) = ENDPOINTS.into_iter().find(|(endpoint, _)| path == endpoint.pathname())
     else {
         return Err(invalid("path", "a path like /v1/chat/completions is expected"));
     };
@@ -154,8 +153,7 @@ pub async fn answer(
         body: Body::Json(question.body.to_string().into()),
         proxy: None,
     };
-    Ok(pipeline::explain(&worker.gateway, &worker.client, &Caller { key, metadata, config: None }, &request)
-        .await)
+    Ok(pipeline::explain(&worker.gateway, &worker.client, &Caller::new(key, metadata), &request).await)
 }
 
 fn invalid(param: &str, message: &str) -> GatewayError {

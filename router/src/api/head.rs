@@ -27,7 +27,7 @@ const INTERNAL: [&str; 5] = [
 
 /// Returns the text of a header by its name in lower case; unreadable ones count as absent.
 pub(super) fn text<'a>(sent: &'a impl Headers, name: &str) -> Option<&'a str> {
-    visible(sent.first(name)?).map(str::trim)
+    visible(sent.first(name)?).map(str::trim_ascii)
 }
 
 /// Returns a header's text, if it is plain ASCII.
@@ -37,6 +37,10 @@ fn visible(value: &[u8]) -> Option<&str> {
 
 /// Takes the scheme off an Authorization.
 pub(super) fn bearer(text: &str) -> &str {
+    // As nearly all write it.
+    if let Some(key) = text.strip_prefix("Bearer ") {
+        return key.trim();
+    }
     let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
     if scheme.eq_ignore_ascii_case("bearer") { rest.trim() } else { text }
 }
@@ -73,8 +77,11 @@ pub(super) fn routing(sent: &impl Headers) -> HeaderMap {
 pub(super) fn routing_of<'a>(sent: impl Iterator<Item = (&'a str, &'a [u8])>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in sent {
-        // `x-portkey-`, `anthropic-`, `openai-`: most others are seen by their first byte.
-        if !matches!(name.as_bytes().first(), Some(b'x' | b'a' | b'o' | b'X' | b'A' | b'O')) {
+        // `x-portkey-`, `anthropic-`, `openai-`: most others are seen by their first bytes.
+        if !matches!(
+            name.as_bytes(),
+            [b'x' | b'X', b'-', ..] | [b'a' | b'A', b'n' | b'N', ..] | [b'o' | b'O', ..]
+        ) {
             continue;
         }
         let lower = name.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| name.to_ascii_lowercase());

@@ -39,9 +39,9 @@ pub(super) async fn answer(
 ) -> Rendered {
     let settings = worker.gateway.settings();
     let within = Duration::from_millis(settings.timeouts.body_ms);
-    // Pinned here, so that it is not handed about.
+    // Both are pinned where they are made, so that they are not handed about: the second is large.
     let body = pin!(body::whole(sent, body, settings.limits.body_bytes, within));
-    respond(endpoint, dialect, sent, body, worker, &settings).await
+    pin!(respond(endpoint, dialect, sent, body, worker, &settings)).await
 }
 
 async fn respond(
@@ -57,7 +57,7 @@ async fn respond(
     let trace_id = render::trace_of(sent, &id);
     let page = cors::Page::of(sent);
     let known = (started, id, trace_id.clone());
-    match answered(endpoint, dialect, sent, body, (worker, settings), known).await {
+    match pin!(answered(endpoint, dialect, sent, body, (worker, settings), known)).await {
         Ok(answer) => render::answer(&page, settings, &trace_id, answer),
         Err(error) => render::error(&page, worker, dialect, &trace_id, &error),
     }
@@ -109,7 +109,7 @@ async fn answered(
         body,
         proxy: None,
     };
-    pipeline::serve(gateway, &worker.client, &Caller { key, metadata, config: None }, request).await
+    pipeline::serve(gateway, &worker.client, &Caller { key, record, metadata, config: None }, request).await
 }
 
 fn wrong_type(message: &str) -> GatewayError {
@@ -119,6 +119,9 @@ fn wrong_type(message: &str) -> GatewayError {
 /// Returns whether a content type may be JSON. What a form in a page would send is taken for it: curl says so of whatever
 /// follows its `-d`, and a page can't add the key that every request needs.
 fn is_json(content_type: &str) -> bool {
+    if content_type == "application/json" {
+        return true;
+    }
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let is = |kind: &&str| essence.eq_ignore_ascii_case(kind);
     ["application/json", "text/json", "application/x-www-form-urlencoded"].iter().any(is)

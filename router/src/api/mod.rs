@@ -16,6 +16,8 @@ mod plugins;
 pub(crate) mod render;
 mod tidy;
 
+use std::pin::pin;
+
 use actix_web::web::{self, ServiceConfig};
 use tidegate_providers::Endpoint;
 
@@ -49,15 +51,14 @@ const ENDPOINTS: [(Endpoint, Dialect); 11] = [
 
 /// Returns which route of inference a path is, written as it should be.
 pub(crate) fn inference_at(path: &str) -> Option<usize> {
-    let path = path.strip_prefix("/v1")?;
-    ENDPOINTS.iter().position(|(endpoint, _)| endpoint.path() == path)
+    ENDPOINTS.iter().position(|(endpoint, _)| endpoint.pathname() == path)
 }
 
 /// Serves a request to a route of inference, without a detour through actix's app.
 #[inline]
 pub(crate) async fn infer(route: usize, sent: Sent, body: SentBody, worker: web::Data<Worker>) -> Answer {
     let (endpoint, dialect) = ENDPOINTS.get(route).copied().unwrap_or(ENDPOINTS[0]);
-    inference::answer(endpoint, dialect, &sent, body, &worker).await
+    pin!(inference::answer(endpoint, dialect, &sent, body, &worker)).await
 }
 
 /// Adds all routes. A path with the wrong method answers 405; what the gateway doesn't model below `/v1` goes on to a
@@ -67,7 +68,7 @@ pub fn routes(config: &mut ServiceConfig) {
         let serve =
             move |request, payload, worker| inference::serve(endpoint, dialect, request, payload, worker);
         config.service(
-            web::resource(format!("/v1{}", endpoint.path()))
+            web::resource(endpoint.pathname())
                 .route(web::post().to(serve))
                 .default_service(web::to(render::wrong_method)),
         );

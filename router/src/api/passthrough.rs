@@ -94,7 +94,7 @@ async fn answered(
         body,
         proxy: Some(Box::new(proxy)),
     };
-    pipeline::serve(gateway, &worker.client, &Caller { key, metadata, config: None }, request).await
+    pipeline::serve(gateway, &worker.client, &Caller::new(key, metadata), request).await
 }
 
 /// Returns whether a body is JSON that can be read as it stands.

@@ -223,7 +223,7 @@ fn rate_headers(lines: &mut Lines, views: &[RateView]) {
 /// Says what the tightest budget has left: money in US dollars.
 fn budget_headers(lines: &mut Lines, budget: &BudgetShown) {
     let mut amount = |name: &'static str, amount: i64| match budget.unit {
-        Unit::Cost => lines.put(name, NanoUsd(u64::try_from(amount).unwrap_or(0)).text(&mut [0; 32])),
+        Unit::Cost => lines.put_amount(name, NanoUsd(u64::try_from(amount).unwrap_or(0))),
         Unit::Tokens | Unit::Requests => lines.put_number(name, amount),
     };
     amount("x-portkey-budget-limit", budget.limit);
@@ -307,7 +307,7 @@ pub(crate) async fn wrong_method(request: HttpRequest, worker: web::Data<Worker>
 
 /// Returns the methods of a route.
 fn methods_of(path: &str) -> &'static str {
-    if super::ENDPOINTS.iter().any(|(endpoint, _)| path == format!("/v1{}", endpoint.path())) {
+    if super::ENDPOINTS.iter().any(|(endpoint, _)| path == endpoint.pathname()) {
         return "POST";
     }
     if path == "/v1/admin/explain" {

@@ -92,7 +92,11 @@ fn cells(row: &LogRow) -> Vec<String> {
         row.provider.clone(),
         row.model.clone(),
         row.status.to_string(),
-        if row.cache.is_empty() { row.outcome.clone() } else { format!("{}, {}", row.outcome, row.cache) },
+        if row.cache.is_empty() {
+            row.outcome.to_string()
+        } else {
+            format!("{}, {}", row.outcome, row.cache)
+        },
         format!("{mark}{}", row.input_tokens),
         format!("{mark}{}", row.output_tokens),
         row.cost_nano_usd.map_or_else(|| "?".to_owned(), show::dollars),

@@ -104,7 +104,7 @@ pub(super) async fn admit(
     demand: &Demand<'_>,
 ) -> Result<Admission, Refused> {
     let key = &caller.key;
-    let record = key.record();
+    let record = &caller.record;
     let price = gateway.prices.price(provider, demand.model);
     let price =
         price.map(
@@ -112,12 +112,13 @@ pub(super) async fn admit(
                 if demand.per_mille == 1_000 { price } else { Arc::new(price.scaled(demand.per_mille)) }
             },
         );
-    let levels = levels::of(gateway, caller, provider, demand).map_err(Refused::target)?;
+    let of_provider = provider.record();
+    let levels = levels::of(gateway, caller, of_provider, demand).map_err(Refused::target)?;
     let budgets = levels.budgets(gateway).await.map_err(Refused::request)?;
     let unmeasured = demand.endpoint == Endpoint::Other;
     if unmeasured {
         let slug = &provider.record().slug;
-        let allowed = super::proxy::may_use(&record, slug, budgets.len() > record.budget.iter().len());
+        let allowed = super::proxy::may_use(record, slug, budgets.len() > record.budget.iter().len());
         // Another target's provider may have no budget; the key is the same for all.
         let of_key = record.budget.is_some();
         allowed.map_err(|error| if of_key { Refused::request(error) } else { Refused::target(error) })?;

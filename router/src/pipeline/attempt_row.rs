@@ -14,7 +14,7 @@ use crate::routing::breakers::Entry;
 #[derive(Default)]
 pub(super) struct Share {
     /// `ok`, or what went wrong.
-    pub outcome: String,
+    pub outcome: &'static str,
     /// HTTP status.
     pub status: u16,
     /// Error sentence.
@@ -134,7 +134,7 @@ impl Attempt {
     /// Notes a refusal: nothing was asked of a vendor.
     pub(super) fn refused(self, error: &GatewayError) {
         self.note(Share {
-            outcome: error.outcome().to_owned(),
+            outcome: error.outcome(),
             status: error.status(),
             error: Some(error.message.clone()),
             ..Share::default()

@@ -108,6 +108,6 @@ impl Trip<'_> {
         };
         let model = shape.model.clone().unwrap_or_default();
         let scene = self.scene(&shape, model, None);
-        matches((self.gateway, &self.caller.key.record()), condition, &scene, body.as_ref()).await
+        matches((self.gateway, &self.caller.record), condition, &scene, body.as_ref()).await
     }
 }

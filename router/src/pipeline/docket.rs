@@ -299,7 +299,7 @@ impl Docket {
     }
 
     /// Sets what the request comes to when that is not what its last attempt came to.
-    pub(super) fn conclude(&self, status: u16, outcome: &str, error: Option<String>) {
+    pub(super) fn conclude(&self, status: u16, outcome: &'static str, error: Option<String>) {
         self.open().conclude(status, outcome, error);
     }
 
@@ -315,9 +315,9 @@ impl Docket {
 }
 
 impl Open {
-    fn conclude(&mut self, status: u16, outcome: &str, error: Option<String>) {
+    fn conclude(&mut self, status: u16, outcome: &'static str, error: Option<String>) {
         self.row.status = status;
-        outcome.clone_into(&mut self.row.outcome);
+        self.row.outcome = outcome.into();
         self.row.error = error.filter(|_| !self.bare);
     }
 
@@ -332,7 +332,7 @@ impl Open {
             row.model.clone_from(&attempt.model);
             row.option_index.clone_from(&attempt.option_index);
             row.status = share.status;
-            row.outcome.clone_from(&share.outcome);
+            row.outcome = share.outcome.into();
             row.error.clone_from(&error);
             // The client saw the first byte of the stream that this one continues.
             let earlier = if way.continued { row.first_byte_us } else { None };
@@ -362,10 +362,12 @@ impl Open {
         }
         attempt.asked = share.asked;
         attempt.status = share.status;
-        attempt.outcome = share.outcome;
+        attempt.outcome = share.outcome.into();
         attempt.error = error;
         attempt.cost_nano_usd = if share.asked { share.cost } else { Some(0) };
         attempt.took_us = took_us;
+        // Most have one.
+        row.tried.reserve_exact(1);
         row.tried.push(attempt);
         if hold.is_some() || share.budgets.iter().any(|payment| payment.amount != 0) {
             self.dues.push(Due { budgets: share.budgets, hold });

@@ -121,7 +121,7 @@ fn json(
     fields: &Fields<'_>,
 ) -> Result<Vec<u8>, GatewayError> {
     let vendor = route.provider.vendor();
-    let mut fields = fields.clone();
+    let mut fields = fields.editable();
     if let Some(cap) = cap {
         set_output_limit(to.endpoint, &mut fields, cap);
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{join, join_all};
-use tidegate_store::{BudgetRecord, LimitRecord};
+use tidegate_store::{BudgetRecord, LimitRecord, ProviderRecord};
 
 use super::admit::Refused;
 use super::demand::Demand;
@@ -15,7 +15,6 @@ use super::request::Caller;
 use crate::actors::Unavailable;
 use crate::actors::budget::BudgetHandle;
 use crate::actors::permit::LimiterPermit;
-use crate::actors::provider::ProviderHandle;
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
@@ -31,9 +30,9 @@ struct Limits {
 
 /// The levels of one attempt.
 #[derive(Default)]
-pub(super) struct Levels {
-    /// Ids of budgets that the store knows.
-    stored: Vec<String>,
+pub(super) struct Levels<'a> {
+    /// Ids of budgets that the store knows: the key's and the provider's.
+    stored: [Option<&'a str>; 2],
     /// Budgets that rules declare, with their ids.
     declared: Vec<(String, Arc<BudgetRecord>)>,
     of_request: Vec<Limits>,
@@ -54,21 +53,21 @@ pub(super) struct Permits {
 /// # Errors
 /// 401 for a provider whose time is over, 403 for an archived workspace or an integration that was taken from it, 412
 /// for a model that the integration does not offer.
-pub(super) fn of(
+pub(super) fn of<'a>(
     gateway: &Gateway,
-    caller: &Caller,
-    provider: &ProviderHandle,
+    caller: &'a Caller,
+    record: &'a ProviderRecord,
     demand: &Demand<'_>,
-) -> Result<Levels, GatewayError> {
-    let (key, record) = (caller.key.record(), provider.record());
-    let mut levels = Levels::default();
-    levels.stored.extend(key.budget.iter().cloned());
+) -> Result<Levels<'a>, GatewayError> {
+    let key = &caller.record;
+    let stored = [key.budget.as_deref(), record.budget.as_deref()];
+    let mut levels = Levels { stored, ..Levels::default() };
     if record.expires_at.is_some_and(|at| at <= clock::unix()) {
         let message = format!("provider {} expired", record.slug);
         return Err(GatewayError::new(ErrorKind::ProviderExpired, message));
     }
     let rules = gateway.objects.rules();
-    let workspace = rules.workspace_id(&key);
+    let workspace = rules.workspace_id(key);
     if let Some(own) = rules.workspace(workspace) {
         if own.archived {
             let message = format!("workspace {} is archived", own.name);
@@ -99,7 +98,6 @@ pub(super) fn of(
             limits: limits.clone(),
         }));
     }
-    levels.stored.extend(record.budget.iter().cloned());
     if rules.has_policies() {
         let model = format!("@{}/{}", record.slug, demand.model);
         let facts = Facts {
@@ -128,7 +126,7 @@ fn value_key(id: &str) -> &str {
     id.splitn(3, ':').nth(2).unwrap_or(id)
 }
 
-impl Levels {
+impl Levels<'_> {
     fn declare(&mut self, budgets: &[Arc<BudgetRecord>]) {
         self.declared.extend(budgets.iter().map(|budget| (budget.id.clone(), budget.clone())));
     }
@@ -139,7 +137,7 @@ impl Levels {
     /// 503 when one can't be had.
     pub(super) async fn budgets(&self, gateway: &Gateway) -> Result<Vec<Arc<BudgetHandle>>, GatewayError> {
         let mut found = Vec::with_capacity(self.stored.len() + self.declared.len());
-        for id in &self.stored {
+        for id in self.stored.into_iter().flatten() {
             let budget = gateway.book.budget(id).await?.ok_or_else(|| {
                 GatewayError::new(ErrorKind::Unavailable, format!("budget {id} is not to be found"))
             })?;

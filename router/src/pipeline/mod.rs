@@ -94,23 +94,26 @@ pub async fn serve(
         log_refusal(gateway, &request, row(caller, &request, &Shape::default()), &error);
         error
     };
-    let record = caller.key.record();
-    may_ask(&record).map_err(unread)?;
+    let record = &caller.record;
+    may_ask(record).map_err(unread)?;
     let ruled = rules::of(gateway, caller, &request).map_err(unread)?;
     let caller = ruled.as_ref().unwrap_or(caller);
     let (asked, model) = match &request.body {
         Body::Upload(upload) => {
             let model = query_model(&request);
-            let plan = resolve::plan(gateway, &record, &request, model.as_deref()).map_err(unread)?;
+            let plan = resolve::plan(gateway, record, &request, model.as_deref()).map_err(unread)?;
             let body = RawBody::upload(upload, &plan, &gateway.settings()).await.map_err(unread)?;
             (Asked::Raw(body), model)
         }
         _ => read(&request).map_err(unread)?,
     };
-    let plan = resolve::plan(gateway, &record, &request, model.as_deref()).map_err(unread)?;
-    let row = row(caller, &request, &Shape { model, ..Shape::default() });
+    let plan = resolve::plan(gateway, record, &request, model.as_deref()).map_err(unread)?;
+    let shape = Shape { model, ..Shape::default() };
+    let row = row(caller, &request, &shape);
     let docket = Docket::new(gateway.clone(), row, request.started);
-    if let Some(whence) = origin::whence(gateway, &record, &request) {
+    if !gateway.plans.is_bare(&plan)
+        && let Some(whence) = origin::whence(gateway, record, &request)
+    {
         docket.decision(|decision| decision.config = whence);
     }
     if is_quiet(&request) {
@@ -127,6 +130,7 @@ pub async fn serve(
         request: &request,
         asked: &asked,
         plan: &plan,
+        model: shape.model,
         pathname,
         prefix: None,
     };
@@ -184,7 +188,7 @@ fn keeps_texts(gateway: &Gateway, workspace: Option<&str>, request: &Request) ->
 }
 
 fn row(caller: &Caller, request: &Request, shape: &Shape) -> LogRow {
-    let record = caller.key.record();
+    let record = &caller.record;
     let quiet = is_quiet(request);
     let mut metadata = if quiet { record.metadata.clone() } else { caller.metadata.clone() };
     if let Some(user) = shape.user.as_ref().filter(|_| !quiet) {
@@ -198,7 +202,7 @@ fn row(caller: &Caller, request: &Request, shape: &Shape) -> LogRow {
         key_name: record.name.clone(),
         workspace: record.workspace.clone().unwrap_or_default(),
         model: shape.model.clone().unwrap_or_default(),
-        endpoint: request.pathname(),
+        endpoint: request.pathname().into_owned(),
         stream: shape.stream,
         metadata,
         ..LogRow::default()
@@ -216,11 +220,11 @@ fn log(
     request: &Request,
     mut row: LogRow,
     status: u16,
-    outcome: &str,
+    outcome: &'static str,
     error: Option<String>,
 ) {
     row.status = status;
-    row.outcome = outcome.to_owned();
+    row.outcome = outcome.into();
     let workspace = Some(row.workspace.as_str()).filter(|id| !id.is_empty());
     row.error = error.filter(|_| keeps_texts(gateway, workspace, request));
     row.total_us = u64::try_from(request.started.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -88,7 +88,7 @@ impl<'a> View<'a> {
             Asked::Form(form) => form.text("model").map(str::to_owned),
             Asked::Raw(_) => self.trip.request.proxy.as_ref().and_then(|proxy| proxy.query_model()),
         });
-        aim(self.trip.gateway, &self.trip.caller.key.record(), self.trip.request, target, model.as_deref())
+        aim(self.trip.gateway, &self.trip.caller.record, self.trip.request, target, model.as_deref())
     }
 
     fn shape(&self) -> &Shape {
@@ -178,7 +178,7 @@ impl Outlook for View<'_> {
     }
 
     fn caller(&self, sticky: &Sticky, path: &str) -> u64 {
-        let mut who = self.trip.caller.key.record().id.clone().into_bytes();
+        let mut who = self.trip.caller.record.id.clone().into_bytes();
         // A changed text of a saved config is still that config: other weights move as few callers as they must.
         match &self.author().saved {
             Some(id) => part(&mut who, id),
@@ -228,7 +228,7 @@ fn length(request: &Request) -> u64 {
 /// Returns whose a request's config is. Inline ones are their key's alone; and a key that may bring its own vendor
 /// credentials or hosts has breakers of its own also in saved ones, so that what it brings can't shut out others.
 fn author(trip: &Trip<'_>, digest: u64) -> Author {
-    let record = trip.caller.key.record();
+    let record = &trip.caller.record;
     let inline = is_inline(trip.request);
     let header = trip.request.headers.get("x-portkey-config").and_then(|value| value.to_str().ok());
     let saved = header.map(str::trim).or(record.config.as_deref()).filter(|_| !inline);

@@ -1,6 +1,8 @@
 //! What a target makes of the body: defaults, then overrides, then drops. It is the body from then on: checked,
 //! measured and paid like any other.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use tidegate_config::Target;
 use tidegate_providers::Fields;
@@ -9,7 +11,11 @@ use super::form::{Field, Form};
 
 /// Returns the body as a target wants it.
 #[must_use]
-pub(super) fn applied<'a>(target: &Target, body: &Fields<'a>) -> Fields<'a> {
+pub(super) fn applied<'b, 'a>(target: &Target, body: &'b Fields<'a>) -> Cow<'b, Fields<'a>> {
+    let Target { default_params, override_params, drop_params, .. } = target;
+    if default_params.is_empty() && override_params.is_empty() && drop_params.is_empty() {
+        return Cow::Borrowed(body);
+    }
     let mut fields = body.clone();
     for (name, value) in target.default_params.iter() {
         if !fields.has(name) {
@@ -30,7 +36,7 @@ pub(super) fn applied<'a>(target: &Target, body: &Fields<'a>) -> Fields<'a> {
             fields.set_raw(path.member(), value.to_string());
         }
     }
-    fields
+    Cow::Owned(fields)
 }
 
 /// Returns a form as a target wants it; `None` where the target wants nothing else.

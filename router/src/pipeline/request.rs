@@ -1,5 +1,6 @@
 //! What comes in and what goes out of the pipeline. The API makes the one and renders the other.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -7,12 +8,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 use tidegate_providers::Endpoint;
-use tidegate_store::Unit;
+use tidegate_store::{KeyRecord, Unit};
 
 use super::cache::KeptStream;
 use super::plain_headers::PlainHeaders;
 use super::proxy::Proxy;
 use super::stream::AnswerStream;
+use crate::actors::key::KeyHandle;
 use crate::limits::RateView;
 use crate::upstream::body::Upload;
 
@@ -55,9 +57,9 @@ pub struct Request {
 impl Request {
     /// Returns the path as conditions and the log see it, like `/v1/chat/completions`.
     #[must_use]
-    pub fn pathname(&self) -> String {
-        let path = self.proxy.as_ref().map_or_else(|| self.endpoint.path(), |proxy| &proxy.path);
-        ["/v1", path].concat()
+    pub fn pathname(&self) -> Cow<'static, str> {
+        let own = || Cow::Borrowed(self.endpoint.pathname());
+        self.proxy.as_ref().map_or_else(own, |proxy| Cow::Owned(["/v1", &proxy.path].concat()))
     }
 }
 
@@ -147,9 +149,19 @@ pub struct BudgetShown {
 #[derive(Clone)]
 pub struct Caller {
     /// The key.
-    pub key: Arc<crate::actors::key::KeyHandle>,
+    pub key: Arc<KeyHandle>,
+    /// What is known of the key: as it was when the request came.
+    pub record: Arc<KeyRecord>,
     /// Metadata: the request's, beaten by the key's.
     pub metadata: BTreeMap<String, String>,
     /// Slug of the saved config that is followed, where policies may ask for it.
     pub config: Option<String>,
+}
+
+impl Caller {
+    /// Makes a caller that follows no saved config yet.
+    #[must_use]
+    pub fn new(key: Arc<KeyHandle>, metadata: BTreeMap<String, String>) -> Self {
+        Self { record: key.record(), key, metadata, config: None }
+    }
 }

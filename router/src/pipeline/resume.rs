@@ -71,7 +71,8 @@ impl Successor {
             request: &self.request,
             asked: &asked,
             plan: &self.plan,
-            pathname: format!("/v1{}", self.request.endpoint.path()),
+            model: None,
+            pathname: self.request.endpoint.pathname().into(),
             prefix: Some(&prefix),
         };
         let node = self.plan.root().find(&self.node)?;

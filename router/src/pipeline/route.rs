@@ -4,6 +4,7 @@
 //! The key lets the whole request in once; every attempt takes holds and a provider permit of its own and settles them
 //! when it ends, so a dearer target is paid for like any other.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,8 +64,10 @@ pub(super) struct Trip<'a> {
     pub asked: &'a Asked<'a>,
     /// Its plan.
     pub plan: &'a Plan,
+    /// The model that the body names, where it was read before.
+    pub model: Option<String>,
     /// Path asked for, like `/v1/chat/completions`.
-    pub pathname: String,
+    pub pathname: Cow<'static, str>,
     /// The answer that is to be continued.
     pub prefix: Option<&'a Prefix>,
 }
@@ -149,7 +152,14 @@ impl Trip<'_> {
         let (mut payload, read) = match self.asked {
             Asked::Json(body) => {
                 fields = params::applied(target, body);
-                (Payload::Json(&fields), shape::of_json(self.request.endpoint, &fields))
+                let endpoint = self.request.endpoint;
+                let shape = match (&fields, &self.model) {
+                    (Cow::Borrowed(_), Some(known)) => {
+                        shape::of_named(endpoint, &fields, Some(known.clone()))
+                    }
+                    _ => shape::of_json(endpoint, &fields),
+                };
+                (Payload::Json(&fields), shape)
             }
             Asked::Form(body) => {
                 let own = match params::applied_to_form(target, body) {
@@ -296,11 +306,11 @@ impl Trip<'_> {
             }
             Asked::Json(_) | Asked::Raw(_) => shape.model.as_deref(),
         };
-        let key = self.caller.key.record();
-        proxy::may_pass_guards(self.gateway, &key, self.request, target)?;
+        let key = &self.caller.record;
+        proxy::may_pass_guards(self.gateway, key, self.request, target)?;
         let beside = if model.is_none() { self.model_beside(target) } else { None };
         let model = model.or(beside.as_deref());
-        resolve(self.gateway, &key, self.request, target, model)
+        resolve(self.gateway, key, self.request, target, model)
     }
 }
 
@@ -319,13 +329,13 @@ impl Trip<'_> {
     ) -> Result<(Option<Guards>, HookResults, Option<Changed>), GatewayError> {
         // A guard's own calls of models are not judged by guards: that would never end. A key that admission is sure to
         // refuse makes no guard work.
-        let key = self.caller.key.record();
-        let unguarded = self.request.proxy.is_some() || !judged(self.gateway, &key, &target.hooks);
+        let key = &self.caller.record;
+        let unguarded = self.request.proxy.is_some() || !judged(self.gateway, key, &target.hooks);
         if unguarded || self.is_refused() || self.request.headers.contains_key(PLUGIN_CALL) {
             return Ok((None, HookResults::default(), None));
         }
         let scene = self.scene(shape, route.model.clone(), Some(route.provider.record().slug.clone()));
-        let guards = Guards::bind(self.gateway, &key, &target.hooks, scene).await?;
+        let guards = Guards::bind(self.gateway, key, &target.hooks, scene).await?;
         let (results, changed) = match payload {
             // They judge while the vendor is asked.
             Payload::Json(_) if guards.speculates() => (HookResults::default(), None),
@@ -344,10 +354,10 @@ impl Trip<'_> {
 
     /// Returns whether admission is sure to refuse the key.
     fn is_refused(&self) -> bool {
-        let key = self.caller.key.record();
+        let key = &self.caller.record;
         key.status != KeyStatus::Active
             || key.expires_at.is_some_and(|at| at <= clock::unix())
-            || !crate::scopes::grants(&key, super::SCOPE)
+            || !crate::scopes::grants(key, super::SCOPE)
     }
 
     /// Reads a body that guards changed.

@@ -25,8 +25,8 @@ pub(super) fn of(
     request: &Request,
 ) -> Result<Option<Caller>, GatewayError> {
     let rules = gateway.objects.rules();
-    let key = caller.key.record();
-    let workspace = rules.workspace(rules.workspace_id(&key));
+    let key = &caller.record;
+    let workspace = rules.workspace(rules.workspace_id(key));
     let named = workspace.map(|own| own.user_keys).filter(|keys| keys.named && key.user.is_some());
     let adds = named.is_some() || workspace.is_some_and(|own| !own.metadata.is_empty());
     let requires = workspace.map(|own| own.required_metadata.as_slice()).unwrap_or_default();
@@ -43,7 +43,7 @@ pub(super) fn of(
         ruled.metadata.insert("_user".to_owned(), user);
     }
     if let Some(keys) = named
-        && let Some(owner) = owner(gateway, &key)
+        && let Some(owner) = owner(gateway, key)
     {
         // Who may not say another name is who they are, whatever they say.
         match ruled.metadata.entry("_user".to_owned()) {
@@ -58,10 +58,10 @@ pub(super) fn of(
     }
     check(requires, &ruled.metadata)?;
     if rules.has_policies() {
-        let of_workspace = gateway.default_config(&key);
+        let of_workspace = gateway.default_config(key);
         let named = header(request, "x-portkey-config").or(key.config.as_deref()).or(of_workspace.as_deref());
         ruled.config = named.and_then(|name| {
-            let saved = gateway.config_for(&key, name).map(|saved| saved.record.slug.clone());
+            let saved = gateway.config_for(key, name).map(|saved| saved.record.slug.clone());
             saved.or_else(|| gateway.settings().configs.contains_key(name).then(|| name.to_owned()))
         });
     }

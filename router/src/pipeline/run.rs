@@ -76,7 +76,7 @@ pub(super) async fn run(
         return Err(refused(attempt, Box::new(patience.stalled()), Reach::Answer));
     }
     let demand = Demand::of(request.endpoint, shape, &route.model, payload);
-    let admission = match admit(gateway, caller, docket, &route.provider, &demand).await {
+    let mut admission = match admit(gateway, caller, docket, &route.provider, &demand).await {
         Ok(admission) => admission,
         Err(no) => return Err(refused(attempt, no.error, no.reach)),
     };
@@ -89,7 +89,7 @@ pub(super) async fn run(
         }
         return counted.map_err(Failure::request);
     };
-    let views = admission.views.clone();
+    let views = std::mem::take(&mut admission.views);
     let budget = admission.tightest();
     let cap = admission.cap;
     let tokens = u32::try_from(admission.likely_input).unwrap_or(u32::MAX);

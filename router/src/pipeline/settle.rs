@@ -315,7 +315,7 @@ impl Settlement {
         // Dropped because another target was faster, not because the client left.
         let outrun = ending.outcome == GONE && self.attempt.as_ref().is_some_and(Attempt::is_outrun);
         let mut share = Share {
-            outcome: if outrun { "outrun" } else { ending.outcome }.to_owned(),
+            outcome: if outrun { "outrun" } else { ending.outcome },
             status: ending.status,
             error: ending.error,
             asked: self.asked,

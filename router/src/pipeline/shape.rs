@@ -43,10 +43,22 @@ pub(super) struct Shape {
 /// # Errors
 /// 400 naming the member and what is accepted.
 pub(super) fn of_json(endpoint: Endpoint, fields: &Fields<'_>) -> Result<Shape, GatewayError> {
+    let model = if endpoint == Endpoint::Other { None } else { model(fields)? };
+    of_named(endpoint, fields, model)
+}
+
+/// Reads the rest of a JSON body whose model was read before.
+///
+/// # Errors
+/// As above.
+pub(super) fn of_named(
+    endpoint: Endpoint,
+    fields: &Fields<'_>,
+    model: Option<String>,
+) -> Result<Shape, GatewayError> {
     if endpoint == Endpoint::Other {
         return Ok(unmodelled(Some(fields)));
     }
-    let model = model(fields)?;
     required(endpoint, fields)?;
     types(fields)?;
     roles(endpoint, fields)?;
@@ -102,8 +114,11 @@ pub(super) fn unmodelled(fields: Option<&Fields<'_>>) -> Shape {
 /// # Errors
 /// 400 when it is no string, or empty.
 pub(super) fn model(fields: &Fields<'_>) -> Result<Option<String>, GatewayError> {
-    let model: Option<String> = member(fields, "model", "a string like \"@provider/model\"")?;
-    if model.as_deref().is_some_and(|model| model.trim().is_empty()) {
+    let model = match fields.text("model") {
+        Some(plain) => Some(plain.to_owned()),
+        None => member(fields, "model", "a string like \"@provider/model\"")?,
+    };
+    if model.as_deref().is_some_and(|model| model.chars().all(char::is_whitespace)) {
         return Err(wrong("model", "is empty; a string like \"@provider/model\" is expected"));
     }
     if model.as_deref().is_some_and(|model| model.len() > LONGEST_MODEL || holds_control(model)) {

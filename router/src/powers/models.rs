@@ -169,7 +169,7 @@ async fn answer(
 fn caller(key: Arc<KeyHandle>, plugin: &str) -> Caller {
     let mut metadata = BTreeMap::from([("_plugin".to_owned(), plugin.to_owned())]);
     metadata.extend(key.record().metadata.clone());
-    Caller { key, metadata, config: None }
+    Caller::new(key, metadata)
 }
 
 fn request(endpoint: Endpoint, plugin: &str, body: Bytes) -> Request {

@@ -32,6 +32,12 @@ impl Plans {
         self.bare.clone()
     }
 
+    /// Returns whether a plan is that of a request without a config.
+    #[must_use]
+    pub fn is_bare(&self, plan: &Arc<Plan>) -> bool {
+        Arc::ptr_eq(plan, &self.bare)
+    }
+
     /// Returns the plan of a config that the operator wrote.
     ///
     /// # Errors

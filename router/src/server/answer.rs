@@ -6,6 +6,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
+use tidegate_prices::NanoUsd;
 
 /// Room for the lines of most answers.
 const ROOM: usize = 1 << 10;
@@ -104,7 +105,12 @@ impl Lines {
 
     /// Adds a header with a number.
     pub(crate) fn put_number(&mut self, name: &'static str, value: i64) {
-        self.put(name, itoa::Buffer::new().format(value));
+        self.write(name.as_bytes(), itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// Adds a header with an amount of money.
+    pub(crate) fn put_amount(&mut self, name: &'static str, amount: NanoUsd) {
+        self.write(name.as_bytes(), amount.digits(&mut [0; 32]));
     }
 
     fn add(&mut self, name: &str, value: &str) {
@@ -156,10 +162,19 @@ pub(crate) fn is_visible(text: &str) -> bool {
     text.bytes().fold(true, |so_far, byte| so_far & matches!(byte, b' '..=b'~' | b'\t'))
 }
 
+/// Whether a byte may be part of a name: looked up, because names are short and their bytes many.
+const IS_OF_TOKEN: [bool; 256] = {
+    let (mut known, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        known[byte] = matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
+        byte += 1;
+    }
+    known
+};
+
 /// Returns whether a text is the name of a header as actix and http write it (RFC 9110, 5.6.2: a token).
 fn is_name(name: &str) -> bool {
-    let is_of_token = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
-    !name.is_empty() && name.bytes().all(is_of_token)
+    !name.is_empty() && name.bytes().all(|byte| IS_OF_TOKEN[usize::from(byte)])
 }
 
 #[cfg(test)]

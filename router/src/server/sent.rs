@@ -41,6 +41,8 @@ pub(crate) struct Sent {
     /// The head as it came.
     head: Box<[u8]>,
     fields: Vec<Field>,
+    /// A bit for each length of a name that is there: most names that are looked for are absent.
+    lengths: u64,
 }
 
 #[derive(Debug)]
@@ -58,11 +60,19 @@ impl Headers for Sent {
     }
 
     fn first(&self, name: &str) -> Option<&[u8]> {
+        if self.lengths & bit(name.len()) == 0 {
+            return None;
+        }
         let mut fields = self.fields.iter().filter(|field| field.name.len() == name.len());
         let names = self.names.as_bytes();
         let found = fields.find(|field| names.get(field.name.clone()) == Some(name.as_bytes()))?;
         self.head.get(found.value.clone())
     }
+}
+
+/// Returns the bit of a name's length.
+fn bit(length: usize) -> u64 {
+    1 << (length % 64)
 }
 
 /// The body of such a request.
@@ -103,16 +113,18 @@ pub(super) fn read(input: &mut BytesMut, route: impl Fn(&str) -> Option<usize>) 
     let start = input.as_ptr() as usize;
     let mut names = String::with_capacity(size);
     let mut fields = Vec::with_capacity(parsed.headers.len());
+    let mut lengths = 0;
     for header in parsed.headers.iter() {
         let from = names.len();
         names.push_str(header.name);
         let at = header.value.as_ptr() as usize - start;
+        lengths |= bit(header.name.len());
         fields.push(Field { name: from..names.len(), value: at..at + header.value.len() });
     }
     names.make_ascii_lowercase();
     let head = input.get(..size)?.into();
     input.advance(size);
-    Some(Read { route, sent: Sent { names, head, fields }, length: known.length, keep: known.keep })
+    Some(Read { route, sent: Sent { names, head, fields, lengths }, length: known.length, keep: known.keep })
 }
 
 struct Framing {

@@ -33,7 +33,7 @@ pub(super) fn write(method: &Method, envelope: &Envelope, length: Length, head: 
         Length::Unknown => line(head, b"transfer-encoding", b"chunked"),
         // A method without a meaning for bodies says nothing of one (RFC 9110, 8.6).
         Length::Known(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}
-        Length::Known(length) => line(head, b"content-length", HeaderValue::from(length).as_bytes()),
+        Length::Known(length) => line(head, b"content-length", itoa::Buffer::new().format(length).as_bytes()),
     }
     head.extend_from_slice(b"\r\n");
 }
@@ -90,23 +90,33 @@ fn read_one(bytes: &Bytes, method: &Method) -> Result<Option<Head>, Malformed> {
         Err(_) => return Err(Malformed("a line is none")),
     };
     let mut headers = HeaderMap::with_capacity(parsed.headers.len());
+    let (mut of_connection, mut of_length, mut of_coding) = (false, false, false);
     for line in parsed.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("a name is none"))?;
         // A part of what was read, not a copy.
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
+        match name.as_str() {
+            "connection" => of_connection = true,
+            "content-length" => of_length = true,
+            "transfer-encoding" => of_coding = true,
+            _ => {}
+        }
         headers.append(name, value.map_err(|_| Malformed("a value is none"))?);
     }
     let status =
         parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed("no status"))?;
     let newer = parsed.version == Some(1);
     let framing = framing(&headers, status, method)?;
+    // To ask for what is absent costs as much as to find it.
     let said = |word: &str| {
+        if !of_connection {
+            return false;
+        }
         let tokens = headers.get_all(header::CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
         tokens.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
     };
     let keeps = if newer { !said("close") } else { said("keep-alive") };
-    let smuggles =
-        headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH);
+    let smuggles = of_coding && of_length;
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = if newer { Version::HTTP_11 } else { Version::HTTP_10 };

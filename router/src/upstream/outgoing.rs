@@ -36,7 +36,7 @@ impl Unsent {
     /// Takes a request apart. Gives a copy of it back where `again` asks for one and it can be had.
     pub(super) fn new(call: Call, again: bool) -> (Self, Option<Call>) {
         let Call { method, envelope, body } = call;
-        let mut lead = Vec::new();
+        let mut lead;
         let mut unsent = Self {
             lead: Bytes::new(),
             piece: Bytes::new(),
@@ -48,7 +48,8 @@ impl Unsent {
         let mut copy = None;
         match body {
             OutBody::Whole(bytes) => {
-                lead.reserve(envelope.lines.len() + 256 + if bytes.len() <= SMALL { bytes.len() } else { 0 });
+                let room = envelope.lines.len() + 256 + if bytes.len() <= SMALL { bytes.len() } else { 0 };
+                lead = Vec::with_capacity(room);
                 head::write(&method, &envelope, Length::Known(bytes.len() as u64), &mut lead);
                 if bytes.len() <= SMALL {
                     lead.extend_from_slice(&bytes);
@@ -58,6 +59,7 @@ impl Unsent {
                 copy = again.then_some(Call { method, envelope, body: OutBody::Whole(bytes) });
             }
             OutBody::Upload(upload) => {
+                lead = Vec::with_capacity(envelope.lines.len() + 256);
                 unsent.length = upload.length().map_or(Length::Unknown, Length::Known);
                 head::write(&method, &envelope, unsent.length, &mut lead);
                 unsent.upload = Some(upload);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
 
@@ -25,7 +26,7 @@ const AFTER_PEAK: usize = 64;
 /// Connections by scheme and authority.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    places: Mutex<HashMap<Arc<str>, Arc<Place>>>,
+    places: Mutex<HashMap<Arc<str>, Arc<Place>, RandomState>>,
     swept: AtomicBool,
 }
 

@@ -76,7 +76,8 @@ impl Trip<'_> {
                 request,
                 asked: &Asked::Json(fields),
                 plan: &plan,
-                pathname: format!("/v1{}", request.endpoint.path()),
+                model: None,
+                pathname: request.endpoint.pathname().into(),
                 prefix: None,
             };
             let (answer, _) = trip.walk(&docket).await.map_err(|error| error.message)?;

@@ -53,7 +53,7 @@ impl Trip<'_> {
         let code = if results.failed() { 246 } else { 200 };
         docket.kept(status.word(), saved);
         let first_byte_us = u64::try_from(self.request.started.elapsed().as_micros()).ok();
-        attempt.note(Share { outcome: "ok".to_owned(), status: code, first_byte_us, ..Share::default() });
+        attempt.note(Share { outcome: "ok", status: code, first_byte_us, ..Share::default() });
         let age_s = clock::unix_ms().saturating_sub(entry.made_ms).max(0) / 1_000;
         let mut headers = vec![
             ("content-type".to_owned(), entry.content_type.to_string()),

@@ -89,7 +89,7 @@ impl Trip<'_> {
             return Looked::Off;
         };
         let identity = Identity {
-            tenant: tenant(settings.scope, &self.caller.key.record()),
+            tenant: tenant(settings.scope, &self.caller.record),
             request: self.request,
             target: seen.target,
             route: seen.route,

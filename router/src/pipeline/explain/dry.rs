@@ -30,15 +30,15 @@ pub async fn explain(
     caller: &Caller,
     request: &Request,
 ) -> Explanation {
-    let record = caller.key.record();
+    let record = &caller.record;
     let mut told = Explanation {
-        endpoint: format!("/v1{}", request.endpoint.path()),
+        endpoint: request.endpoint.pathname().to_owned(),
         key: record.name.clone(),
-        config: origin::whence(gateway, &record, request),
+        config: origin::whence(gateway, record, request),
         ..Explanation::default()
     };
     let planned = read(request).and_then(|(asked, model)| {
-        let plan = resolve::plan(gateway, &record, request, model.as_deref())?;
+        let plan = resolve::plan(gateway, record, request, model.as_deref())?;
         Ok((asked, plan))
     });
     let (asked, plan) = match planned {
@@ -51,8 +51,18 @@ pub async fn explain(
     let notes = plan.notes().iter();
     told.notes =
         notes.map(|note| NoteView { path: note.path.clone(), message: note.message.clone() }).collect();
-    let pathname = told.endpoint.clone();
-    let trip = Trip { gateway, client, caller, request, asked: &asked, plan: &plan, pathname, prefix: None };
+    let pathname = told.endpoint.clone().into();
+    let trip = Trip {
+        gateway,
+        client,
+        caller,
+        request,
+        asked: &asked,
+        plan: &plan,
+        model: None,
+        pathname,
+        prefix: None,
+    };
     walked(&trip, &plan, &mut told).await;
     told
 }

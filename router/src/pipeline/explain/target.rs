@@ -51,12 +51,12 @@ pub(super) async fn look(trip: &Trip<'_>, target: &Target) -> Looked {
 async fn settled(trip: &Trip<'_>, view: &TargetView) {
     let _ = trip.caller.key.observe().await;
     let provider =
-        view.provider.as_deref().and_then(|slug| trip.gateway.provider_for(&trip.caller.key.record(), slug));
+        view.provider.as_deref().and_then(|slug| trip.gateway.provider_for(&trip.caller.record, slug));
     let own = provider.as_ref().and_then(|provider| provider.record().budget.clone());
     if let Some(provider) = provider {
         let _ = provider.observe().await;
     }
-    for budget in trip.caller.key.record().budget.iter().chain(&own) {
+    for budget in trip.caller.record.budget.iter().chain(&own) {
         if let Ok(Some(budget)) = trip.gateway.book.budget(budget).await {
             let _ = budget.observe().await;
         }
@@ -86,10 +86,10 @@ async fn attempt(trip: &Trip<'_>, target: &Target, view: &mut TargetView) -> Res
     view.provider = Some(record.slug.clone());
     view.vendor = Some(vendor.slug().to_owned());
     view.model = Some(route.model.clone()).filter(|model| !model.is_empty());
-    let key = trip.caller.key.record();
-    if judged(trip.gateway, &key, &target.hooks) {
+    let key = &trip.caller.record;
+    if judged(trip.gateway, key, &target.hooks) {
         let scene = trip.scene(&shape, route.model.clone(), Some(record.slug.clone()));
-        let guards = Guards::bind(trip.gateway, &key, &target.hooks, scene).await.map_err(whole)?;
+        let guards = Guards::bind(trip.gateway, key, &target.hooks, scene).await.map_err(whole)?;
         view.guards = guards.shown();
     }
     view.health = health(&route);
