@@ -456,14 +456,21 @@ fn usage_member(name: &str, scan: &mut Scan<'_>, usage: &mut Option<Option<Usage
     if name != "usage" {
         return scan.value().map(drop);
     }
-    let start = scan.clone();
-    let figures = match scan.peek()? {
-        b'{' => openai::scan_usage(scan)?,
+    let mut ahead = scan.clone();
+    let read = match scan.peek()? {
+        b'{' => match openai::scan_usage(&mut ahead) {
+            Some(read) => {
+                *scan = ahead;
+                read
+            }
+            None => {
+                let text = scan.value()?;
+                is_anthropics(text).then(|| anthropic::usage_from(text))?
+            }
+        },
         b'n' => scan.value().map(|_| None)?,
         _ => return None,
     };
-    let text = scan.since(&start);
-    let read = if is_anthropics(text) { anthropic::usage_from(text) } else { figures };
     // Said twice, it is serde's business.
     usage.replace(read).is_none().then_some(())
 }

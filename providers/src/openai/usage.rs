@@ -52,11 +52,13 @@ pub(crate) fn usage_from_text(json: &str) -> Option<Usage> {
     any_usage_from(json)
 }
 
-/// Reads a usage object in the midst of a walk, if it is plain; the usage is `None` when it holds no figure.
+/// Reads a usage object in the midst of a walk, if it is plain; the usage is `None` when it holds no figure. Of one in
+/// Anthropic's words nothing is said: its `input_tokens` exclude the cache, and only Anthropic names its own members.
 pub(crate) fn scan_usage(scan: &mut Scan<'_>) -> Option<Option<Usage>> {
     let mut figures = Figures::default();
-    figures.scan(scan)?;
-    Some(figures.usage())
+    let seen = figures.scan(scan)?;
+    let is_anthropics = seen & CACHE_READ != 0 && seen & PROMPT == 0;
+    (!is_anthropics).then(|| figures.usage())
 }
 
 fn any_usage_from(json: &str) -> Option<Usage> {
@@ -110,6 +112,10 @@ impl Details {
     }
 }
 
+/// Bits of members that say whose words they are.
+const PROMPT: u32 = 1;
+const CACHE_READ: u32 = 1 << 8;
+
 impl Figures {
     /// Reads a usage object that is plain; of any other nothing is said.
     fn plain(json: &str) -> Option<Self> {
@@ -119,12 +125,12 @@ impl Figures {
         Some(figures)
     }
 
-    /// Reads into itself, which is too large to be handed about.
-    fn scan(&mut self, scan: &mut Scan<'_>) -> Option<()> {
+    /// Reads into itself, which is too large to be handed about. Returns which members there are.
+    fn scan(&mut self, scan: &mut Scan<'_>) -> Option<u32> {
         let (it, mut seen) = (self, 0);
         scan.object(|name, scan| {
             let (bit, place) = match name {
-                "prompt_tokens" => (1, &mut it.prompt_tokens),
+                "prompt_tokens" => (PROMPT, &mut it.prompt_tokens),
                 "input_tokens" => (1 << 1, &mut it.input_tokens),
                 "completion_tokens" => (1 << 2, &mut it.completion_tokens),
                 "output_tokens" => (1 << 3, &mut it.output_tokens),
@@ -132,7 +138,7 @@ impl Figures {
                 "reasoning_tokens" => (1 << 5, &mut it.reasoning_tokens),
                 "prompt_cache_hit_tokens" => (1 << 6, &mut it.prompt_cache_hit_tokens),
                 "cached_tokens" => (1 << 7, &mut it.cached_tokens),
-                "cache_read_input_tokens" => (1 << 8, &mut it.cache_read_input_tokens),
+                "cache_read_input_tokens" => (CACHE_READ, &mut it.cache_read_input_tokens),
                 "cache_creation_input_tokens" => (1 << 9, &mut it.cache_creation_input_tokens),
                 "prompt_tokens_details" => {
                     return Details::scan(scan, &mut it.prompt_tokens_details.0, &mut seen, 1 << 10);
@@ -149,7 +155,8 @@ impl Figures {
                 _ => return scan.value().map(drop),
             };
             figure(scan, place, &mut seen, bit)
-        })
+        })?;
+        Some(seen)
     }
 
     fn usage(&self) -> Option<Usage> {

@@ -53,7 +53,8 @@ async fn respond(
     settings: &Settings,
 ) -> Rendered {
     let started = Instant::now();
-    let id = Uuid::now_v7().to_string();
+    // Without a formatter.
+    let id = Uuid::now_v7().hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned();
     let trace_id = render::trace_of(sent, &id);
     let page = cors::Page::of(sent);
     let known = (started, id, trace_id.clone());

@@ -135,7 +135,10 @@ fn shown(content_type: String, bytes: Bytes, results: &HookResults) -> Result<(S
 }
 
 /// Puts what hooks found into an answer that is JSON.
-fn with_results(json: &Bytes, results: &impl Serialize) -> Result<Bytes, GatewayError> {
+///
+/// # Errors
+/// 502 when it is no object.
+pub(super) fn with_results(json: &Bytes, results: &impl Serialize) -> Result<Bytes, GatewayError> {
     const NAME: &str = "hook_results";
     /// Bytes that most results have room in.
     const RESULTS: usize = 1 << 10;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_config::Cache;
-use tidegate_providers::{Endpoint, Fields};
+use tidegate_providers::Endpoint;
 
 use super::kept::KeptStream;
 use super::lookup::Seen;
@@ -20,6 +20,7 @@ use crate::pipeline::guard::{Early, HookResults, results_frame};
 use crate::pipeline::request::{About, Answer, AnswerBody};
 use crate::pipeline::route::Trip;
 use crate::pipeline::tried::Failure;
+use crate::pipeline::whole::with_results;
 
 impl Trip<'_> {
     /// Answers with an entry.
@@ -74,7 +75,9 @@ impl Trip<'_> {
             let replay = Replay::new(entry, prelude, docket.clone(), cache.replay);
             AnswerBody::Kept(Box::new(KeptStream::Replayed(replay)))
         } else {
-            AnswerBody::Whole(with_results(&entry.body, &results))
+            let shown = (!results.is_empty()).then(|| with_results(&entry.body, &results));
+            // What is no object is shown as it is kept.
+            AnswerBody::Whole(shown.and_then(Result::ok).unwrap_or_else(|| entry.body.clone()))
         };
         Ok(Answer { status: code, headers, about, body })
     }
@@ -85,15 +88,5 @@ impl Trip<'_> {
             return Bytes::new();
         }
         results_frame(results, true, self.request.endpoint == Endpoint::Messages)
-    }
-}
-
-fn with_results(body: &Bytes, results: &HookResults) -> Bytes {
-    match Fields::parse(body) {
-        Ok(mut fields) if !results.is_empty() => {
-            fields.set_raw("hook_results", results.to_text());
-            fields.to_vec().into()
-        }
-        _ => body.clone(),
     }
 }

@@ -186,11 +186,6 @@ impl HookResults {
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    /// Returns both lists as JSON text.
-    pub(in crate::pipeline) fn to_text(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
     /// Returns one list alone as JSON, as streams show it.
     pub(in crate::pipeline) fn one_side(&self, before: bool) -> Value {
         if before {
