@@ -400,8 +400,6 @@ pub struct NotJson;
 
 /// Reads the tokens of a whole native answer: OpenAI's and Anthropic's shapes, embeddings, images, transcriptions.
 ///
-/// What an object says before its usage is not looked at; all else is.
-///
 /// # Errors
 /// [`NotJson`]
 pub fn usage_of(body: &[u8]) -> Result<Option<Usage>, NotJson> {
@@ -420,35 +418,12 @@ fn is_anthropics(usage: &str) -> bool {
 
 /// Reads the usage of a document that is plain, if it has one; of any other nothing is said.
 fn plain_usage(body: &[u8]) -> Option<Option<Usage>> {
-    if let Some(usage) = last_usage(body) {
-        return Some(usage);
-    }
     let mut scan = Scan::new(std::str::from_utf8(body).ok()?);
     let mut usage = None;
+    // All of it, also what comes before: a broken answer is tried again elsewhere, not handed on.
     scan.object(|name, scan| usage_member(name, scan, &mut usage))?;
     scan.end()?;
     Some(usage.flatten())
-}
-
-/// Reads the usage of an object from there on: it comes last, and what comes before it is long and needs no look.
-fn last_usage(body: &[u8]) -> Option<Option<Usage>> {
-    static MEMBER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\":"));
-    /// So many may be members of something else.
-    const TRIES: usize = 4;
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return None;
-    }
-    MEMBER.find_iter(body).take(TRIES).find_map(|at| {
-        // Not in a string, where quotes are escaped; and of the outermost object, if with that all ends.
-        let (before, rest) = body.split_at_checked(at)?;
-        if !matches!(before.trim_ascii_end().last(), Some(b'{' | b',')) {
-            return None;
-        }
-        let (mut scan, mut usage) = (Scan::new(std::str::from_utf8(rest).ok()?), None);
-        scan.members(|name, scan| usage_member(name, scan, &mut usage))?;
-        scan.end()?;
-        usage
-    })
 }
 
 /// Takes a member of an answer; the usage is `Some(None)` if there is one without a figure.

@@ -44,7 +44,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Walks through an object. `each` takes the value of each name.
-    pub fn object(&mut self, each: impl FnMut(&'a str, &mut Self) -> Option<()>) -> Option<()> {
+    pub fn object(&mut self, mut each: impl FnMut(&'a str, &mut Self) -> Option<()>) -> Option<()> {
         self.space();
         self.expect(b'{')?;
         self.space();
@@ -52,11 +52,6 @@ impl<'a> Scan<'a> {
             self.at += 1;
             return Some(());
         }
-        self.members(each)
-    }
-
-    /// Walks through the rest of an object: one member at least, and its end.
-    pub(crate) fn members(&mut self, mut each: impl FnMut(&'a str, &mut Self) -> Option<()>) -> Option<()> {
         loop {
             self.space();
             let start = self.at + 1;
