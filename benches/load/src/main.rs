@@ -7,6 +7,7 @@ mod http1;
 mod instructions;
 mod measure;
 mod mock;
+mod pace;
 mod process;
 mod proxy;
 mod report;

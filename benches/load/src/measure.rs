@@ -93,7 +93,8 @@ pub(crate) fn measure(work: Work, target: &Running, mock: SocketAddr, amount: Am
             figures.insert("latency p99 us".to_owned(), percentile(&mut tally.whole_us, 99));
         }
         Work::First => {
-            let question = target.question(Script::stream(30, CHUNK_RATE), PROMPTS[1]);
+            let script = Script { exact: true, ..Script::stream(30, CHUNK_RATE) };
+            let question = target.question(script, PROMPTS[1]);
             let mut tally = rate(&question, 10, amount.time)?;
             figures.insert("first chunk p50 us".to_owned(), percentile(&mut tally.first_us, 50));
             figures.insert("first token p50 us".to_owned(), percentile(&mut tally.token_us, 50));

@@ -6,13 +6,14 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::http1::{Decoder, request_head};
+use crate::pace::Pace;
 use crate::script::Script;
 
 /// An answer as it goes over the wire: what is written at once, piece by piece.
@@ -136,11 +137,11 @@ async fn answer(stream: &mut TcpStream, mock: &Mock, path: &str, body: &[u8]) ->
         return stream.write_all(only).await;
     }
     let mut released = mock.release.subscribe();
-    let mut ticks = (script.gap_us > 0).then(|| {
-        let mut ticks = interval_at(Instant::now() + script.gap(), script.gap());
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks
-    });
+    let mut pace = match script.gap() {
+        Duration::ZERO => None,
+        gap if script.exact => Some(Pace::exact(gap)?),
+        gap => Some(Pace::rough(gap)),
+    };
     // All that is sent at once is one piece.
     let held = if script.gap_us > 0 { script.hold } else { 1 };
     for (number, piece) in wire.pieces.iter().enumerate() {
@@ -151,8 +152,8 @@ async fn answer(stream: &mut TcpStream, mock: &Mock, path: &str, body: &[u8]) ->
                     // Whoever waits for a held stream says nothing: a read ends when it leaves.
                     _ = stream.readable() => return Ok(()),
                 }
-            } else if let Some(ticks) = &mut ticks {
-                ticks.tick().await;
+            } else if let Some(pace) = &mut pace {
+                pace.tick().await?;
             }
         }
         stream.write_all(piece).await?;

@@ -1,5 +1,5 @@
 //! What the mock is told to answer, and the answers. A script travels in the prompt, because every gateway passes that
-//! on: `[[chunks=100 gap_us=10000 hold=0 size=300]] and then text`.
+//! on: `[[chunks=100 gap_us=10000 hold=0 size=0]] and then text`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,6 +14,8 @@ pub(crate) struct Script {
     pub(crate) chunks: usize,
     /// Microseconds between two chunks; with 0 all are sent at once.
     pub(crate) gap_us: u64,
+    /// Says whether that is kept to the microsecond, which costs the mock more.
+    pub(crate) exact: bool,
     /// After so many chunks the stream waits until the mock is told to release it; 0 never waits.
     pub(crate) hold: usize,
     /// Bytes of the text of a whole answer.
@@ -23,7 +25,7 @@ pub(crate) struct Script {
 impl Script {
     /// A whole answer with a text of so many bytes.
     pub(crate) const fn whole(size: usize) -> Self {
-        Self { chunks: 0, gap_us: 0, hold: 0, size }
+        Self { chunks: 0, gap_us: 0, exact: false, hold: 0, size }
     }
 
     /// A stream of so many chunks, so many a second; 0 a second is all at once.
@@ -32,7 +34,7 @@ impl Script {
             0 => 0,
             some => 1_000_000 / some,
         };
-        Self { chunks, gap_us, hold: 0, size: 0 }
+        Self { chunks, gap_us, exact: false, hold: 0, size: 0 }
     }
 
     /// Says whether the answer is a stream.
@@ -55,6 +57,7 @@ impl Script {
             match name {
                 "chunks" => script.chunks = value.parse().ok()?,
                 "gap_us" => script.gap_us = value.parse().ok()?,
+                "exact" => script.exact = value.parse().ok()?,
                 "hold" => script.hold = value.parse().ok()?,
                 "size" => script.size = value.parse().ok()?,
                 _ => return None,
@@ -65,8 +68,9 @@ impl Script {
 
     /// Returns a chat request with a prompt of about so many bytes for this model.
     pub(crate) fn request(&self, model: &str, prompt: usize) -> String {
+        let exact = if self.exact { " exact=true" } else { "" };
         let mut text = format!(
-            "[[chunks={} gap_us={} hold={} size={}]]",
+            "[[chunks={} gap_us={}{exact} hold={} size={}]]",
             self.chunks, self.gap_us, self.hold, self.size
         );
         while text.len() < prompt {
@@ -151,9 +155,12 @@ mod tests {
 
     #[test]
     fn a_script_is_found_in_the_request_that_carries_it() {
-        for script in
-            [Script::whole(300), Script::stream(100, 27), Script { hold: 1, ..Script::stream(4, 0) }]
-        {
+        for script in [
+            Script::whole(300),
+            Script::stream(100, 27),
+            Script { exact: true, ..Script::stream(100, 27) },
+            Script { hold: 1, ..Script::stream(4, 0) },
+        ] {
             for prompt in [0, 128, 100_000] {
                 let request = script.request(MODEL, prompt);
                 assert_eq!(Script::find(request.as_bytes()), Some(script), "{request}");
