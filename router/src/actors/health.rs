@@ -1,6 +1,6 @@
 //! What a provider's actor publishes and routing reads without asking.
 //!
-//! Written by the actor alone; readers may see it a moment late. Times are nanoseconds of the process's clock, so that
+//! Written by the actor alone, but for how many are inside where nothing limits that; readers may see it a moment late. Times are nanoseconds of the process's clock, so that
 //! a snapshot stays right while nothing happens.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -109,6 +109,16 @@ impl Health {
     #[must_use]
     pub fn is_watched(&self) -> bool {
         self.watched.load(Ordering::Relaxed)
+    }
+
+    /// Counts an attempt in that nobody was asked for.
+    pub(super) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts it out.
+    pub(super) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn publish_inside(&self, in_flight: u32, concurrent: Option<u32>, free_from: Duration) {

@@ -125,13 +125,14 @@ impl Drop for LimiterPermit {
 #[must_use = "dropping a permit gives it back"]
 pub struct ProviderPermit {
     handle: Option<Arc<ProviderHandle>>,
-    grant: Grant,
+    /// `None` where the provider has nothing to refuse.
+    grant: Option<Grant>,
     pass: Option<Pass>,
     shared: Taken,
 }
 
 impl ProviderPermit {
-    pub(super) fn new(handle: Arc<ProviderHandle>, grant: Grant, pass: Option<Pass>) -> Self {
+    pub(super) fn new(handle: Arc<ProviderHandle>, grant: Option<Grant>, pass: Option<Pass>) -> Self {
         Self { handle: Some(handle), grant, pass, shared: Taken::default() }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! - **owns** concurrency, limits, circuit breaker, and latency and error averages of one provider.
 //! - **answers** `Acquire` with a [`ProviderPermit`] or a refusal, `Observe` with [`ProviderView`]; publishes a
-//!   [`Health`] snapshot that routing reads without asking.
+//!   [`Health`] snapshot that routing reads without asking. One that has nothing to refuse is not asked: attempts count
+//!   themselves in and out, and it is told what became of them.
 //! - **never** waits, opens a connection, or shows its credential.
 
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub struct ProviderHandle {
     credential: Arc<Credential>,
     health: Arc<Health>,
     owner: Owner<ProviderActor>,
+    /// Whether limits or a breaker may refuse an attempt.
+    refuses: bool,
     shared: Option<Arc<SharedGate>>,
     news: Arc<News>,
     quiet: Quiet,
@@ -110,6 +113,7 @@ impl ProviderHandle {
         let state = health.clone();
         let (slug, vendor_name, limits) = (record.slug.clone(), record.vendor.clone(), record.limits.clone());
         let rules = record.breaker.as_ref().map(rules);
+        let refuses = !record.limits.is_empty() || rules.is_some();
         let news = shards.news().clone();
         let told = news.clone();
         let owner = Owner::new(move || {
@@ -117,7 +121,7 @@ impl ProviderHandle {
             let news = news.clone();
             let (slug, vendor) = (slug.clone(), vendor_name.clone());
             ProviderActor::start_in_arbiter(&threads.near(&place), move |_| {
-                let in_flight = health.in_flight();
+                let in_flight = if refuses { health.in_flight() } else { 0 };
                 let gate = Gate::new(&limits, in_flight, |at| meters[at].clone());
                 let actor =
                     ProviderActor { slug, vendor, gate, breaker: rules.map(Breaker::new), health, news };
@@ -137,6 +141,7 @@ impl ProviderHandle {
             credential,
             health,
             owner,
+            refuses,
             shared,
             news: told,
             quiet: Quiet::default(),
@@ -196,6 +201,10 @@ impl ProviderHandle {
     }
 
     async fn asked(self: &Arc<Self>, tokens: u32) -> Result<Result<ProviderPermit, Refusal>, Unavailable> {
+        if !self.refuses {
+            self.health.enter();
+            return Ok(Ok(ProviderPermit::new(self.clone(), None, None)));
+        }
         let permit = match self.owner.ask(Acquire { tokens, handle: self.clone() }).await? {
             Ok(permit) => permit,
             Err(refusal) => return Ok(Err(refusal)),
@@ -243,6 +252,9 @@ fn rules(record: &BreakerRecord) -> BreakerRules {
 
 impl ProviderActor {
     fn publish(&self) {
+        if self.gate.is_empty() && self.breaker.is_none() {
+            return;
+        }
         self.health.publish_inside(self.gate.in_flight(), self.gate.concurrent(), self.gate.free_from());
         if let Some(breaker) = &self.breaker {
             self.health.publish_shut(breaker.shut_until());
@@ -310,7 +322,7 @@ impl Handler<Acquire> for ProviderActor {
             _ => None,
         };
         self.publish();
-        Ok(ProviderPermit::new(order.handle, admitted?, pass))
+        Ok(ProviderPermit::new(order.handle, Some(admitted?), pass))
     }
 }
 
@@ -318,7 +330,8 @@ impl Handler<Acquire> for ProviderActor {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct SettleProvider {
-    grant: Grant,
+    /// `None` is an attempt that counted itself.
+    grant: Option<Grant>,
     pass: Option<Pass>,
     outcome: Option<Outcome>,
     health: Arc<Health>,
@@ -327,7 +340,7 @@ pub(super) struct SettleProvider {
 
 impl SettleProvider {
     pub(super) fn new(
-        grant: Grant,
+        grant: Option<Grant>,
         pass: Option<Pass>,
         outcome: Option<Outcome>,
         health: Arc<Health>,
@@ -338,8 +351,12 @@ impl SettleProvider {
 
 impl Drop for SettleProvider {
     fn drop(&mut self) {
-        if !self.read {
-            self.health.lost.fetch_add(1, Ordering::AcqRel);
+        match self.grant {
+            None => self.health.leave(),
+            Some(_) if self.read => {}
+            Some(_) => {
+                self.health.lost.fetch_add(1, Ordering::AcqRel);
+            }
         }
     }
 }
@@ -354,12 +371,13 @@ impl Handler<SettleProvider> for ProviderActor {
         if let Some(pass) = order.pass {
             self.break_or_mend(|breaker| breaker.settle(now, pass, sign));
         }
-        match &order.outcome {
-            Some(outcome) => {
-                self.gate.settle(now, order.grant, outcome.tokens);
-                self.learn(outcome, now);
-            }
-            None => self.gate.give_back(order.grant),
+        match (&order.outcome, order.grant) {
+            (Some(outcome), Some(grant)) => self.gate.settle(now, grant, outcome.tokens),
+            (None, Some(grant)) => self.gate.give_back(grant),
+            (_, None) => {}
+        }
+        if let Some(outcome) = &order.outcome {
+            self.learn(outcome, now);
         }
         self.publish();
     }
@@ -390,7 +408,7 @@ impl Handler<Observe> for ProviderActor {
         actix::MessageResult(ProviderView {
             slug: self.slug.clone(),
             vendor: self.vendor.clone(),
-            in_flight: self.gate.in_flight(),
+            in_flight: self.health.in_flight(),
             requests: self.health.requests.load(Ordering::Relaxed),
             first_byte_us: self.health.first_byte_us(),
             faults_per_mille: self.health.faults_per_mille(),
