@@ -16,6 +16,8 @@ pub mod permit;
 pub mod plugins;
 pub(crate) mod pool;
 pub mod provider;
+#[cfg(test)]
+mod provider_tests;
 pub mod shards;
 
 pub use owner::Unavailable;
