@@ -1,7 +1,8 @@
 //! What a provider's actor publishes and routing reads without asking.
 //!
-//! Written by the actor alone, but for how many are inside where nothing limits that; readers may see it a moment late. Times are nanoseconds of the process's clock, so that
-//! a snapshot stays right while nothing happens.
+//! Written by the actor alone; readers may see it a moment late. One figure has another writer where the actor has nothing
+//! to refuse, and so is not asked: attempts count themselves in and out, and the actor does not. Times are nanoseconds of
+//! the process's clock, so that a snapshot stays right while nothing happens.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;

@@ -121,10 +121,10 @@ impl ProviderHandle {
             let news = news.clone();
             let (slug, vendor) = (slug.clone(), vendor_name.clone());
             ProviderActor::start_in_arbiter(&threads.near(&place), move |_| {
-                let in_flight = if refuses { health.in_flight() } else { 0 };
+                let in_flight = health.in_flight();
                 let gate = Gate::new(&limits, in_flight, |at| meters[at].clone());
-                let actor =
-                    ProviderActor { slug, vendor, gate, breaker: rules.map(Breaker::new), health, news };
+                let breaker = rules.map(Breaker::new);
+                let actor = ProviderActor { slug, vendor, refuses, gate, breaker, health, news };
                 actor.publish();
                 actor
             })
@@ -234,6 +234,8 @@ impl ProviderHandle {
 pub(super) struct ProviderActor {
     slug: String,
     vendor: String,
+    /// As in its handle. If not, nobody asks it, and there is nothing to publish of gate and breaker.
+    refuses: bool,
     gate: Gate,
     breaker: Option<Breaker>,
     health: Arc<Health>,
@@ -252,7 +254,7 @@ fn rules(record: &BreakerRecord) -> BreakerRules {
 
 impl ProviderActor {
     fn publish(&self) {
-        if self.gate.is_empty() && self.breaker.is_none() {
+        if !self.refuses {
             return;
         }
         self.health.publish_inside(self.gate.in_flight(), self.gate.concurrent(), self.gate.free_from());

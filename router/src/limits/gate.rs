@@ -87,12 +87,6 @@ impl Gate {
         gate
     }
 
-    /// Returns whether it lets everybody in.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rates.is_empty() && self.concurrent.is_none()
-    }
-
     /// Returns how many requests are inside.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
