@@ -5,10 +5,12 @@
 
 use memchr::memchr2;
 
+use self::piece::PIECE;
+
 /// Deepest nesting that is walked: one bit for each level.
 const DEEPEST: u32 = 64;
-/// So many bytes of a string are looked at by eights, the others by a search.
-const NEAR: usize = 64;
+/// So many bytes of a string are looked at by pieces, the others by a search.
+const NEAR: usize = 128;
 
 /// A walk through JSON text. Every method returns `None` when it isn't sure; the walk is of no use then.
 ///
@@ -158,17 +160,23 @@ impl<'a> Scan<'a> {
     /// Takes a number that is nothing but digits, 18 at most, as counts are.
     pub(crate) fn count(&mut self) -> Option<u64> {
         let rest = self.text.as_bytes().get(self.at..)?;
-        let digits = rest.iter().take(19).take_while(|byte| byte.is_ascii_digit()).count();
-        let (first, next) = (rest.first()?, rest.get(digits).copied().unwrap_or(b' '));
+        let (mut digits, mut count) = (0, 0_u64);
+        let next = loop {
+            match rest.get(digits).unwrap_or(&b' ') {
+                digit @ b'0'..=b'9' => count = count.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')),
+                next => break next,
+            }
+            digits += 1;
+        };
         // `01`, `1.5` and `1a` are no counts.
         if !(1..=18).contains(&digits)
-            || (*first == b'0' && digits > 1)
+            || (rest.first() == Some(&b'0') && digits > 1)
             || !matches!(next, b',' | b'}' | b']' | b' ' | b'\n' | b'\t' | b'\r')
         {
             return None;
         }
         self.at += digits;
-        Some(rest[..digits].iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+        Some(count)
     }
 
     /// Says that nothing follows.
@@ -209,20 +217,31 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes a string. Returns whether it holds no escape.
+    #[inline]
     fn string(&mut self) -> Option<bool> {
-        let bytes = self.text.as_bytes();
-        if self.byte()? != b'"' {
-            return None;
+        let inside = match self.text.as_bytes().get(self.at..)? {
+            [b'"', inside @ ..] => inside,
+            _ => return None,
+        };
+        let length = plain_length(inside);
+        if *inside.get(length)? == b'"' {
+            self.at += length + 2;
+            return Some(true);
         }
-        let (mut at, mut is_plain) = (self.at + 1, true);
+        self.escaped(self.at + 1 + length)
+    }
+
+    /// Takes what is left of a string from its first escape on.
+    #[cold]
+    fn escaped(&mut self, mut at: usize) -> Option<bool> {
+        let bytes = self.text.as_bytes();
         loop {
-            at += plain_length(bytes.get(at..)?);
             match bytes.get(at)? {
                 b'"' => {
                     self.at = at + 1;
-                    return Some(is_plain);
+                    return Some(false);
                 }
-                b'\\' => is_plain = false,
+                b'\\' => {}
                 _ => return None,
             }
             match bytes.get(at + 1)? {
@@ -233,6 +252,7 @@ impl<'a> Scan<'a> {
                 }
                 _ => return None,
             }
+            at += plain_length(bytes.get(at..)?);
         }
     }
 
@@ -276,24 +296,22 @@ impl<'a> Scan<'a> {
 /// assert_eq!(tidegate_providers::plain_length(b"a word\", and more"), 6);
 /// ```
 #[must_use]
+#[inline]
 pub fn plain_length(text: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    let mut length = 0;
     // Most strings are names and words, shorter than what it takes to begin a search.
-    while length < NEAR
-        && let Some(word) = text.get(length..).and_then(|rest| rest.first_chunk())
-    {
-        let word = u64::from_le_bytes(*word);
-        let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let (quote, backslash) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
-        let odd = (is_zero(quote) | is_zero(backslash) | control) & (ONES << 7);
-        if odd != 0 {
-            // The first is exact; those behind it may be a borrow.
-            return length + (odd.trailing_zeros() / 8) as usize;
+    let (pieces, _) = text.as_chunks();
+    for (at, piece) in pieces.iter().take(NEAR / PIECE).enumerate() {
+        let odd = piece::odd(piece);
+        if odd < PIECE {
+            return at * PIECE + odd;
         }
-        length += 8;
     }
+    plain_length_far(text, NEAR.min(pieces.len() * PIECE))
+}
+
+/// The same of a text that is plain up to `length`. Apart, because few strings come here.
+#[inline(never)]
+fn plain_length_far(text: &[u8], length: usize) -> usize {
     let rest = text.get(length..).unwrap_or_default();
     let found = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
     let piece = rest.get(..found).unwrap_or(rest);
@@ -302,6 +320,46 @@ pub fn plain_length(text: &[u8]) -> usize {
         return length + piece.iter().take_while(|byte| **byte >= b' ').count();
     }
     length + found
+}
+
+/// A piece of a string, all bytes of which are looked at together.
+#[cfg(target_arch = "x86_64")]
+mod piece {
+    use safe_arch::{
+        cmp_eq_mask_i8_m128i, load_unaligned_m128i, min_u8_m128i, move_mask_i8_m128i, set_splat_i8_m128i,
+    };
+
+    pub(super) const PIECE: usize = 16;
+
+    /// Returns where the first byte is that is not plain; more than there are where all are.
+    #[inline]
+    pub(super) fn odd(piece: &[u8; PIECE]) -> usize {
+        let piece = load_unaligned_m128i(piece);
+        let is = |byte: u8| cmp_eq_mask_i8_m128i(piece, set_splat_i8_m128i(byte.cast_signed()));
+        let is_control = cmp_eq_mask_i8_m128i(min_u8_m128i(piece, set_splat_i8_m128i(31)), piece);
+        move_mask_i8_m128i(is(b'"') | is(b'\\') | is_control).trailing_zeros() as usize
+    }
+}
+#[cfg(not(target_arch = "x86_64"))]
+use word as piece;
+
+/// The same with the registers that every machine has.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+mod word {
+    pub(super) const PIECE: usize = 8;
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+
+    #[inline]
+    pub(super) fn odd(piece: &[u8; PIECE]) -> usize {
+        let word = u64::from_le_bytes(*piece);
+        // With this bit turned a quote comes behind the control characters, and what was there does not.
+        let turned = word ^ (ONES * 2);
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        let is_low = turned.wrapping_sub(ONES * (u64::from(b' ') + 1)) & !turned;
+        let odd = (is_low | backslash.wrapping_sub(ONES) & !backslash) & (ONES << 7);
+        // The first is exact; those behind it may be a borrow.
+        (odd.trailing_zeros() / 8) as usize
+    }
 }
 
 #[cfg(test)]
