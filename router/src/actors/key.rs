@@ -131,32 +131,33 @@ impl KeyHandle {
         self.record.load_full()
     }
 
-    /// Asks the key to let a request in.
+    /// Asks the key at once to let a request in; what comes back waits for the answer.
     ///
     /// # Errors
     /// [`Unavailable`] when the key can't be asked; inside, its refusal.
-    pub async fn admit(self: &Arc<Self>, wish: Wish) -> Result<Result<KeyPermit, KeyRefusal>, Unavailable> {
-        let admitted = self.asked(wish).await?;
-        if let Err(KeyRefusal::Limit { refusal, .. }) = &admitted {
-            self.news.limited(&self.quiet, refusal, || Holder::Key(self.record()));
-        }
-        Ok(admitted)
-    }
-
-    async fn asked(self: &Arc<Self>, wish: Wish) -> Result<Result<KeyPermit, KeyRefusal>, Unavailable> {
-        let Some(shared) = self.shared.load_full() else {
-            return self.owner.ask(Admit { wish, handle: self.clone() }).await;
-        };
+    pub fn admit(
+        self: &Arc<Self>,
+        wish: Wish,
+    ) -> impl Future<Output = Result<Result<KeyPermit, KeyRefusal>, Unavailable>> {
         let tokens = wish.tokens;
-        // The actor first: a key that may not do this at all takes nothing from anybody.
-        let permit = match self.owner.ask(Admit { wish, handle: self.clone() }).await? {
-            Ok(permit) => permit,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        Ok(match Box::pin(shared.take(tokens)).await? {
-            Ok(()) => Ok(permit.with_shared(shared, tokens)),
-            Err(refusal) => Err(KeyRefusal::Limit { refusal, views: permit.views.clone() }),
-        })
+        let asked = self.owner.ask(Admit { wish, handle: self.clone() });
+        async move {
+            let mut admitted = asked.await?;
+            // The actor first: a key that may not do this at all takes nothing from anybody.
+            if let (Ok(permit), Some(shared)) = (&mut admitted, self.shared.load_full()) {
+                match Box::pin(shared.take(tokens)).await? {
+                    Ok(()) => permit.share(shared, tokens),
+                    Err(refusal) => {
+                        let views = permit.views.clone();
+                        admitted = Err(KeyRefusal::Limit { refusal, views });
+                    }
+                }
+            }
+            if let Err(KeyRefusal::Limit { refusal, .. }) = &admitted {
+                self.news.limited(&self.quiet, refusal, || Holder::Key(self.record()));
+            }
+            Ok(admitted)
+        }
     }
 
     /// Puts a changed record in force. Limits that did not change keep their state.

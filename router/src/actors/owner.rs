@@ -3,16 +3,16 @@
 //! actix's Supervisor restarts an actor that stops but not one that panics, so revival is ours: whoever finds the
 //! mailbox closed starts the actor again from its last published state and asks once more.
 
-use std::future::{Future, poll_fn};
-use std::ops::DerefMut;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{self, Poll};
 use std::time::Duration;
 
+use actix::dev::Request;
 use actix::{Actor, Addr, Context, Handler, MailboxError, Message};
 use arc_swap::ArcSwapOption;
 use thiserror::Error;
+use tokio::time::Sleep;
 
 /// An ask takes microseconds; one that takes this long will not be answered in time to be of use.
 const ASK_DEADLINE: Duration = Duration::from_secs(2);
@@ -34,23 +34,16 @@ impl<A: Actor<Context = Context<A>>> Owner<A> {
         Self { address: ArcSwapOption::empty(), spawn: Box::new(spawn), reviving: Mutex::new(()) }
     }
 
-    /// Asks and waits for the answer.
-    pub(super) async fn ask<M>(&self, message: M) -> Result<M::Result, Unavailable>
+    /// Asks at once, whether the answer is waited for or not. So who asks several has asked all before it waits for
+    /// the first.
+    pub(super) fn ask<M>(&self, message: M) -> Asked<'_, A, M>
     where
         A: Handler<M>,
         M: Message + Clone + Send + 'static,
         M::Result: Send,
     {
-        let asked = pin!(self.reach(|address| address.send(message.clone())));
-        match answered(asked).await {
-            Ok(answer) => Ok(answer),
-            Err(MailboxError::Timeout) => Err(Unavailable),
-            Err(MailboxError::Closed) => {
-                // Boxed: those whose actor lives should not carry it.
-                let again = Box::pin(self.reach(|address| address.send(message)));
-                answered(again).await.map_err(|_| Unavailable)
-            }
-        }
+        let request = self.reach(|address| address.send(message.clone()));
+        Asked { owner: self, again: Some(message), request: Box::pin(request), polls: 0, deadline: None }
     }
 
     /// Does something with the address of the living actor, started if need be.
@@ -84,27 +77,62 @@ impl<A: Actor<Context = Context<A>>> Owner<A> {
     }
 }
 
-/// Waits for an answer until the deadline. An actor on the asker's own thread has answered when the asker's turn comes
-/// again: then no timer is made.
-async fn answered<T, F>(mut asked: Pin<F>) -> Result<T, MailboxError>
+/// A question that is asked already. Waits for the answer until the deadline; an actor that died meanwhile is asked
+/// once more.
+#[must_use = "the answer is dropped, and with it what it grants"]
+pub(super) struct Asked<'a, A, M>
 where
-    F: DerefMut<Target: Future<Output = Result<T, MailboxError>>>,
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: Message + Clone + Send + 'static,
+    M::Result: Send,
 {
-    let mut is_first = true;
-    let soon = poll_fn(|context| match asked.as_mut().poll(context) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending if std::mem::take(&mut is_first) => {
+    owner: &'a Owner<A>,
+    /// The question, until it was asked a second time.
+    again: Option<M>,
+    /// Boxed, for what waits for it is moved about, and this is large.
+    request: Pin<Box<Request<A, M>>>,
+    polls: u8,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+// Only what is boxed must stay in its place.
+impl<A, M> Unpin for Asked<'_, A, M>
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: Message + Clone + Send + 'static,
+    M::Result: Send,
+{
+}
+
+impl<A, M> Future for Asked<'_, A, M>
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: Message + Clone + Send + 'static,
+    M::Result: Send,
+{
+    type Output = Result<M::Result, Unavailable>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let it = &mut *self;
+        loop {
+            match it.request.as_mut().poll(context) {
+                Poll::Ready(Ok(answer)) => return Poll::Ready(Ok(answer)),
+                Poll::Ready(Err(MailboxError::Closed)) if let Some(message) = it.again.take() => {
+                    it.request = Box::pin(it.owner.reach(|address| address.send(message)));
+                    it.polls = 0;
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Unavailable)),
+                Poll::Pending => break,
+            }
+        }
+        // An actor on the asker's own thread has answered when the asker's turn comes again: then no timer is made.
+        if it.polls == 0 {
+            it.polls = 1;
             context.waker().wake_by_ref();
-            Poll::Pending
+            return Poll::Pending;
         }
-        Poll::Pending => Poll::Ready(None),
-    });
-    match soon.await {
-        Some(answer) => answer,
-        None => {
-            let late = Box::pin(tokio::time::timeout(ASK_DEADLINE, asked)).await;
-            late.unwrap_or(Err(MailboxError::Timeout))
-        }
+        let deadline = it.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(ASK_DEADLINE)));
+        deadline.as_mut().poll(context).map(|()| Err(Unavailable))
     }
 }
 

@@ -53,9 +53,8 @@ impl KeyPermit {
     }
 
     /// Adds what was taken from limits that nodes share.
-    pub(super) fn with_shared(mut self, gate: Arc<SharedGate>, tokens: u32) -> Self {
+    pub(super) fn share(&mut self, gate: Arc<SharedGate>, tokens: u32) {
         self.shared = Taken(Some((gate, tokens)));
-        self
     }
 
     /// Ends the request: it counts, with the tokens it used in fact.

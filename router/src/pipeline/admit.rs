@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, join3};
 use tidegate_prices::Price;
 use tidegate_providers::{Endpoint, Fields};
 use tidegate_store::Unit;
@@ -151,11 +151,14 @@ pub(super) async fn admit(
     let tokens = wish.tokens;
     let mut owed = bill(charged, demand, input.bound, metered);
     let already = docket.is_admitted();
-    let (admitted, mut holds, permits) = tokio::join!(
-        admitted(key, already, wish),
-        reserve(&budgets, &owed),
-        levels.admit(gateway, already, tokens)
-    );
+    // All are asked before the first is waited for, and answer together.
+    let (asked, reserving) = (admitted(key, already, wish), reserve(gateway, &budgets, &owed));
+    let (permits, admitted, mut holds) = if gateway.shards.cluster().is_none() {
+        (levels.admit(gateway, already, tokens).await, asked.await, reserving.await)
+    } else {
+        // Each may have to ask Redis besides.
+        Box::pin(join3(levels.admit(gateway, already, tokens), asked, reserving)).await
+    };
     let admitted = admitted.map_err(GatewayError::from).map_err(Refused::request)?.map_err(|refusal| {
         let error = key_refusal(&refusal, key, &format!("@{}/{}", provider.record().slug, demand.model));
         // The key may not use this model; another target may have one that it may use.
@@ -175,7 +178,7 @@ pub(super) async fn admit(
         };
         if exact < input.bound {
             owed = bill(charged, demand, exact, metered);
-            holds = reserve(&budgets, &owed).await;
+            holds = reserve(gateway, &budgets, &owed).await;
         }
     }
     let holds = match holds.map_err(Refused::request)? {
@@ -231,18 +234,25 @@ pub(super) async fn admit_key(
     Ok(docket.views(&[]))
 }
 
-/// Asks the key, unless an earlier attempt of the request did; then only the model is another one.
-async fn admitted(
+/// Asks the key at once, unless an earlier attempt of the request did; then only the model is another one.
+fn admitted(
     key: &Arc<KeyHandle>,
     already: bool,
     wish: Wish,
-) -> Result<Result<Option<KeyPermit>, KeyRefusal>, Unavailable> {
-    if !already {
-        return Ok(key.admit(wish).await?.map(Some));
+) -> impl Future<Output = Result<Result<Option<KeyPermit>, KeyRefusal>, Unavailable>> {
+    let asked = if already {
+        let is_allowed =
+            wish.model.is_none_or(|(provider, model)| model_allowed(&key.record().models, &provider, &model));
+        Err(if is_allowed { Ok(None) } else { Err(KeyRefusal::Model) })
+    } else {
+        Ok(key.admit(wish))
+    };
+    async move {
+        match asked {
+            Ok(asked) => Ok(asked.await?.map(Some)),
+            Err(known) => Ok(known),
+        }
     }
-    let allowed =
-        wish.model.is_none_or(|(provider, model)| model_allowed(&key.record().models, &provider, &model));
-    Ok(if allowed { Ok(None) } else { Err(KeyRefusal::Model) })
 }
 
 fn check_money(
@@ -272,32 +282,36 @@ fn check_money(
 
 type Short = (Arc<BudgetHandle>, Exhausted);
 
-async fn reserve(
+/// Asks all budgets at once; what comes back waits for their answers.
+fn reserve(
+    gateway: &Gateway,
     budgets: &[Arc<BudgetHandle>],
     bill: &Bill,
-) -> Result<Result<Vec<Hold>, Short>, GatewayError> {
-    if budgets.is_empty() {
-        return Ok(Ok(Vec::new()));
-    }
-    if let [budget] = budgets {
-        // As most have it.
-        let (need, want) = bill.of(budget.unit());
-        let answer = budget.reserve(need, want).await?;
-        return Ok(answer.map(|hold| vec![hold]).map_err(|exhausted| (budget.clone(), exhausted)));
-    }
+) -> impl Future<Output = Result<Result<Vec<Hold>, Short>, GatewayError>> {
     let asked = budgets.iter().map(|budget| {
         let (need, want) = bill.of(budget.unit());
         budget.reserve(need, want)
     });
-    let answers = join_all(asked).await;
-    let mut holds = Vec::with_capacity(budgets.len());
-    for (budget, answer) in budgets.iter().zip(answers) {
-        match answer? {
+    let asked: Vec<_> = asked.collect();
+    let is_alone = gateway.shards.cluster().is_none();
+    async move {
+        let mut holds = Vec::with_capacity(budgets.len());
+        let mut missing = None;
+        let mut take = |budget: &Arc<BudgetHandle>, answer: Result<Hold, Exhausted>| match answer {
             Ok(hold) => holds.push(hold),
-            Err(exhausted) => return Ok(Err((budget.clone(), exhausted))),
+            Err(exhausted) => missing = missing.take().or_else(|| Some((budget.clone(), exhausted))),
+        };
+        if is_alone {
+            for (budget, asked) in budgets.iter().zip(asked) {
+                take(budget, asked.await?);
+            }
+        } else {
+            for (budget, answer) in budgets.iter().zip(Box::pin(join_all(asked)).await) {
+                take(budget, answer?);
+            }
         }
+        Ok(missing.map_or(Ok(holds), Err))
     }
-    Ok(Ok(holds))
 }
 
 async fn count(fields: &Fields<'_>, vendor: &'static str) -> u64 {

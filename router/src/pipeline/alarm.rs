@@ -2,14 +2,18 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Bounds one wait after the other. The timer behind it is set rarely: one that is set too early rings for nothing and
 /// is set again then, which costs less than to move it with every wait.
 #[derive(Debug, Default)]
-pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(super) struct Alarm {
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Whom the timer wakes as it is set.
+    wakes: Option<Waker>,
+}
 
 /// The time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,15 +30,24 @@ impl Alarm {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(at)));
-            if sleep.deadline() > at {
-                sleep.as_mut().reset(at);
+            let Self { timer, wakes } = self;
+            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            let is_known = wakes.as_ref().is_some_and(|known| known.will_wake(context.waker()));
+            if timer.deadline() > at {
+                timer.as_mut().reset(at);
+            } else if is_known && !timer.is_elapsed() {
+                // It is set, and rings for this task.
+                return Poll::Pending;
             }
-            while sleep.as_mut().poll(context).is_ready() {
+            while timer.as_mut().poll(context).is_ready() {
                 if at <= Instant::now() {
+                    *wakes = None;
                     return Poll::Ready(Err(Late));
                 }
-                sleep.as_mut().reset(at);
+                timer.as_mut().reset(at);
+            }
+            if !is_known {
+                *wakes = Some(context.waker().clone());
             }
             Poll::Pending
         })
@@ -76,5 +89,22 @@ mod tests {
         // The timer is set for a later time than this.
         assert_eq!(alarm.within(now + TICK * 3, pending::<()>()).await, Err(Late));
         assert!(now.elapsed() >= TICK * 3 && now.elapsed() < TICK * 150);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_last_is_woken() {
+        let mut alarm = Alarm::default();
+        let at = Instant::now() + TICK;
+        let mut elsewhere = std::task::Context::from_waker(Waker::noop());
+        for _ in 0..2 {
+            assert!(pin!(alarm.within(at, pending::<()>())).poll(&mut elsewhere).is_pending());
+        }
+        let late = alarm.within(at, pending::<()>());
+        assert_eq!(tokio::time::timeout(TICK * 100, late).await, Ok(Err(Late)));
+        // It rang while nobody waited.
+        assert!(pin!(alarm.within(at + TICK, pending::<()>())).poll(&mut elsewhere).is_pending());
+        tokio::time::sleep(TICK * 2).await;
+        let late = alarm.within(at + TICK * 3, pending::<()>());
+        assert_eq!(tokio::time::timeout(TICK * 100, late).await, Ok(Err(Late)));
     }
 }

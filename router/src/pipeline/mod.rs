@@ -96,18 +96,13 @@ pub async fn serve(
     };
     let record = &caller.record;
     may_ask(record).map_err(unread)?;
-    let ruled = rules::of(gateway, caller, &request).map_err(unread)?;
+    let (mut asked, model) = read(&request).map_err(unread)?;
+    let ruled = rules::of(gateway, caller, &request, asked.fields()).map_err(unread)?;
     let caller = ruled.as_ref().unwrap_or(caller);
-    let (asked, model) = match &request.body {
-        Body::Upload(upload) => {
-            let model = query_model(&request);
-            let plan = resolve::plan(gateway, record, &request, model.as_deref()).map_err(unread)?;
-            let body = RawBody::upload(upload, &plan, &gateway.settings()).await.map_err(unread)?;
-            (Asked::Raw(body), model)
-        }
-        _ => read(&request).map_err(unread)?,
-    };
     let plan = resolve::plan(gateway, record, &request, model.as_deref()).map_err(unread)?;
+    if let Body::Upload(upload) = &request.body {
+        asked = Asked::Raw(RawBody::upload(upload, &plan, &gateway.settings()).await.map_err(unread)?);
+    }
     let shape = Shape { model, ..Shape::default() };
     let row = row(caller, &request, &shape);
     let docket = Docket::new(gateway.clone(), row, request.started);

@@ -50,6 +50,16 @@ pub(super) enum Asked<'a> {
     Raw(RawBody),
 }
 
+impl<'a> Asked<'a> {
+    /// Returns the members of JSON.
+    pub(super) fn fields(&self) -> Option<&Fields<'a>> {
+        match self {
+            Self::Json(fields) => Some(fields),
+            Self::Form(_) | Self::Raw(_) => None,
+        }
+    }
+}
+
 /// One request on its way.
 pub(super) struct Trip<'a> {
     /// The gateway.

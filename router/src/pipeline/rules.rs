@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use tidegate_providers::Fields;
 use tidegate_store::{KeyRecord, ObjectKind};
 
-use super::request::{Body, Caller, Request};
+use super::request::{Caller, Request};
 use super::resolve::{header, invalid};
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
@@ -15,7 +15,7 @@ use crate::gateway::Gateway;
 const LONGEST_VALUE: usize = 128;
 
 /// Returns the caller with its workspace's metadata, which beats the key's, and with what policies ask for; `None`
-/// where nothing is added.
+/// where nothing is added. `fields` are those of a body that is JSON.
 ///
 /// # Errors
 /// 400 when metadata lacks a member that the workspace requires.
@@ -23,6 +23,7 @@ pub(super) fn of(
     gateway: &Gateway,
     caller: &Caller,
     request: &Request,
+    fields: Option<&Fields<'_>>,
 ) -> Result<Option<Caller>, GatewayError> {
     let rules = gateway.objects.rules();
     let key = &caller.record;
@@ -38,7 +39,7 @@ pub(super) fn of(
         ruled.metadata.extend(own.metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
     if !ruled.metadata.contains_key("_user")
-        && let Some(user) = user(request)
+        && let Some(user) = fields.and_then(user)
     {
         ruled.metadata.insert("_user".to_owned(), user);
     }
@@ -74,9 +75,7 @@ fn owner(gateway: &Gateway, key: &KeyRecord) -> Option<String> {
     Some(user.slug.chars().take(LONGEST_VALUE).collect())
 }
 
-fn user(request: &Request) -> Option<String> {
-    let Body::Json(bytes) = &request.body else { return None };
-    let fields = Fields::parse(bytes).ok()?;
+fn user(fields: &Fields<'_>) -> Option<String> {
     let user: String = serde_json::from_str(fields.raw("user")?).ok()?;
     Some(user.chars().take(LONGEST_VALUE).collect())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::Actor;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use tidegate_leases::PoolId;
 use tidegate_leases::protocol::{Asked, Opening};
 use tidegate_store::{BudgetRecord, OnStoreLoss, Unit};
@@ -134,26 +134,32 @@ impl BudgetHandle {
             && !self.gauge.leasing.load(Ordering::Relaxed)
     }
 
-    /// Reserves at least `need`, at best `want`, in its unit.
+    /// Asks at once for at least `need`, at best `want`, in its unit; what comes back waits for the answer.
     ///
     /// # Errors
     /// [`Unavailable`] when the budget can't be asked; inside, its refusal.
-    pub async fn reserve(
+    pub fn reserve(
         self: &Arc<Self>,
         need: i64,
         want: i64,
-    ) -> Result<Result<Hold, Exhausted>, Unavailable> {
+    ) -> impl Future<Output = Result<Result<Hold, Exhausted>, Unavailable>> {
         self.last_used.store(clock::uptime().as_secs(), Ordering::Relaxed);
         let order = Reserve { need, want, handle: self.clone() };
-        let Some(shared) = &self.shared else {
-            return match self.owner.ask(order).await? {
-                Ok(hold) => Ok(Ok(hold)),
-                Err(Refused::Exhausted(exhausted)) => Ok(Err(exhausted)),
-                Err(Refused::Shared(_)) => Err(Unavailable),
-            };
+        let asked = match &self.shared {
+            None => Either::Left(self.owner.ask(order)),
+            // Boxed: an attempt should carry no state of a cluster that it is not in.
+            Some(shared) => Either::Right(Box::pin(self.lease(shared, order))),
         };
-        // Boxed: an attempt should carry no state of a cluster that it is not in.
-        Box::pin(self.lease(shared, order)).await
+        async move {
+            match asked {
+                Either::Left(asked) => match asked.await? {
+                    Ok(hold) => Ok(Ok(hold)),
+                    Err(Refused::Exhausted(exhausted)) => Ok(Err(exhausted)),
+                    Err(Refused::Shared(_)) => Err(Unavailable),
+                },
+                Either::Right(leasing) => leasing.await,
+            }
+        }
     }
 
     /// The same in a cluster: asks Redis for the actor until it can decide.
