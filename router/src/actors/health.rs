@@ -69,13 +69,15 @@ impl Health {
     /// Returns whether its circuit breaker keeps attempts away.
     #[must_use]
     pub fn is_shut(&self, now: Duration) -> bool {
-        self.shut_for(now).is_some()
+        self.shut_for(|| now).is_some()
     }
 
     /// Returns for how long its circuit breaker still keeps attempts away.
     #[must_use]
-    pub fn shut_for(&self, now: Duration) -> Option<Duration> {
-        let left = self.shut_until.load(Ordering::Acquire).saturating_sub(nanos(now));
+    pub fn shut_for(&self, now: impl FnOnce() -> Duration) -> Option<Duration> {
+        // Most never are: the clock isn't read then.
+        let until = self.shut_until.load(Ordering::Acquire);
+        let left = if until == 0 { 0 } else { until.saturating_sub(nanos(now())) };
         (left > 0).then(|| Duration::from_nanos(left))
     }
 

@@ -368,7 +368,9 @@ impl Handler<SettleProvider> for ProviderActor {
 
     fn handle(&mut self, mut order: SettleProvider, _context: &mut Self::Context) {
         order.read = true;
-        let now = clock::uptime();
+        // Where there is nothing to refuse, nor anybody who chooses by pace, no time is needed.
+        let is_timed = self.refuses || order.outcome.as_ref().is_some_and(|outcome| outcome.asked.is_some());
+        let now = if is_timed { clock::uptime() } else { Duration::ZERO };
         let sign = order.outcome.as_ref().map_or(Sign::Nothing, |outcome| outcome.sign);
         if let Some(pass) = order.pass {
             self.break_or_mend(|breaker| breaker.settle(now, pass, sign));

@@ -17,26 +17,6 @@ const ERROR_BYTES: usize = 1 << 20;
 /// The status is known; its words are not worth a longer wait between two reads.
 const ERROR_IDLE: Duration = Duration::from_secs(10);
 
-/// Headers that say something about one connection, or that the gateway sets itself.
-const DROPPED: [&str; 16] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "content-length",
-    "content-encoding",
-    "content-type",
-    "set-cookie",
-    "alt-svc",
-    "strict-transport-security",
-    "date",
-    "server",
-];
-
 /// Sends a request and waits for the head of the answer.
 ///
 /// # Errors
@@ -124,12 +104,31 @@ pub(super) async fn read_error_body(body: &mut Incoming, patience: &Patience) ->
 pub(super) fn passed_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
-        .filter(|(name, _)| {
-            let name = name.as_str();
-            !DROPPED.contains(&name)
-                && !name.starts_with("access-control-")
-                && !name.starts_with("x-portkey-")
-        })
+        .filter(|(name, _)| !is_dropped(name.as_str()))
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect()
+}
+
+/// Returns whether a header says something about one connection, or the gateway sets it itself.
+fn is_dropped(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "content-length"
+            | "content-encoding"
+            | "content-type"
+            | "set-cookie"
+            | "alt-svc"
+            | "strict-transport-security"
+            | "date"
+            | "server"
+    ) || name.starts_with("access-control-")
+        || name.starts_with("x-portkey-")
 }

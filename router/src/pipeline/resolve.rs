@@ -245,13 +245,11 @@ pub(super) fn slug_of<'a>(
     }
 }
 
+/// Returns a routing header that says something. The name is in lower case.
 pub(super) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    // Most clients send none: the name isn't even hashed.
-    if request.headers.is_empty() {
-        return None;
-    }
-    let text = request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    text.filter(|text| !text.is_empty())
+    // Most clients send none, others one or two: those are looked at, where the map would parse and hash the name first.
+    let (_, value) = request.headers.iter().find(|(known, _)| known.as_str() == name)?;
+    value.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// Resolves a target. Portkey's order: config target, then headers, then the model's slug; see the product's header

@@ -193,7 +193,7 @@ impl Trip<'_> {
             Err(error) => return Tried::refused(error, &target.path),
         };
         let provider = Some(route.provider.vendor().slug());
-        if let Some(wait) = route.provider.health().shut_for(clock::uptime())
+        if let Some(wait) = route.provider.health().shut_for(clock::uptime)
             && !self.is_refused()
             // What is kept can be had while the vendor is out.
             && target.cache.is_none()
@@ -276,7 +276,7 @@ impl Trip<'_> {
                 Err(failure) => Verdict { status: failure.error.status(), reach: failure.reach },
             };
             let wait = result.as_ref().err().and_then(|failure| vendor_wait(&failure.error));
-            match retries.next(&verdict, wait, self.request.started.elapsed(), draw()) {
+            match retries.next(&verdict, wait, || (self.request.started.elapsed(), draw())) {
                 Next::Stop { count } => break (result, verdict, count),
                 Next::Again(_)
                     if !view.may_retry(&route) || !self.gateway.retries.take(slug, clock::uptime()) =>

@@ -53,14 +53,13 @@ impl<'a> Retries<'a> {
         self.made
     }
 
-    /// Decides after an attempt. `vendor_wait` is what the vendor asked for, `elapsed` the request's age, `draw` a
-    /// number from 0 up to 1.
+    /// Decides after an attempt. `vendor_wait` is what the vendor asked for. Where it may be tried again, `now` is asked
+    /// for the request's age and a number from 0 up to 1.
     pub fn next(
         &mut self,
         verdict: &Verdict,
         vendor_wait: Option<Duration>,
-        elapsed: Duration,
-        draw: f64,
+        now: impl FnOnce() -> (Duration, f64),
     ) -> Next {
         let made = i32::try_from(self.made).unwrap_or(i32::MAX);
         let Some(rule) = self.rule.filter(|rule| rule.attempts > 0) else {
@@ -77,6 +76,7 @@ impl<'a> Retries<'a> {
         if self.made >= rule.attempts.min(Retry::MOST) {
             return Next::Stop { count: -1 };
         }
+        let (elapsed, draw) = now();
         let wait = match vendor_wait.filter(|_| rule.use_retry_after_header && verdict.status == 429) {
             Some(wait) => wait,
             None if HOOKS_FAILED.contains(&verdict.status) => Duration::ZERO,
@@ -117,9 +117,9 @@ mod tests {
         let rule = rule(5, &[500], false);
         let mut retries = Retries::new(Some(&rule), None);
         for seconds in [1.0, 2.0, 4.0, 8.0, 16.0] {
-            assert_eq!(retries.next(&FAILED, None, Duration::ZERO, 0.0), again(seconds));
+            assert_eq!(retries.next(&FAILED, None, || (Duration::ZERO, 0.0)), again(seconds));
         }
-        assert_eq!(retries.next(&FAILED, None, Duration::ZERO, 0.0), Next::Stop { count: -1 });
+        assert_eq!(retries.next(&FAILED, None, || (Duration::ZERO, 0.0)), Next::Stop { count: -1 });
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
             let mut retries = Retries::new(Some(&rule), None);
             for seconds in [1.0, 2.0, 4.0, 8.0, 16.0] {
                 let expected = seconds * (1.0 + 0.25 * f64::min(draw, 1.0));
-                assert_eq!(retries.next(&FAILED, None, Duration::ZERO, draw), again(expected));
+                assert_eq!(retries.next(&FAILED, None, || (Duration::ZERO, draw)), again(expected));
             }
         }
     }
@@ -139,15 +139,15 @@ mod tests {
         let rule = rule(3, &[500], false);
         let mut retries = Retries::new(Some(&rule), None);
         let ok = Verdict { status: 200, reach: Reach::Answer };
-        assert_eq!(retries.next(&FAILED, None, Duration::ZERO, 0.0), again(1.0));
-        assert_eq!(retries.next(&ok, None, Duration::ZERO, 0.0), Next::Stop { count: 1 });
+        assert_eq!(retries.next(&FAILED, None, || (Duration::ZERO, 0.0)), again(1.0));
+        assert_eq!(retries.next(&ok, None, || (Duration::ZERO, 0.0)), Next::Stop { count: 1 });
     }
 
     #[test]
     fn only_listed_statuses_and_network_failures_are_tried_again() {
         let rule = rule(1, &[429], false);
         let next = |status, reach| {
-            Retries::new(Some(&rule), None).next(&Verdict { status, reach }, None, Duration::ZERO, 0.0)
+            Retries::new(Some(&rule), None).next(&Verdict { status, reach }, None, || (Duration::ZERO, 0.0))
         };
         assert_eq!(next(500, Reach::Answer), Next::Stop { count: 0 });
         assert_eq!(next(408, Reach::Answer), Next::Stop { count: 0 });
@@ -163,7 +163,7 @@ mod tests {
         let none = rule(0, &[500], false);
         for rule in [None, Some(&none)] {
             assert_eq!(
-                Retries::new(rule, None).next(&FAILED, None, Duration::ZERO, 0.0),
+                Retries::new(rule, None).next(&FAILED, None, || (Duration::ZERO, 0.0)),
                 Next::Stop { count: 0 }
             );
         }
@@ -173,10 +173,19 @@ mod tests {
     fn the_vendors_wait_replaces_the_back_off_of_a_429() {
         let heeding = rule(2, &[429, 500], true);
         let wait = Some(Duration::from_millis(100));
-        assert_eq!(Retries::new(Some(&heeding), None).next(&LIMITED, wait, Duration::ZERO, 0.0), again(0.1));
-        assert_eq!(Retries::new(Some(&heeding), None).next(&FAILED, wait, Duration::ZERO, 0.0), again(1.0));
+        assert_eq!(
+            Retries::new(Some(&heeding), None).next(&LIMITED, wait, || (Duration::ZERO, 0.0)),
+            again(0.1)
+        );
+        assert_eq!(
+            Retries::new(Some(&heeding), None).next(&FAILED, wait, || (Duration::ZERO, 0.0)),
+            again(1.0)
+        );
         let deaf = rule(2, &[429], false);
-        assert_eq!(Retries::new(Some(&deaf), None).next(&LIMITED, wait, Duration::ZERO, 0.0), again(1.0));
+        assert_eq!(
+            Retries::new(Some(&deaf), None).next(&LIMITED, wait, || (Duration::ZERO, 0.0)),
+            again(1.0)
+        );
     }
 
     #[test]
@@ -184,17 +193,20 @@ mod tests {
         let rule = rule(5, &[429], true);
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         let mut retries = Retries::new(Some(&rule), None);
-        assert_eq!(retries.next(&LIMITED, seconds(61), Duration::ZERO, 0.0), Next::Stop { count: -1 });
-        assert_eq!(retries.next(&LIMITED, seconds(40), Duration::ZERO, 0.0), again(40.0));
-        assert_eq!(retries.next(&LIMITED, seconds(21), Duration::ZERO, 0.0), Next::Stop { count: -1 });
-        assert_eq!(retries.next(&LIMITED, seconds(20), Duration::ZERO, 0.0), again(20.0));
+        assert_eq!(retries.next(&LIMITED, seconds(61), || (Duration::ZERO, 0.0)), Next::Stop { count: -1 });
+        assert_eq!(retries.next(&LIMITED, seconds(40), || (Duration::ZERO, 0.0)), again(40.0));
+        assert_eq!(retries.next(&LIMITED, seconds(21), || (Duration::ZERO, 0.0)), Next::Stop { count: -1 });
+        assert_eq!(retries.next(&LIMITED, seconds(20), || (Duration::ZERO, 0.0)), again(20.0));
     }
 
     #[test]
     fn no_attempt_begins_after_the_deadline() {
         let rule = rule(5, &[500], false);
         let late = Duration::from_secs(299) + Duration::from_millis(1);
-        assert_eq!(Retries::new(Some(&rule), None).next(&FAILED, None, late, 0.0), Next::Stop { count: -1 });
+        assert_eq!(
+            Retries::new(Some(&rule), None).next(&FAILED, None, || (late, 0.0)),
+            Next::Stop { count: -1 }
+        );
     }
 
     #[test]
@@ -202,7 +214,7 @@ mod tests {
         let rule = rule(5, &[500], false);
         let next = |ms| {
             let mut retries = Retries::new(Some(&rule), Some(Duration::from_millis(3_500)));
-            retries.next(&FAILED, None, Duration::from_millis(ms), 0.0)
+            retries.next(&FAILED, None, || (Duration::from_millis(ms), 0.0))
         };
         assert_eq!(next(2_500), again(1.0));
         assert_eq!(next(2_501), Next::Stop { count: -1 });
@@ -212,7 +224,7 @@ mod tests {
     fn failed_guardrails_are_tried_again_at_once() {
         let rule = rule(1, &[246, 446], false);
         let failed = Verdict { status: 446, reach: Reach::Answer };
-        assert_eq!(Retries::new(Some(&rule), None).next(&failed, None, Duration::ZERO, 0.9), again(0.0));
+        assert_eq!(Retries::new(Some(&rule), None).next(&failed, None, || (Duration::ZERO, 0.9)), again(0.0));
     }
 
     proptest! {
@@ -224,7 +236,7 @@ mod tests {
             let mut retries = Retries::new(Some(&rule), None);
             let (mut waited, mut made) = (Duration::ZERO, 0);
             for (ms, draw) in steps {
-                match retries.next(&LIMITED, Some(Duration::from_millis(ms)), waited, draw) {
+                match retries.next(&LIMITED, Some(Duration::from_millis(ms)), || (waited, draw)) {
                     Next::Again(wait) => {
                         waited += wait;
                         made += 1;

@@ -200,7 +200,7 @@ fn health(route: &Route) -> Vec<String> {
     if health.first_byte_us() > 0 {
         told.push(format!("first byte after {} ms", health.first_byte_us() / 1_000));
     }
-    if let Some(wait) = health.shut_for(clock::uptime()) {
+    if let Some(wait) = health.shut_for(clock::uptime) {
         told.push(format!("shut by its breaker for {:.1} s", wait.as_secs_f64()));
     }
     if health.faults_per_mille() > 0 {
