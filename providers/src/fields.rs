@@ -208,8 +208,9 @@ impl<'a> Fields<'a> {
     /// Writes the object.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        let size: usize = self.members.iter().map(|(key, value)| key.len() + value.len() + 6).sum();
-        let mut out = Vec::with_capacity(size + 2);
+        // To the byte, unless a name is escaped: quotes, colon and comma of each, and one brace in place of a comma.
+        let size: usize = self.members.iter().map(|(key, value)| key.len() + value.len() + 4).sum();
+        let mut out = Vec::with_capacity((size + 1).max(2));
         out.push(b'{');
         for (at, (key, value)) in self.members.iter().enumerate() {
             if at > 0 {

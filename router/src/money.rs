@@ -1,5 +1,6 @@
 //! Prices at hand: the book in force, each provider's own prices, and what a request costs.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -15,6 +16,11 @@ const CACHE_AT_MOST: usize = 10_000;
 
 /// By the provider's place and the model, one behind the other: to look one up takes one text, not two.
 type Cache = DashMap<String, Option<Arc<Price>>, RandomState>;
+
+thread_local! {
+    /// Where texts to look up are written.
+    static KEY: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// Answers what a model costs at a provider.
 pub struct PriceDesk {
@@ -49,11 +55,18 @@ impl PriceDesk {
     /// Returns the price of a model at a provider; `None` when nobody knows it.
     #[must_use]
     pub fn price(&self, provider: &ProviderHandle, model: &str) -> Option<Arc<Price>> {
-        // No place holds this character, so that no two pairs are one.
-        let key = [provider.place(), model].join("\0");
-        if let Some(known) = self.cache.get(&key) {
-            return known.clone();
-        }
+        let found = KEY.with_borrow_mut(|key| {
+            key.clear();
+            // No place holds this character, so that no two pairs are one.
+            for part in [provider.place(), "\0", model] {
+                key.push_str(part);
+            }
+            self.cache.get(key).map_or_else(|| Err(key.clone()), |known| Ok(known.clone()))
+        });
+        let key = match found {
+            Ok(known) => return known,
+            Err(key) => key,
+        };
         let record = provider.record();
         let custom = serde_json::from_value::<CustomPrices>(record.prices.clone()).unwrap_or_default();
         let book = self.book.load();

@@ -185,8 +185,8 @@ impl Figures {
         // DeepSeek, Moonshot, and gateways that translate Anthropic.
         let elsewhere = [self.prompt_cache_hit_tokens, self.cached_tokens, self.cache_read_input_tokens];
         let cached = of_input(|it| it.cached_tokens).or_else(|| first(&elsewhere));
-        let written = input_details.map(|it| [it.cache_write_tokens, it.cache_creation_tokens]);
-        let written = first(&written.concat()).or(self.cache_creation_input_tokens.0);
+        let written = |it: &Details| first(&[it.cache_write_tokens, it.cache_creation_tokens]);
+        let written = input_details.into_iter().find_map(written).or(self.cache_creation_input_tokens.0);
         Some(Usage {
             input,
             cached_input: cached.unwrap_or_default(),

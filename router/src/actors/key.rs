@@ -53,7 +53,7 @@ pub enum KeyRefusal {
 pub struct Wish {
     /// Scope needed.
     pub scope: &'static str,
-    /// Provider's slug and model, where the request names a model.
+    /// Provider's slug and model, where the request names a model and the key may not use all.
     pub model: Option<(Arc<str>, Arc<str>)>,
     /// Tokens it will use, as far as one can tell.
     pub tokens: u32,
@@ -129,6 +129,12 @@ impl KeyHandle {
     #[must_use]
     pub fn record(&self) -> Arc<KeyRecord> {
         self.record.load_full()
+    }
+
+    /// Returns whether it may use some models only.
+    #[must_use]
+    pub fn chooses_models(&self) -> bool {
+        !self.record.load().models.is_empty()
     }
 
     /// Asks the key at once to let a request in; what comes back waits for the answer.

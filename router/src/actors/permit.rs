@@ -192,7 +192,14 @@ pub struct Hold {
 
 impl Hold {
     pub(super) fn new(handle: Arc<BudgetHandle>, amount: i64, part: Option<Part>, left: i64) -> Self {
-        Self { handle, amount, parts: part.into_iter().collect(), checked: 0, left, settled: false }
+        Self {
+            handle,
+            amount,
+            parts: part.map_or_else(Vec::new, |part| vec![part]),
+            checked: 0,
+            left,
+            settled: false,
+        }
     }
 
     /// Returns what the budget had left beside it when it was made.

@@ -216,7 +216,7 @@ fn rate_headers(lines: &mut Lines, views: &[RateView]) {
         let [limit, remaining, reset] = names_of(view.kind);
         lines.put_number(limit, i64::from(view.limit));
         lines.put_number(remaining, i64::from(view.remaining));
-        lines.put(reset, &duration(view.reset));
+        put_duration(lines, reset, view.reset);
     }
 }
 
@@ -239,34 +239,24 @@ fn budget_headers(lines: &mut Lines, budget: &BudgetShown) {
     }
 }
 
-/// Writes a duration as OpenAI's headers do: `120ms`, `6.500s`, `2m30s`.
-fn duration(length: Duration) -> String {
-    let mut text = String::with_capacity(32);
-    let mut put = |number: u64, unit: &str| {
-        text.push_str(itoa::Buffer::new().format(number));
-        text.push_str(unit);
-    };
-    match length.as_secs() {
-        0 => put(u64::from(length.subsec_millis()), "ms"),
+/// Puts a duration as OpenAI's headers write it: `120ms`, `6.500s`, `2m30s`.
+fn put_duration(lines: &mut Lines, name: &'static str, length: Duration) {
+    let (mut first, mut second) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let parts = match length.as_secs() {
+        0 => [first.format(length.subsec_millis()), "ms", "", ""],
         seconds if seconds < 60 => {
             // To the nearest.
             let ms = seconds * 1_000 + u64::from(length.subsec_nanos().saturating_add(500_000) / 1_000_000);
-            put(
-                ms / 1_000,
-                match ms % 1_000 {
-                    0..10 => ".00",
-                    10..100 => ".0",
-                    _ => ".",
-                },
-            );
-            put(ms % 1_000, "s");
+            let point = match ms % 1_000 {
+                0..10 => ".00",
+                10..100 => ".0",
+                _ => ".",
+            };
+            [first.format(ms / 1_000), point, second.format(ms % 1_000), "s"]
         }
-        seconds => {
-            put(seconds / 60, "m");
-            put(seconds % 60, "s");
-        }
-    }
-    text
+        seconds => [first.format(seconds / 60), "m", second.format(seconds % 60), "s"],
+    };
+    lines.put_parts(name, parts);
 }
 
 /// Whose dialect an unknown path is asked in.
@@ -350,6 +340,15 @@ mod tests {
 
     #[test]
     fn durations_read_like_openais() {
+        let duration = |length| {
+            let mut lines = Lines::default();
+            put_duration(&mut lines, "x-a", length);
+            let text = lines
+                .iter()
+                .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+                .collect::<Vec<_>>();
+            text.join("|")
+        };
         assert_eq!(duration(Duration::from_millis(120)), "120ms");
         assert_eq!(duration(Duration::from_millis(6_500)), "6.500s");
         assert_eq!(duration(Duration::from_secs(150)), "2m30s");

@@ -143,7 +143,7 @@ pub(super) async fn admit(
     let wish = Wish {
         scope: SCOPE,
         // A path may name no model; whoever may use such paths at all was asked above.
-        model: (!unmeasured || !demand.model.is_empty())
+        model: (key.chooses_models() && (!unmeasured || !demand.model.is_empty()))
             .then(|| (provider.record().slug.as_str().into(), demand.model.into())),
         tokens: u32::try_from(input.likely.saturating_add(demand.max_tokens.unwrap_or(0)))
             .unwrap_or(u32::MAX),

@@ -113,6 +113,17 @@ impl Lines {
         self.write(name.as_bytes(), amount.digits(&mut [0; 32]));
     }
 
+    /// Adds a header whose value the gateway writes in parts.
+    pub(crate) fn put_parts(&mut self, name: &'static str, parts: [&str; 4]) {
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b": ");
+        for part in parts {
+            debug_assert!(is_visible(part), "{part:?} is no value");
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
     fn add(&mut self, name: &str, value: &str) {
         if is_visible(value) {
             self.write(name.as_bytes(), value.as_bytes());

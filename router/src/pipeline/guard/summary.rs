@@ -7,8 +7,12 @@ use super::results::{HookResult, HookResults};
 
 /// Sums up results.
 pub(in crate::pipeline) fn of(results: &HookResults, before: bool) -> Vec<GuardRow> {
+    let all = results.side(before);
+    if all.is_empty() {
+        return Vec::new();
+    }
     let side = if before { "input" } else { "output" };
-    results.side(before).iter().map(|hook| row(hook, side)).collect()
+    all.iter().map(|hook| row(hook, side)).collect()
 }
 
 fn row(hook: &HookResult, side: &str) -> GuardRow {
