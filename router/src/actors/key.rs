@@ -241,9 +241,7 @@ impl KeyActor {
     }
 
     fn admit(&mut self, now: Duration, wish: &Wish) -> Result<(Grant, Vec<RateView>), KeyRefusal> {
-        for _ in 0..self.gauge.lost.swap(0, Ordering::AcqRel) {
-            self.gate.settle(now, Grant { tokens: 0 }, 0);
-        }
+        self.collect_lost(now);
         if self.record.status != KeyStatus::Active {
             return Err(KeyRefusal::Revoked);
         }
@@ -264,6 +262,13 @@ impl KeyActor {
                 Ok((grant, self.gate.views(now)))
             }
             Err(refusal) => Err(KeyRefusal::Limit { refusal, views: self.gate.views(now) }),
+        }
+    }
+
+    /// Ends requests whose settlement died unread with an earlier actor.
+    fn collect_lost(&mut self, now: Duration) {
+        for _ in 0..self.gauge.lost.swap(0, Ordering::AcqRel) {
+            self.gate.settle(now, Grant { tokens: 0 }, 0);
         }
     }
 
@@ -357,6 +362,8 @@ impl Handler<Observe> for KeyActor {
     type Result = actix::MessageResult<Observe>;
 
     fn handle(&mut self, _question: Observe, _context: &mut Self::Context) -> Self::Result {
+        self.collect_lost(clock::uptime());
+        self.publish();
         actix::MessageResult(KeyView {
             id: self.record.id.clone(),
             name: self.record.name.clone(),

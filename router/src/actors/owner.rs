@@ -24,14 +24,21 @@ pub struct Unavailable;
 
 /// Address and reviver of one actor, which is started when it is first asked.
 pub(super) struct Owner<A: Actor> {
-    address: ArcSwapOption<Addr<A>>,
+    life: ArcSwapOption<Life<A>>,
     spawn: Box<dyn Fn() -> Addr<A> + Send + Sync>,
     reviving: Mutex<()>,
 }
 
+/// An actor from its start to its end.
+struct Life<A: Actor> {
+    address: Addr<A>,
+    /// The first is 1.
+    number: u32,
+}
+
 impl<A: Actor<Context = Context<A>>> Owner<A> {
     pub(super) fn new(spawn: impl Fn() -> Addr<A> + Send + Sync + 'static) -> Self {
-        Self { address: ArcSwapOption::empty(), spawn: Box::new(spawn), reviving: Mutex::new(()) }
+        Self { life: ArcSwapOption::empty(), spawn: Box::new(spawn), reviving: Mutex::new(()) }
     }
 
     /// Asks at once, whether the answer is waited for or not. So who asks several has asked all before it waits for
@@ -42,38 +49,49 @@ impl<A: Actor<Context = Context<A>>> Owner<A> {
         M: Message + Clone + Send + 'static,
         M::Result: Send,
     {
-        let request = self.reach(|address| address.send(message.clone()));
-        Asked { owner: self, again: Some(message), request: Box::pin(request), polls: 0, deadline: None }
+        let (request, life) = self.in_life(|life| (life.address.send(message.clone()), life.number));
+        let request = Some(Box::pin(request));
+        Asked { owner: self, again: Some(message), request, life, is_early: true, deadline: None }
     }
 
     /// Does something with the address of the living actor, started if need be.
     pub(super) fn reach<R>(&self, with: impl FnOnce(&Addr<A>) -> R) -> R {
-        let known = self.address.load();
-        match known.as_deref().filter(|address| address.connected()) {
-            Some(address) => with(address),
-            None => with(&self.address()),
-        }
+        self.in_life(|life| with(&life.address))
     }
 
     /// Returns the living actor, started if need be.
+    #[cfg(test)]
     pub(super) fn address(&self) -> Addr<A> {
-        if let Some(address) = self.living() {
-            return address;
-        }
-        let _one_at_a_time = self.reviving.lock();
-        if let Some(address) = self.living() {
-            return address;
-        }
-        let address = (self.spawn)();
-        if self.address.swap(Some(Arc::new(address.clone()))).is_some() {
-            tracing::error!(actor = std::any::type_name::<A>(), "actor died and is started again");
-        }
-        address
+        self.reach(Addr::clone)
     }
 
-    fn living(&self) -> Option<Addr<A>> {
-        let address = self.address.load();
-        address.as_deref().filter(|address| address.connected()).cloned()
+    fn in_life<R>(&self, with: impl FnOnce(&Life<A>) -> R) -> R {
+        let known = self.life.load();
+        match known.as_deref().filter(|life| life.address.connected()) {
+            Some(life) => with(life),
+            None => with(&self.revived()),
+        }
+    }
+
+    fn revived(&self) -> Arc<Life<A>> {
+        let _one_at_a_time = self.reviving.lock();
+        let last = self.life.load_full();
+        if let Some(living) = last.clone().filter(|life| life.address.connected()) {
+            return living;
+        }
+        let number = last.as_ref().map_or(0, |last| last.number) + 1;
+        let life = Arc::new(Life { address: (self.spawn)(), number });
+        self.life.store(Some(life.clone()));
+        if last.is_some() {
+            tracing::error!(actor = std::any::type_name::<A>(), "actor died and is started again");
+        }
+        life
+    }
+
+    /// Returns whether the actor of a life that ended can still be reached: it is given up on a thread of its own.
+    fn is_dying(&self, number: u32) -> bool {
+        let last = self.life.load();
+        last.as_deref().is_some_and(|life| life.number == number && life.address.connected())
     }
 }
 
@@ -89,9 +107,12 @@ where
     owner: &'a Owner<A>,
     /// The question, until it was asked a second time.
     again: Option<M>,
-    /// Boxed, for what waits for it is moved about, and this is large.
-    request: Pin<Box<Request<A, M>>>,
-    polls: u8,
+    /// Boxed, for what waits for it is moved about, and this is large. None once the actor that was asked died.
+    request: Option<Pin<Box<Request<A, M>>>>,
+    /// Which life of the actor was asked.
+    life: u32,
+    /// Nobody had a turn yet since it was asked.
+    is_early: bool,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -115,20 +136,27 @@ where
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
         let it = &mut *self;
         loop {
-            match it.request.as_mut().poll(context) {
-                Poll::Ready(Ok(answer)) => return Poll::Ready(Ok(answer)),
-                Poll::Ready(Err(MailboxError::Closed)) if let Some(message) = it.again.take() => {
-                    it.request = Box::pin(it.owner.reach(|address| address.send(message)));
-                    it.polls = 0;
+            let Some(request) = &mut it.request else {
+                if it.owner.is_dying(it.life) {
+                    break;
                 }
+                let Some(message) = it.again.take() else { return Poll::Ready(Err(Unavailable)) };
+                it.request = Some(Box::pin(it.owner.reach(|address| address.send(message))));
+                continue;
+            };
+            match request.as_mut().poll(context) {
+                Poll::Ready(Ok(answer)) => return Poll::Ready(Ok(answer)),
+                Poll::Ready(Err(MailboxError::Closed)) if it.again.is_some() => it.request = None,
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Unavailable)),
                 Poll::Pending => break,
             }
         }
         // An actor on the asker's own thread has answered when the asker's turn comes again: then no timer is made.
-        if it.polls == 0 {
-            it.polls = 1;
+        let is_early = std::mem::take(&mut it.is_early);
+        if is_early || it.request.is_none() {
             context.waker().wake_by_ref();
+        }
+        if is_early {
             return Poll::Pending;
         }
         let deadline = it.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(ASK_DEADLINE)));
@@ -138,6 +166,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use actix::{Arbiter, ResponseFuture};
     use tokio::time::Instant;
 
@@ -172,6 +202,69 @@ mod tests {
         );
         for owner in [near, far] {
             assert_eq!(owner.ask(Ask { in_vain: false }).await, Ok(7));
+        }
+    }
+
+    #[actix::test]
+    async fn a_question_is_asked_before_its_answer_is_waited_for() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = asked.clone();
+        let owner = Owner::new(move || Counter(counter.clone()).start());
+        let questions = [owner.ask(Count), owner.ask(Count)];
+        tokio::task::yield_now().await;
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        for (question, number) in questions.into_iter().zip(1..) {
+            assert_eq!(question.await, Ok(number));
+        }
+    }
+
+    #[actix::test]
+    async fn an_actor_that_dies_is_asked_once_more() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = asked.clone();
+        // On a thread of its own, for the panic ends what polls it.
+        let elsewhere = Arbiter::new().handle();
+        let owner = Owner::new(move || {
+            let counter = counter.clone();
+            Counter::start_in_arbiter(&elsewhere, move |_| Counter(counter))
+        });
+        assert_eq!(owner.ask(Die { at: 1 }).await, Ok(2), "the second time it lives");
+        assert_eq!(owner.ask(Die { at: 3 }).await, Ok(4));
+        assert_eq!(owner.ask(Die { at: 0 }).await, Err(Unavailable), "it dies twice");
+    }
+
+    struct Counter(Arc<AtomicUsize>);
+
+    impl Actor for Counter {
+        type Context = Context<Self>;
+    }
+
+    #[derive(Clone, Message)]
+    #[rtype(result = "usize")]
+    struct Count;
+
+    impl Handler<Count> for Counter {
+        type Result = usize;
+
+        fn handle(&mut self, _count: Count, _context: &mut Self::Context) -> usize {
+            self.0.fetch_add(1, Ordering::Relaxed) + 1
+        }
+    }
+
+    /// Dies where it is the question of this number; 0 is all of them.
+    #[derive(Clone, Message)]
+    #[rtype(result = "usize")]
+    struct Die {
+        at: usize,
+    }
+
+    impl Handler<Die> for Counter {
+        type Result = usize;
+
+        fn handle(&mut self, die: Die, _context: &mut Self::Context) -> usize {
+            let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+            assert!(die.at != 0 && die.at != number, "asked to");
+            number
         }
     }
 

@@ -253,6 +253,13 @@ fn rules(record: &BreakerRecord) -> BreakerRules {
 }
 
 impl ProviderActor {
+    /// Ends attempts whose settlement died unread with an earlier actor.
+    fn collect_lost(&mut self, now: Duration) {
+        for _ in 0..self.health.lost.swap(0, Ordering::AcqRel) {
+            self.gate.settle(now, Grant { tokens: 0 }, 0);
+        }
+    }
+
     fn publish(&self) {
         if !self.refuses {
             return;
@@ -308,9 +315,7 @@ impl Handler<Acquire> for ProviderActor {
 
     fn handle(&mut self, order: Acquire, _context: &mut Self::Context) -> Self::Result {
         let now = clock::uptime();
-        for _ in 0..self.health.lost.swap(0, Ordering::AcqRel) {
-            self.gate.settle(now, Grant { tokens: 0 }, 0);
-        }
+        self.collect_lost(now);
         if let Some(breaker) = &self.breaker
             && let Some(wait) = breaker.shut_until().and_then(|until| until.checked_sub(now))
             && !wait.is_zero()
@@ -409,6 +414,8 @@ impl Handler<Observe> for ProviderActor {
     type Result = actix::MessageResult<Observe>;
 
     fn handle(&mut self, _question: Observe, _context: &mut Self::Context) -> Self::Result {
+        self.collect_lost(clock::uptime());
+        self.publish();
         actix::MessageResult(ProviderView {
             slug: self.slug.clone(),
             vendor: self.vendor.clone(),

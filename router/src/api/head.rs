@@ -7,7 +7,7 @@ use tidegate_store::KeyRecord;
 
 use super::open_webui;
 use crate::pipeline::PlainHeaders;
-use crate::server::{Headers, is_visible};
+use crate::server::{Headers, visible};
 use crate::settings::Secret;
 
 /// Longest metadata value, as Portkey keeps it.
@@ -28,11 +28,6 @@ const INTERNAL: [&str; 5] = [
 /// Returns the text of a header by its name in lower case; unreadable ones count as absent.
 pub(super) fn text<'a>(sent: &'a impl Headers, name: &str) -> Option<&'a str> {
     visible(sent.first(name)?).map(str::trim_ascii)
-}
-
-/// Returns a header's text, if it is plain ASCII.
-fn visible(value: &[u8]) -> Option<&str> {
-    std::str::from_utf8(value).ok().filter(|text| is_visible(text))
 }
 
 /// Takes the scheme off an Authorization.

@@ -1,16 +1,17 @@
 //! One attempt at a vendor: send, wait for the head, read what is not an answer.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 
 use super::encode::Outgoing;
 use super::patience::Patience;
 use crate::error::{ErrorKind, GatewayError};
-use crate::upstream::{Client, ConnectFailure, Incoming};
+use crate::server::visible;
+use crate::upstream::{Client, ConnectFailure, Headers, Incoming, Reply};
 
 /// Largest error body that is read.
 const ERROR_BYTES: usize = 1 << 20;
@@ -26,7 +27,7 @@ pub(super) async fn send(
     outgoing: Outgoing,
     slug: &str,
     patience: &Patience,
-) -> Result<Response<Incoming>, GatewayError> {
+) -> Result<Reply, GatewayError> {
     let ms = patience.head.as_millis();
     let Outgoing { call, trusted } = outgoing;
     let sending = pin!(client.send_any(call, trusted, patience.connect));
@@ -101,34 +102,40 @@ pub(super) async fn read_error_body(body: &mut Incoming, patience: &Patience) ->
 
 /// Returns the headers worth passing on to the client.
 #[must_use]
-pub(super) fn passed_headers(headers: &HeaderMap) -> Vec<(String, String)> {
-    headers
-        .iter()
-        .filter(|(name, _)| !is_dropped(name.as_str()))
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect()
+pub(super) fn passed_headers(headers: &Headers) -> Vec<(String, String)> {
+    let passed = headers.iter().filter_map(|(name, value)| {
+        // Without a way out, so that many bytes are looked at at once.
+        let has_capitals = name.iter().fold(false, |so_far, byte| so_far | byte.is_ascii_uppercase());
+        let name = if has_capitals { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
+        if is_dropped(&name) {
+            return None;
+        }
+        Some((String::from_utf8(name.into_owned()).ok()?, visible(value)?.to_owned()))
+    });
+    passed.collect()
 }
 
-/// Returns whether a header says something about one connection, or the gateway sets it itself.
-fn is_dropped(name: &str) -> bool {
+/// Returns whether a header, by its name in lower case, says something about one connection, or is one that the gateway
+/// sets itself.
+fn is_dropped(name: &[u8]) -> bool {
     matches!(
         name,
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "content-length"
-            | "content-encoding"
-            | "content-type"
-            | "set-cookie"
-            | "alt-svc"
-            | "strict-transport-security"
-            | "date"
-            | "server"
-    ) || name.starts_with("access-control-")
-        || name.starts_with("x-portkey-")
+        b"connection"
+            | b"keep-alive"
+            | b"proxy-connection"
+            | b"proxy-authenticate"
+            | b"te"
+            | b"trailer"
+            | b"transfer-encoding"
+            | b"upgrade"
+            | b"content-length"
+            | b"content-encoding"
+            | b"content-type"
+            | b"set-cookie"
+            | b"alt-svc"
+            | b"strict-transport-security"
+            | b"date"
+            | b"server"
+    ) || name.starts_with(b"access-control-")
+        || name.starts_with(b"x-portkey-")
 }

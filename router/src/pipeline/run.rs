@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
-use http::Response;
 use tidegate_providers::{EncodeOptions, Endpoint, Fields, Lane, Wire, registry};
 use tokio::time::Instant;
 
@@ -33,7 +32,7 @@ use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
 use crate::gateway::Gateway;
 use crate::routing::breakers::Entry;
 use crate::routing::fallback::Reach;
-use crate::upstream::Incoming;
+use crate::upstream::Reply;
 
 /// Makes one attempt at one target.
 pub(super) async fn run(
@@ -133,11 +132,11 @@ pub(super) async fn run(
         ..About::default()
     };
     let begun = match early {
-        Early::Ready(results) => start().await.map(|response| (response, results)),
+        Early::Ready(results) => start().await.map(|reply| (reply, results)),
         // Boxed, as what few requests need is in this file: an attempt should carry no state of guards it has not.
         Early::Running(verdict) => Box::pin(speculate(start(), verdict)).await,
     };
-    let (response, results) = match begun {
+    let (reply, results) = match begun {
         Ok(answered) => answered,
         Err(mut error) => {
             settlement.judged(error.hook_results.as_deref().map(guard::summary::of_json).unwrap_or_default());
@@ -164,7 +163,7 @@ pub(super) async fn run(
     let to_endpoint = (request.endpoint, vendor.slug());
     let said = prefix::said(trip.prefix, docket.is_continuable(), to_endpoint, route, (shape, payload));
     let said = (said, trip.prefix.is_some());
-    answer(to, lane, shape, (response, patience), settlement, about, (guards, results), said)
+    answer(to, lane, shape, (reply, patience), settlement, about, (guards, results), said)
         .await
         .map_err(Failure::upstream)
 }
@@ -196,7 +195,7 @@ async fn answer(
     (gateway, request, payload, route): (&Arc<Gateway>, &Request, &Payload<'_>, &Route),
     lane: Lane,
     shape: &Shape,
-    (mut response, patience): (Response<Incoming>, Patience),
+    (mut reply, patience): (Reply, Patience),
     mut settlement: Box<Settlement>,
     about: About,
     (guards, results): (Option<&Guards>, HookResults),
@@ -204,12 +203,12 @@ async fn answer(
 ) -> Result<Answer, GatewayError> {
     let settings = gateway.settings();
     let vendor = route.provider.vendor().slug();
-    let status = response.status().as_u16();
+    let status = reply.status.as_u16();
     if request.proxy.is_some() {
-        return Box::pin(proxy::answer(route, response, settlement, about, patience)).await;
+        return Box::pin(proxy::answer(route, reply, settlement, about, patience)).await;
     }
-    if !response.status().is_success() {
-        let error = Box::pin(upstream_error(&mut response, request, lane, vendor, &patience)).await;
+    if !reply.status.is_success() {
+        let error = Box::pin(upstream_error(&mut reply, request, lane, vendor, &patience)).await;
         settlement.first_byte();
         settlement.finish(Ending {
             outcome: error.outcome(),
@@ -231,8 +230,8 @@ async fn answer(
         include_usage: shape.include_usage,
         strict: route.strict,
     };
-    let headers = attempt::passed_headers(response.headers());
-    if resuming && !is_stream(&response, request.endpoint) {
+    let headers = attempt::passed_headers(&reply.headers);
+    if resuming && !is_stream(&reply, request.endpoint) {
         let error = attempt::unreachable("The provider answered a stream with no stream".to_owned());
         settlement.finish(Ending {
             outcome: error.outcome(),
@@ -244,7 +243,7 @@ async fn answer(
         });
         return Err(error);
     }
-    if !shape.stream || !is_stream(&response, request.endpoint) {
+    if !shape.stream || !is_stream(&reply, request.endpoint) {
         let none = Fields::empty();
         let asked = if let Payload::Json(fields) = payload { *fields } else { &none };
         let to = Exchanged {
@@ -256,7 +255,7 @@ async fn answer(
             asked,
         };
         let limits = (settings.limits.answer_bytes, &patience);
-        let whole = whole(response, &to, limits, &mut settlement, guards, results).await?;
+        let whole = whole(reply, &to, limits, &mut settlement, guards, results).await?;
         let about = About { cost: settlement.paid(), ..about };
         let mut headers = headers;
         headers.push(("content-type".to_owned(), whole.content_type));
@@ -264,10 +263,10 @@ async fn answer(
     }
     let meter = Meter::new(vendor, settlement.is_metered());
     let mut headers = headers;
-    let content_type =
-        response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = match request.endpoint {
-        Endpoint::Speech => content_type.unwrap_or("application/octet-stream").to_owned(),
+        Endpoint::Speech => {
+            reply.headers.text("content-type").unwrap_or("application/octet-stream").to_owned()
+        }
         _ => "text/event-stream; charset=utf-8".to_owned(),
     };
     headers.push(("content-type".to_owned(), content_type));
@@ -281,7 +280,7 @@ async fn answer(
         _ => bytes::Bytes::new(),
     };
     let guards = guards.filter(|_| !resuming);
-    let guard = match guards.filter(|guards| guards.judge_answers() && status_is_judged(&response)) {
+    let guard = match guards.filter(|guards| guards.judge_answers() && status_is_judged(&reply)) {
         Some(guards) => {
             let in_order = matches!(request.endpoint, Endpoint::Messages | Endpoint::Responses);
             let guard = Box::pin(guards.stream(in_order, results)).await;
@@ -292,15 +291,15 @@ async fn answer(
         None => None,
     };
     let stream_lane = stream_lane(request.endpoint, lane, vendor, shape.n, options(), (guard, shows, said));
-    let stream = AnswerStream::new(response.into_body(), stream_lane, meter, patience, settlement);
+    let stream = AnswerStream::new(reply.body, stream_lane, meter, patience, settlement);
     // A continuation is read by the stream that it continues.
     let stream = if resuming { stream } else { Box::pin(stream.open(prelude)).await? };
     Ok(Answer { status, headers, about, body: AnswerBody::Stream(Box::new(stream)) })
 }
 
 /// Guards judge a 200 only, as Portkey's do.
-fn status_is_judged(response: &Response<Incoming>) -> bool {
-    response.status() == http::StatusCode::OK
+fn status_is_judged(reply: &Reply) -> bool {
+    reply.status == http::StatusCode::OK
 }
 
 fn stream_lane(
@@ -334,24 +333,24 @@ fn stream_lane(
     }
 }
 
-fn is_stream(response: &Response<Incoming>, endpoint: Endpoint) -> bool {
-    let content_type =
-        response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    endpoint == Endpoint::Speech
-        || content_type.is_none_or(|kind| kind.to_ascii_lowercase().starts_with("text/event-stream"))
+fn is_stream(reply: &Reply, endpoint: Endpoint) -> bool {
+    const EVENTS: &str = "text/event-stream";
+    let is_events =
+        |kind: &str| kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS));
+    endpoint == Endpoint::Speech || reply.headers.text("content-type").is_none_or(is_events)
 }
 
 async fn upstream_error(
-    response: &mut Response<Incoming>,
+    reply: &mut Reply,
     request: &Request,
     lane: Lane,
     vendor: &'static str,
     patience: &Patience,
 ) -> GatewayError {
-    let status = response.status().as_u16();
-    let headers = attempt::passed_headers(response.headers());
-    let upstream_headers = response.headers().clone();
-    let body = attempt::read_error_body(response.body_mut(), patience).await;
+    let status = reply.status.as_u16();
+    let headers = attempt::passed_headers(&reply.headers);
+    let upstream_headers = reply.headers.to_map();
+    let body = attempt::read_error_body(&mut reply.body, patience).await;
     let wire = match lane {
         Lane::Translate(wire) => wire,
         _ => request.endpoint.wire().unwrap_or(if request.endpoint == Endpoint::CountTokens {

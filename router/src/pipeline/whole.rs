@@ -1,7 +1,6 @@
 //! A whole answer: read, understood as far as needed, handed on.
 
 use bytes::Bytes;
-use http::Response;
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,28 +14,23 @@ use super::guard::{Guards, HookResults, Outcome, summary};
 use super::patience::Patience;
 use super::settle::{Ending, Settlement};
 use crate::error::{ErrorKind, GatewayError, UpstreamFailure};
-use crate::upstream::Incoming;
+use crate::upstream::Reply;
 
 /// Reads a 2xx answer and turns it into the client's dialect. The request is settled when this returns.
 ///
 /// # Errors
 /// 502 when the answer is cut or no answer, 408 when it stalls.
 pub(super) async fn whole(
-    response: Response<Incoming>,
+    reply: Reply,
     to: &Exchanged<'_>,
     (limit, patience): (usize, &Patience),
     settlement: &mut Settlement,
     guards: Option<&Guards>,
     mut results: HookResults,
 ) -> Result<Whole, GatewayError> {
-    let status = response.status().as_u16();
-    let content_type = response
-        .headers()
-        .get(http::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("application/json")
-        .to_owned();
-    let mut body = response.into_body();
+    let Reply { status, headers, mut body } = reply;
+    let status = status.as_u16();
+    let content_type = headers.text("content-type").unwrap_or("application/json").to_owned();
     let read = read_whole(&mut body, limit, patience).await;
     settlement.first_byte();
     let bytes = match read {

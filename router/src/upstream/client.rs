@@ -14,6 +14,7 @@ use super::call::Call;
 use super::connect::Connector;
 use super::exchange::{Incoming, exchange};
 use super::pool::{Home, Pool};
+use super::reply::Reply;
 
 /// Client of one worker.
 #[derive(Clone)]
@@ -57,7 +58,7 @@ impl Client {
         request: Request<Bytes>,
         trusted: bool,
     ) -> Result<Response<Incoming>, ConnectFailure> {
-        self.send_any(request.map(OutBody::Whole).into(), trusted, None).await
+        self.send_any(request.map(OutBody::Whole).into(), trusted, None).await.map(Response::from)
     }
 
     /// Sends a request as [`Client::send`] does; its body may be streamed. With `connect`, a connection (name, TCP and
@@ -70,7 +71,7 @@ impl Client {
         mut call: Call,
         trusted: bool,
         connect: Option<Duration>,
-    ) -> Result<Response<Incoming>, ConnectFailure> {
+    ) -> Result<Reply, ConnectFailure> {
         let side = if trusted { &self.trusted } else { &self.public };
         let home = Home::of(&side.pool, &call.envelope.place);
         loop {

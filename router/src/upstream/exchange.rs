@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Response};
+use http::Method;
 use hyper::body::{Body, Frame};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -17,6 +17,7 @@ use super::framing::Framing;
 use super::head::{self, Head};
 use super::outgoing::Unsent;
 use super::pool::Home;
+use super::reply::Reply;
 
 /// One read of a connection.
 const READ_BYTES: usize = 64 << 10;
@@ -68,7 +69,7 @@ pub(super) async fn exchange(
     home: Home,
     call: Call,
     used: bool,
-) -> Result<Result<Response<Incoming>, Untouched>, Broken> {
+) -> Result<Result<Reply, Untouched>, Broken> {
     let method = call.method.clone();
     let (unsent, again) = Unsent::new(call, used);
     let mut live = Live { link, unsent, home, keeps: true };
@@ -144,8 +145,8 @@ impl Live {
         })
     }
 
-    fn answer(mut self, head: Head, rest: &Bytes) -> Result<Response<Incoming>, Broken> {
-        let Head { response, mut framing, keeps, .. } = head;
+    fn answer(mut self, head: Head, rest: &Bytes) -> Result<Reply, Broken> {
+        let Head { status, headers, mut framing, keeps, .. } = head;
         let mut first = BytesMut::new();
         let ready = match framing {
             // What came with the head is a part of it already.
@@ -163,7 +164,7 @@ impl Live {
         self.keeps &= keeps;
         let mut incoming = Incoming { live: Some(self), framing, ready };
         incoming.end_if_over();
-        Ok(response.map(|()| incoming))
+        Ok(Reply { status, headers, body: incoming })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Heads of HTTP/1.1 messages: written for requests, read for answers (RFC 9112, 3 to 6).
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
+use http::{Method, StatusCode};
 
 use super::call::{Envelope, line};
 use super::framing::Framing;
+use super::reply::Headers;
+use crate::server::visible;
 
 /// Most headers of an answer.
 const MOST_HEADERS: usize = 256;
@@ -41,8 +43,8 @@ pub(super) fn write(method: &Method, envelope: &Envelope, length: Length, head: 
 /// The head of an answer.
 #[derive(Debug)]
 pub(super) struct Head {
-    /// Status, version and headers.
-    pub(super) response: Response<()>,
+    pub(super) status: StatusCode,
+    pub(super) headers: Headers,
     /// Its body.
     pub(super) framing: Framing,
     /// Whether the connection may serve another request.
@@ -65,7 +67,7 @@ pub(super) fn read(bytes: &Bytes, method: &Method) -> Result<Option<Head>, Malfo
     loop {
         let rest = bytes.slice(begin..);
         let Some(head) = read_one(&rest, method)? else { return Ok(None) };
-        let status = head.response.status();
+        let status = head.status;
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Malformed("nobody asked for another protocol"));
         }
@@ -89,58 +91,38 @@ fn read_one(bytes: &Bytes, method: &Method) -> Result<Option<Head>, Malformed> {
         Err(httparse::Error::Version) => return Err(Malformed("no version of HTTP/1")),
         Err(_) => return Err(Malformed("a line is none")),
     };
-    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
-    let (mut of_connection, mut of_length, mut of_coding) = (false, false, false);
-    for line in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("a name is none"))?;
-        // A part of what was read, not a copy.
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
-        match name.as_str() {
-            "connection" => of_connection = true,
-            "content-length" => of_length = true,
-            "transfer-encoding" => of_coding = true,
-            _ => {}
-        }
-        headers.append(name, value.map_err(|_| Malformed("a value is none"))?);
-    }
+    let headers = Headers::new(bytes.slice(..length), parsed.headers);
     let status =
         parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed("no status"))?;
     let newer = parsed.version == Some(1);
     let framing = framing(&headers, status, method)?;
-    // To ask for what is absent costs as much as to find it.
     let said = |word: &str| {
-        if !of_connection {
-            return false;
-        }
-        let tokens = headers.get_all(header::CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
-        tokens.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
+        let mut tokens = headers.all("connection").filter_map(visible).flat_map(|value| value.split(','));
+        tokens.any(|token| token.trim().eq_ignore_ascii_case(word))
     };
     let keeps = if newer { !said("close") } else { said("keep-alive") };
-    let smuggles = of_coding && of_length;
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    *response.version_mut() = if newer { Version::HTTP_11 } else { Version::HTTP_10 };
-    *response.headers_mut() = headers;
+    let has = |name| headers.all(name).next().is_some();
+    let smuggles = has("transfer-encoding") && has("content-length");
     let keeps = keeps && !smuggles && framing != Framing::UntilClose;
-    Ok(Some(Head { response, framing, keeps, length }))
+    Ok(Some(Head { status, headers, framing, keeps, length }))
 }
 
 /// RFC 9112, 6.3.
-fn framing(headers: &HeaderMap, status: StatusCode, method: &Method) -> Result<Framing, Malformed> {
+fn framing(headers: &Headers, status: StatusCode, method: &Method) -> Result<Framing, Malformed> {
     if *method == Method::HEAD
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     {
         return Ok(Framing::Over);
     }
-    if let Some(last) = headers.get_all(header::TRANSFER_ENCODING).into_iter().next_back() {
-        let coding = last.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    if let Some(last) = headers.all("transfer-encoding").next_back() {
+        let coding = last.rsplit(|byte| *byte == b',').next().unwrap_or_default();
         let chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
         return Ok(if chunked { Framing::CHUNKED } else { Framing::UntilClose });
     }
     let mut length = None;
-    for value in headers.get_all(header::CONTENT_LENGTH) {
-        for said in value.as_bytes().split(|byte| *byte == b',') {
+    for value in headers.all("content-length") {
+        for said in value.split(|byte| *byte == b',') {
             let said = number(said.trim_ascii()).ok_or(Malformed("the content-length is no number"))?;
             if length.is_some_and(|length| length != said) {
                 return Err(Malformed("two lengths of the content"));
@@ -218,7 +200,7 @@ mod tests {
         assert!(head(two).unwrap().is_none());
         let text = format!("{two}HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno");
         let head = head(&text).unwrap().unwrap();
-        assert_eq!((head.response.status().as_u16(), head.length), (404, text.len() - 2));
+        assert_eq!((head.status.as_u16(), head.length), (404, text.len() - 2));
     }
 
     #[test]

@@ -10,9 +10,13 @@ mod framing;
 mod head;
 mod outgoing;
 mod pool;
+mod reply;
 #[cfg(test)]
 mod tests;
 
 pub use call::{Call, Envelope};
 pub use client::{Client, ConnectFailure};
 pub use exchange::{Broken, Incoming};
+#[cfg(test)]
+pub(crate) use reply::tests::headers;
+pub use reply::{Headers, Reply};

@@ -155,12 +155,12 @@ async fn an_upload_is_sent_as_it_comes_and_may_be_answered_early() {
         sender.end();
     };
     let (answer, ()) = tokio::join!(client.send_any(sent(body), true, None), feeding);
-    assert_eq!(answer.unwrap().into_body().collect().await.unwrap().to_bytes(), "ok");
+    assert_eq!(answer.unwrap().body.collect().await.unwrap().to_bytes(), "ok");
     let (sender, body) = upload(Some(9));
     assert!(sender.put(Bytes::from_static(b"abc")).await);
     let answer = client.send_any(sent(body), true, None).await.unwrap();
-    assert_eq!(answer.status(), 413);
-    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "no");
+    assert_eq!(answer.status, 413);
+    assert_eq!(answer.body.collect().await.unwrap().to_bytes(), "no");
     sender.unwanted().await;
     assert_eq!(ask(&client, address).await, ok("ok"));
     server.await.unwrap();

@@ -1,7 +1,6 @@
 //! The vendor's answer, passed on untouched and looked at in passing for the tokens it tells of.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, header};
 use memchr::memmem;
 use tidegate_providers::{UpstreamError, Usage};
 
@@ -14,7 +13,7 @@ use crate::pipeline::request::{About, Answer, AnswerBody};
 use crate::pipeline::resolve::Route;
 use crate::pipeline::settle::{Ending, Settlement};
 use crate::pipeline::stream::{AnswerStream, Lane};
-use crate::upstream::Incoming;
+use crate::upstream::{Headers, Reply};
 
 /// Larger JSON answers are passed on unread.
 const LARGEST_JSON: usize = 4 << 20;
@@ -28,17 +27,17 @@ const LONGEST_LINE: usize = 1 << 20;
 /// The vendor's, or 502 and 408 where it breaks off before the first byte.
 pub(in crate::pipeline) async fn answer(
     route: &Route,
-    mut response: Response<Incoming>,
+    mut reply: Reply,
     mut settlement: Box<Settlement>,
     about: About,
     patience: Patience,
 ) -> Result<Answer, GatewayError> {
     let vendor = route.provider.vendor().slug();
-    let status = response.status().as_u16();
-    let headers = passed(response.headers());
+    let status = reply.status.as_u16();
+    let headers = passed(&reply.headers);
     if status >= 400 {
-        let content_type = text(response.headers(), header::CONTENT_TYPE.as_str());
-        let body = attempt::read_error_body(response.body_mut(), &patience).await;
+        let content_type = reply.headers.text("content-type").map(str::to_owned);
+        let body = attempt::read_error_body(&mut reply.body, &patience).await;
         let failure = UpstreamFailure {
             error: said(status, &body),
             provider: vendor,
@@ -59,14 +58,14 @@ pub(in crate::pipeline) async fn answer(
         });
         return Err(GatewayError { views: about.views, ..error });
     }
-    let watch = Watch::of(response.headers());
+    let watch = Watch::of(&reply.headers);
     if matches!(status, 204 | 205 | 304) {
         settlement.finish(Ending { outcome: "ok", status, ..Ending::default() });
         return Ok(Answer { status, headers, about, body: AnswerBody::Whole(Bytes::new()) });
     }
     let lane = Lane::Watched(Box::new(watch));
     let meter = Meter::new(vendor, false);
-    let stream = AnswerStream::new(response.into_body(), lane, meter, patience, settlement);
+    let stream = AnswerStream::new(reply.body, lane, meter, patience, settlement);
     let stream = stream.open(Bytes::new()).await?;
     Ok(Answer { status, headers, about, body: AnswerBody::Stream(Box::new(stream)) })
 }
@@ -82,16 +81,12 @@ fn said(status: u16, body: &[u8]) -> UpstreamError {
     UpstreamError { status, message, kind: None, code: None, param: None }
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-}
-
 /// Returns the headers worth passing on: what says how to read the body, too.
-fn passed(headers: &HeaderMap) -> Vec<(String, String)> {
+fn passed(headers: &Headers) -> Vec<(String, String)> {
     let mut passed = attempt::passed_headers(headers);
-    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-        if let Some(value) = text(headers, name.as_str()) {
-            passed.push((name.as_str().to_owned(), value));
+    for name in ["content-type", "content-encoding"] {
+        if let Some(value) = headers.text(name) {
+            passed.push((name.to_owned(), value.to_owned()));
         }
     }
     passed
@@ -110,10 +105,9 @@ enum Kind {
 }
 
 impl Watch {
-    fn of(headers: &HeaderMap) -> Self {
-        let kind = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
-        let plain =
-            text(headers, header::CONTENT_ENCODING.as_str()).is_none_or(|coding| coding == "identity");
+    fn of(headers: &Headers) -> Self {
+        let kind = headers.text("content-type").unwrap_or_default().to_ascii_lowercase();
+        let plain = headers.text("content-encoding").is_none_or(|coding| coding == "identity");
         let kind = match () {
             () if !plain => Kind::Unread,
             () if kind.starts_with("text/event-stream") => {
@@ -191,8 +185,7 @@ mod tests {
     use super::*;
 
     fn watched(content_type: &str, pieces: &[&[u8]]) -> Option<(u64, u64)> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+        let headers = crate::upstream::headers(&format!("content-type: {content_type}\r\n"));
         let mut watch = Watch::of(&headers);
         for piece in pieces {
             watch.see(&Bytes::copy_from_slice(piece));
