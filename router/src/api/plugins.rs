@@ -79,7 +79,7 @@ pub(super) async fn one(
 ) -> HttpResponse {
     let found = async {
         allow(&worker.gateway, credentials_of(&request), "plugins.list").await?;
-        worker.gateway.plugins.ready(&[id.as_str()]).await;
+        worker.gateway.plugins.ready(|| std::iter::once(id.as_str())).await;
         to_json(&worker.gateway.plugins.observe_one(&id).await?)
     };
     answer(&request, &worker, found.await)

@@ -28,7 +28,7 @@ async fn matches(
     body: Option<&Value>,
 ) -> Result<bool, GatewayError> {
     let (id, name) = condition.id.split_once('.').unwrap_or((&condition.id, ""));
-    let set = gateway.plugins.ready(&[id]).await;
+    let set = gateway.plugins.ready(|| std::iter::once(id)).await;
     let Some(plugin) = set.get(id).filter(|plugin| plugin.condition_info(name).is_some()) else {
         let message = format!("No plugin has a condition {}", condition.id);
         return Err(GatewayError::new(ErrorKind::Invalid, message).at(condition.path.clone()));

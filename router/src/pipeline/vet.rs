@@ -195,7 +195,7 @@ impl Wanted {
             return Ok(());
         }
         let ids: Vec<&str> = ids.into_iter().collect();
-        let set = gateway.plugins.ready(&ids).await;
+        let set = gateway.plugins.ready(|| ids.iter().copied()).await;
         for want in self.all {
             let known = set.get(&want.plugin).is_some_and(|plugin| {
                 if want.is_condition {

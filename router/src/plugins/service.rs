@@ -71,7 +71,7 @@ impl Plugins {
     /// Returns the plugins in force, bundled ones among `ids` included, which are loaded at their first use. In the
     /// first moments of the gateway's life it waits for the first look at the folder. Never blocks the thread. Ids
     /// that are not in the set then are not to be had.
-    pub async fn ready(&self, ids: &[&str]) -> Arc<PluginSet> {
+    pub async fn ready<'a, I: Iterator<Item = &'a str>>(&self, ids: impl Fn() -> I) -> Arc<PluginSet> {
         if !*self.scanned.borrow() {
             let mut scanned = self.scanned.subscribe();
             if tokio::time::timeout(FIRST_SCAN_WITHIN, scanned.wait_for(|scanned| *scanned)).await.is_err() {
@@ -80,7 +80,7 @@ impl Plugins {
         }
         let set = self.set();
         let mut wanted =
-            ids.iter().filter_map(|id| self.bundled(id)).filter(|it| self.is_missing(&set, it.id)).peekable();
+            ids().filter_map(|id| self.bundled(id)).filter(|it| self.is_missing(&set, it.id)).peekable();
         if wanted.peek().is_none() {
             return set;
         }

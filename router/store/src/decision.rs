@@ -2,6 +2,8 @@
 //!
 //! What callers wrote never stands in it, but for metadata, model names and numbers.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// The decisions of one request.
@@ -50,7 +52,7 @@ pub struct GuardRow {
     /// Its id.
     pub id: String,
     /// `input` or `output`.
-    pub side: String,
+    pub side: Cow<'static, str>,
     /// Whether it passed.
     pub verdict: bool,
     /// Whether it stopped the request or its answer.

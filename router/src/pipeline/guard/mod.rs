@@ -29,7 +29,8 @@ pub(super) use results::HookResults;
 pub(super) use scene::Scene;
 pub(super) use stream::StreamGuard;
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
 use futures_util::future::{LocalBoxFuture, Shared};
 
@@ -44,6 +45,9 @@ use crate::gateway::Gateway;
 /// What Portkey says when a guardrail denies.
 const DENIED: &str = "The guardrail checks defined in the config failed. You can find more information in the \
                       `hook_results` object.";
+
+/// Whose state plugins keep for keys without a workspace.
+static DEFAULT: LazyLock<Arc<str>> = LazyLock::new(|| "default".into());
 
 /// What the hooks before the request said, or will have said by the time the answer is there.
 #[derive(Clone)]
@@ -78,17 +82,13 @@ impl Guards {
         let defaults = gateway.objects.rules().defaults(key).cloned().unwrap_or_default();
         let before = saved(gateway, key, &with(defaults.input, &hooks.saved.0), &hooks.before, true)?;
         let after = saved(gateway, key, &with(defaults.output, &hooks.saved.1), &hooks.after, false)?;
-        let wanted: Vec<&str> = before
-            .iter()
-            .chain(&after)
-            .flat_map(|hook| &hook.checks)
-            .filter_map(|check| check.id.split_once('.').map(|(plugin, _)| plugin))
-            .collect();
-        let set = gateway.plugins.ready(&wanted).await;
+        let checks = || before.iter().chain(&*after).flat_map(|hook| &hook.checks);
+        let wanted = || checks().filter_map(|check| check.id.split_once('.').map(|(plugin, _)| plugin));
+        let set = gateway.plugins.ready(wanted).await;
         let tenant = tenant(gateway, key);
         let by_default = settings.fail_on_error;
-        let mut before = Side::bind(before, &set, &tenant, by_default);
-        let mut after = Side::bind(after, &set, &tenant, by_default);
+        let mut before = Side::bind(&before, &set, &tenant, by_default);
+        let mut after = Side::bind(&after, &set, &tenant, by_default);
         let none = Arc::new(Side::none(&tenant));
         let shared = |side: Side| if side.is_empty() { none.clone() } else { Arc::new(side) };
         let informing = (shared(before.split_asynchronous()), shared(after.split_asynchronous()));
@@ -123,7 +123,7 @@ impl Guards {
 /// Returns whose state plugins keep apart: the key's workspace's.
 pub(super) fn tenant(gateway: &Gateway, key: &KeyRecord) -> Arc<str> {
     match gateway.objects.rules().workspace_id(key) {
-        "" => "default".into(),
+        "" => DEFAULT.clone(),
         workspace => workspace.into(),
     }
 }
@@ -144,13 +144,16 @@ fn with(mut defaults: Vec<String>, named: &[String]) -> Vec<String> {
 }
 
 /// Puts saved guardrails before a side's own hooks.
-fn saved(
+fn saved<'a>(
     gateway: &Gateway,
     key: &KeyRecord,
     ids: &[String],
-    own: &[Arc<Hook>],
+    own: &'a [Arc<Hook>],
     before: bool,
-) -> Result<Vec<Arc<Hook>>, GatewayError> {
+) -> Result<Cow<'a, [Arc<Hook>]>, GatewayError> {
+    if ids.is_empty() {
+        return Ok(Cow::Borrowed(own));
+    }
     let invalid = |message| GatewayError::new(ErrorKind::Invalid, message).at("x-portkey-config");
     let mut all = Vec::new();
     for id in ids {
@@ -164,7 +167,7 @@ fn saved(
         all.extend(if before { hooks.before } else { hooks.after });
     }
     all.extend(own.iter().cloned());
-    Ok(all)
+    Ok(Cow::Owned(all))
 }
 
 /// Makes the error of a denied request or answer.

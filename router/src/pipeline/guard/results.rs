@@ -68,6 +68,17 @@ pub(super) struct HookResult {
 impl HookResult {
     /// Sums up the checks of a hook. `blocked`: a check forbids to go on, whatever the hook says.
     pub(super) fn new(hook: &Hook, checks: Vec<CheckResult>, blocked: bool, execution_time: u64) -> Self {
+        Self::made_at(Stamp::now(), hook, checks, blocked, execution_time)
+    }
+
+    /// The same as it was known at some time.
+    pub(super) fn made_at(
+        created_at: Stamp,
+        hook: &Hook,
+        checks: Vec<CheckResult>,
+        blocked: bool,
+        execution_time: u64,
+    ) -> Self {
         let verdict = !blocked
             && checks.iter().all(|check| check.verdict || (check.error.is_some() && !check.fail_on_error));
         let feedback = if verdict { &hook.on_success } else { &hook.on_fail };
@@ -83,7 +94,7 @@ impl HookResult {
                 HookKind::Guardrail => "guardrail",
                 HookKind::Mutator => "mutator",
             },
-            created_at: Stamp::now(),
+            created_at,
             deny: !verdict && !hook.asynchronous && (hook.deny || blocked),
         }
     }

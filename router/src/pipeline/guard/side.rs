@@ -223,19 +223,19 @@ pub(super) fn explain(data: &mut Value, message: &str) {
 impl Side {
     /// Binds hooks to the plugins of a set. `fail_on_error`: the operator's default.
     pub(in crate::pipeline) fn bind(
-        hooks: Vec<Arc<Hook>>,
+        hooks: &[Arc<Hook>],
         set: &PluginSet,
         tenant: &Arc<str>,
         fail_on_error: bool,
     ) -> Self {
         let hooks = hooks
-            .into_iter()
+            .iter()
             // Portkey skips these: a change that nobody waits for has no effect.
             .filter(|hook| !(hook.asynchronous && hook.kind == tidegate_config::HookKind::Mutator))
             .map(|hook| {
                 let enabled = hook.checks.iter().filter(|check| check.enabled);
                 let checks = enabled.map(|check| BoundCheck::bind(check, set, fail_on_error)).collect();
-                BoundHook { hook, checks }
+                BoundHook { hook: hook.clone(), checks }
             });
         Self { hooks: hooks.collect(), tenant: tenant.clone() }
     }
@@ -262,6 +262,9 @@ impl Side {
 
     /// Takes out the hooks that only inform.
     pub(super) fn split_asynchronous(&mut self) -> Self {
+        if !self.hooks.iter().any(|hook| hook.hook.asynchronous) {
+            return Self::none(&self.tenant);
+        }
         let (informing, deciding) =
             std::mem::take(&mut self.hooks).into_iter().partition(|hook| hook.hook.asynchronous);
         self.hooks = deciding;
@@ -310,9 +313,10 @@ impl Side {
         exhibit: &mut Exhibit,
         frame: &dyn Frame,
     ) -> Judged {
-        let started = Instant::now();
         let (result, effect) = check.ask(&self.tenant, &exhibit.subject).await;
-        let result = HookResult::new(&bound.hook, vec![result], effect.blocked, millis(started));
+        // Both begin and end together.
+        let (took_ms, at) = (result.execution_time, result.created_at);
+        let result = HookResult::made_at(at, &bound.hook, vec![result], effect.blocked, took_ms);
         let mut judged = Judged { denied: result.deny || effect.blocked, ..Judged::default() };
         if !judged.denied {
             judged.apply(effect, exhibit, frame);

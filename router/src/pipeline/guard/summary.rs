@@ -15,13 +15,13 @@ pub(in crate::pipeline) fn of(results: &HookResults, before: bool) -> Vec<GuardR
     all.iter().map(|hook| row(hook, side)).collect()
 }
 
-fn row(hook: &HookResult, side: &str) -> GuardRow {
+fn row(hook: &HookResult, side: &'static str) -> GuardRow {
     let ids = |wanted: &dyn Fn(&super::results::CheckResult) -> bool| {
         hook.checks.iter().filter(|check| wanted(check)).map(|check| check.id.to_string()).collect()
     };
     GuardRow {
         id: hook.id.clone(),
-        side: side.to_owned(),
+        side: side.into(),
         verdict: hook.verdict,
         denied: hook.deny,
         transformed: hook.transformed,
@@ -48,7 +48,7 @@ pub(in crate::pipeline) fn of_json(results: &Value) -> Vec<GuardRow> {
             };
             rows.push(GuardRow {
                 id: hook["id"].as_str().unwrap_or_default().to_owned(),
-                side: side.to_owned(),
+                side: side.into(),
                 verdict: hook["verdict"] == true,
                 denied: hook["deny"] == true,
                 transformed: hook["transformed"] == true,
@@ -73,7 +73,7 @@ mod tests {
                        {"id": "c.d", "verdict": true}]}], "after_request_hooks": []});
         let rows = of_json(&results);
         assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].id.as_str(), rows[0].side.as_str(), rows[0].denied), ("g", "input", true));
+        assert_eq!((rows[0].id.as_str(), &*rows[0].side, rows[0].denied), ("g", "input", true));
         assert_eq!(
             (&rows[0].failed[..], &rows[0].erred[..]),
             (&["default.contains".to_owned()][..], &["a.b".to_owned()][..])
