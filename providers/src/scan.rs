@@ -299,17 +299,34 @@ impl<'a> Scan<'a> {
 #[inline]
 pub fn plain_length(text: &[u8]) -> usize {
     // Most strings are names and words, shorter than what it takes to begin a search.
-    let (pieces, _) = text.as_chunks();
+    let (pieces, rest) = text.as_chunks();
     for (at, piece) in pieces.iter().take(NEAR / PIECE).enumerate() {
         let odd = piece::odd(piece);
         if odd < PIECE {
             return at * PIECE + odd;
         }
     }
-    plain_length_far(text, NEAR.min(pieces.len() * PIECE))
+    if pieces.len() > NEAR / PIECE {
+        return plain_length_far(text, NEAR);
+    }
+    pieces.len() * PIECE + plain_length_of_few(rest)
 }
 
-/// The same of a text that is plain up to `length`. Apart, because few strings come here.
+/// The same of less than a piece, as it stands at the end of a document. Apart, because few strings come here.
+#[inline(never)]
+fn plain_length_of_few(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let odd = word::odd(word);
+        if odd < word::PIECE {
+            return at * word::PIECE + odd;
+        }
+    }
+    let odd = rest.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\'));
+    words.len() * word::PIECE + odd.unwrap_or(rest.len())
+}
+
+/// The same of a long text that is plain up to `length`. Apart as well.
 #[inline(never)]
 fn plain_length_far(text: &[u8], length: usize) -> usize {
     let rest = text.get(length..).unwrap_or_default();
@@ -344,7 +361,6 @@ mod piece {
 use word as piece;
 
 /// The same with the registers that every machine has.
-#[cfg(any(test, not(target_arch = "x86_64")))]
 mod word {
     pub(super) const PIECE: usize = 8;
     const ONES: u64 = u64::from_ne_bytes([1; 8]);

@@ -74,6 +74,11 @@ impl Frames {
         // Neighbours that are forwarded leave as one slice.
         let mut passed = 0;
         loop {
+            if passed == self.rest.len() {
+                self.searched = 0;
+                out.push(std::mem::take(&mut self.rest));
+                return (out.finish(), Stop::Hungry);
+            }
             // A large frame that comes in many reads is not looked at from its start with each of them.
             let glances = self.searched.saturating_sub(passed) < GLANCE;
             let known = if glances { judge.glance(&self.rest[passed..]) } else { None };
