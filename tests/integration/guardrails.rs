@@ -163,3 +163,27 @@ async fn what_an_asynchronous_guard_found_is_logged_without_what_was_said() {
         assert!(!line.contains("forbidden fruit"), "what was said stays out of the log: {line}");
     }
 }
+
+#[tokio::test]
+async fn an_asynchronous_guard_is_shown_what_it_wants_also_where_nobody_else_wants_it() {
+    let world = guarded().await;
+    let guards = |keys: &[&str]| {
+        let check = json!({"metadataKeys": keys, "operator": "all"});
+        json!({"input_guardrails": [{"id": keys.join("-"), "async": true, "requiredMetadataKeys": check}]})
+    };
+    for (keys, verdict) in [(&["team"][..], "verdict=true"), (&["team", "cost"], "verdict=false")] {
+        let request = world.client.chat(&chat("@openai-prod/mock", "hello"));
+        let request = request.header("x-portkey-metadata", r#"{"team": "red"}"#);
+        request.header("x-portkey-config", guards(keys).to_string()).send().await.expect(200).await;
+        let id = format!("hook=\"{}\"", keys.join("-"));
+        let line = wait::until("the result in the log", || {
+            let output = world.gateway.output();
+            output
+                .lines()
+                .find(|line| line.contains("guardrail judged") && line.contains(&id))
+                .map(str::to_owned)
+        });
+        let line = line.await;
+        assert!(line.contains(verdict), "{line}");
+    }
+}

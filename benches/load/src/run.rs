@@ -39,6 +39,10 @@ pub(crate) struct Options {
     /// The core of mock and load
     #[arg(long, default_value_t = 0)]
     load_core: usize,
+    /// Keeps both cores awake with work of idle priority, which gives way at once: a virtual machine's core that has
+    /// nothing to do must be woken by the host, which takes longer than most answers
+    #[arg(long)]
+    awake: bool,
     /// Installs these peers first: portkey, litellm
     #[arg(long, value_delimiter = ',')]
     install: Vec<String>,
@@ -73,6 +77,9 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     let mut raw = std::fs::OpenOptions::new().create(true).append(true).open(&out)?;
+    let cores = [options.load_core, options.target_core];
+    let _awake =
+        if options.awake { cores.map(awake).into_iter().collect::<io::Result<_>>()? } else { Vec::new() };
     pin(options.load_core)?;
     let (_mock, upstream) = mock()?;
     let core = options.target_core.to_string();
@@ -104,7 +111,7 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
                         writeln!(
                             raw,
                             "{}",
-                            json!({"target": name, "work": work, "repeat": repeat, "figures": row.figures, "load": load_average()})
+                            json!({"target": name, "work": work, "repeat": repeat, "awake": options.awake, "figures": row.figures, "load": load_average()})
                         )?;
                         rows.push(row);
                     }
@@ -117,6 +124,20 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     report::print(&rows)?;
     println!("\nraw results: {}", out.display());
     Ok(())
+}
+
+/// Starts work of idle priority on a core, which ends with this process.
+fn awake(core: usize) -> io::Result<Process> {
+    const WORK: &str = "while kill -0 $PPID; do i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; done";
+    let core = core.to_string();
+    let mut command = Command::new("chrt");
+    let mut process = Process::quiet(command.args(["-i", "0", "taskset", "-c", &core, "sh", "-c", WORK]))?;
+    std::thread::sleep(Duration::from_millis(200));
+    if process.runs()? {
+        Ok(process)
+    } else {
+        Err(io::Error::other(format!("core {core} can't be kept awake")))
+    }
 }
 
 fn default_out() -> io::Result<PathBuf> {

@@ -44,7 +44,7 @@ mod request_tests;
 mod view_tests;
 
 pub use answer::{AnswerSlot, of_answer, replace_in_answer};
-pub use plain::{PlainText, PlainTexts, of_plain_request};
+pub use plain::{PlainText, PlainTexts, of_plain_fields, of_plain_request};
 pub use replace::{ReplaceError, replace, replace_all};
 pub use request::of_request;
 pub use slot::{Slot, TextKind};

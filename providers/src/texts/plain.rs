@@ -2,6 +2,7 @@
 
 use super::content::role_named;
 use super::slot::TextKind;
+use crate::fields::Fields;
 use crate::provider::Endpoint;
 use crate::scan::Scan;
 
@@ -40,12 +41,7 @@ pub struct PlainText {
 /// ```
 #[must_use]
 pub fn of_plain_request(endpoint: Endpoint, body: &str) -> Option<PlainTexts> {
-    // What else than messages a body of this endpoint may say texts with.
-    let beside = match endpoint {
-        Endpoint::Chat => "prediction",
-        Endpoint::Messages | Endpoint::CountTokens => "system",
-        _ => return None,
-    };
+    let beside = beside(endpoint)?;
     let mut scan = Scan::new(body);
     let mut found = None;
     scan.object(|name, scan| {
@@ -57,6 +53,27 @@ pub fn of_plain_request(endpoint: Endpoint, body: &str) -> Option<PlainTexts> {
     })?;
     scan.end()?;
     found
+}
+
+/// Finds the same in a body whose members are known.
+#[must_use]
+pub fn of_plain_fields(endpoint: Endpoint, fields: &Fields<'_>) -> Option<PlainTexts> {
+    if fields.raw(beside(endpoint)?).is_some() {
+        return None;
+    }
+    let mut scan = Scan::new(fields.raw("messages")?);
+    let found = messages(&mut scan)?;
+    scan.end()?;
+    Some(found)
+}
+
+/// Returns what else than messages a body of an endpoint may say texts with.
+fn beside(endpoint: Endpoint) -> Option<&'static str> {
+    match endpoint {
+        Endpoint::Chat => Some("prediction"),
+        Endpoint::Messages | Endpoint::CountTokens => Some("system"),
+        _ => None,
+    }
 }
 
 fn messages(scan: &mut Scan<'_>) -> Option<PlainTexts> {
@@ -122,7 +139,10 @@ mod tests {
             r#"{"tools":[{"messages":[{"role":"user","content":"x"}]}],"messages":[{"role":"model","content":"y"}]}"#,
         ] {
             for endpoint in [Endpoint::Chat, Endpoint::Messages, Endpoint::CountTokens] {
-                assert_eq!(of_plain_request(endpoint, body), Some(by_tree(endpoint, body)), "{body}");
+                let found = Some(by_tree(endpoint, body));
+                assert_eq!(of_plain_request(endpoint, body), found, "{body}");
+                let fields = Fields::parse(body.as_bytes()).unwrap();
+                assert_eq!(of_plain_fields(endpoint, &fields), found, "{body}");
             }
         }
     }
@@ -147,6 +167,12 @@ mod tests {
             r#"{"messages":{"role":"user","content":"a"}}"#,
         ] {
             assert_eq!(of_plain_request(Endpoint::Chat, body), None, "{body}");
+            // Of what is said twice the last counts, and is known by then.
+            if let Ok(fields) = Fields::parse(body.as_bytes())
+                && !body.ends_with("ssages\":[]}")
+            {
+                assert_eq!(of_plain_fields(Endpoint::Chat, &fields), None, "{body}");
+            }
         }
         let user = r#"{"messages":[{"role":"user","content":"a"}],"#;
         for (endpoint, rest) in [
@@ -155,7 +181,9 @@ mod tests {
             (Endpoint::Responses, r#""x":1}"#),
             (Endpoint::Other, r#""x":1}"#),
         ] {
-            assert_eq!(of_plain_request(endpoint, &format!("{user}{rest}")), None, "{rest}");
+            let body = format!("{user}{rest}");
+            assert_eq!(of_plain_request(endpoint, &body), None, "{rest}");
+            assert_eq!(of_plain_fields(endpoint, &Fields::parse(body.as_bytes()).unwrap()), None, "{rest}");
         }
     }
 }

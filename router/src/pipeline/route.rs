@@ -235,8 +235,7 @@ impl Trip<'_> {
         };
         let early = match (&guards, &payload) {
             (Some(guards), Payload::Json(fields)) if guards.speculates() => {
-                let body = fields.to_vec();
-                let judging = async move { Ok(guards.before(body).await?.0) };
+                let judging = async move { Ok(guards.before(fields).await?.0) };
                 Early::Running(judging.boxed_local().shared())
             }
             _ => Early::Ready(results),
@@ -350,7 +349,7 @@ impl Trip<'_> {
             // They judge while the vendor is asked.
             Payload::Json(_) if guards.speculates() => (HookResults::default(), None),
             Payload::Json(fields) => {
-                let (results, changed) = guards.before(fields.to_vec()).await?;
+                let (results, changed) = guards.before(fields).await?;
                 (results, changed.map(String::into_bytes))
             }
             Payload::Raw(_) => (HookResults::default(), None),

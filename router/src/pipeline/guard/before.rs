@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tidegate_plugin_host::Hook;
-use tidegate_providers::texts::{self, TextKind};
+use tidegate_providers::Fields;
+use tidegate_providers::texts::{self, PlainTexts, TextKind};
 
 use super::exhibit::{Exhibit, Frame, NoBody};
 use super::results::HookResults;
@@ -22,20 +23,26 @@ impl Guards {
     /// 446 when a hook denies it, 400 when a change can't be put into the body.
     pub(in crate::pipeline) async fn before(
         &self,
-        body: Vec<u8>,
+        fields: &Fields<'_>,
     ) -> Result<(HookResults, Option<String>), GatewayError> {
         let mut results = HookResults::default();
         if !self.judge_requests() {
             return Ok((results, None));
         }
-        let text = String::from_utf8(body).unwrap_or_default();
-        let informed = (!self.informing.0.is_empty()).then(|| text.clone());
-        let Some(mut exhibit) = self.show(text) else {
-            return Err(GatewayError::new(ErrorKind::Invalid, "the body is not a JSON object"));
+        let text = || String::from_utf8(fields.to_vec()).unwrap_or_default();
+        let shown = |side: &Side| {
+            let plain =
+                if wants_more(side) { None } else { texts::of_plain_fields(self.scene.endpoint, fields) };
+            plain.map(|plain| self.plain(side, plain)).or_else(|| self.show_to(side, text()))
         };
-        if let Some(shown) = informed.and_then(|text| self.show(text)) {
+        if !self.informing.0.is_empty()
+            && let Some(shown) = shown(&self.informing.0)
+        {
             inform(self.informing.0.clone(), shown);
         }
+        let Some(mut exhibit) = shown(&self.before) else {
+            return Err(GatewayError::new(ErrorKind::Invalid, "the body is not a JSON object"));
+        };
         let judged = self.before.judge(&mut exhibit, self).await;
         results.before(judged.results);
         if judged.denied {
@@ -44,6 +51,7 @@ impl Guards {
         if !judged.rewritten && !exhibit.is_changed() {
             return Ok((results, None));
         }
+        exhibit.body.get_or_insert_with(text);
         let Some(body) = self.write(&exhibit) else {
             return Err(GatewayError::new(ErrorKind::Invalid, "a guardrail's change could not be applied"));
         };
@@ -62,16 +70,16 @@ impl Guards {
         if !self.judge_requests() {
             return Ok((results, Vec::new()));
         }
-        let shown = || {
-            let mut exhibit = Exhibit::new(self.scene.subject(&self.before, Hook::Input, None, None));
+        let shown = |side: &Side| {
+            let mut exhibit = Exhibit::new(self.scene.subject(side, Hook::Input, None, None));
             for (at, (_, text)) in fields.iter().enumerate() {
                 exhibit.add("text", "user", u32::try_from(at).unwrap_or(u32::MAX), text.clone(), false);
             }
             exhibit
         };
-        let mut exhibit = shown();
+        let mut exhibit = shown(&self.before);
         if !self.informing.0.is_empty() {
-            inform(self.informing.0.clone(), shown());
+            inform(self.informing.0.clone(), shown(&self.informing.0));
         }
         let judged = self.before.judge(&mut exhibit, &NoBody).await;
         results.before(judged.results);
@@ -84,32 +92,52 @@ impl Guards {
     }
 }
 
-impl Frame for Guards {
-    fn show(&self, body: String) -> Option<Exhibit> {
+impl Guards {
+    /// Shows plain texts to a side that wants no more.
+    fn plain(&self, side: &Side, plain: PlainTexts) -> Exhibit {
+        let mut exhibit = Exhibit::new(self.scene.subject(side, Hook::Input, None, None));
+        for text in plain.texts {
+            exhibit.add(text.kind.word(), text.role, text.index, text.text, false);
+        }
+        count(&mut exhibit, plain.messages);
+        exhibit
+    }
+
+    /// Shows a body to a side; `None` when it is none.
+    fn show_to(&self, side: &Side, body: String) -> Option<Exhibit> {
         let endpoint = self.scene.endpoint;
-        // Without a tree where nobody wants more than texts, and those are plain.
-        let wants_more = ["messages", "params", "body"].iter().any(|what| self.before.wants(what));
-        let plain = if wants_more { None } else { texts::of_plain_request(endpoint, &body) };
-        let (mut exhibit, count) = if let Some(plain) = plain {
-            let mut exhibit = Exhibit::new(self.scene.subject(&self.before, Hook::Input, None, None));
-            for text in plain.texts {
-                exhibit.add(text.kind.word(), text.role, text.index, text.text, false);
-            }
-            (exhibit, plain.messages)
+        let plain = if wants_more(side) { None } else { texts::of_plain_request(endpoint, &body) };
+        let mut exhibit = if let Some(plain) = plain {
+            self.plain(side, plain)
         } else {
             let value: Value = serde_json::from_str(&body).ok().filter(Value::is_object)?;
-            let subject = self.scene.subject(&self.before, Hook::Input, Some(&value), Some(&value));
+            let subject = self.scene.subject(side, Hook::Input, Some(&value), Some(&value));
             let mut exhibit = Exhibit::new(subject);
             for slot in texts::of_request(endpoint, &value) {
                 let json = slot.kind == TextKind::ToolArguments;
                 exhibit.add(slot.kind.word(), slot.role, slot.index, slot.text, json);
             }
-            (exhibit, texts::message_count(endpoint, &value))
+            count(&mut exhibit, texts::message_count(endpoint, &value));
+            exhibit
         };
-        // Texts that are empty are no pieces; how many messages there are is said all the same.
-        exhibit.say("messages", count.to_string());
         exhibit.body = Some(body);
         Some(exhibit)
+    }
+}
+
+/// Returns whether a check wants more than texts. Else they are shown without a tree, if they are plain.
+fn wants_more(side: &Side) -> bool {
+    ["messages", "params", "body"].iter().any(|what| side.wants(what))
+}
+
+/// Says how many messages there are: texts that are empty are no pieces.
+fn count(exhibit: &mut Exhibit, messages: usize) {
+    exhibit.say("messages", messages.to_string());
+}
+
+impl Frame for Guards {
+    fn show(&self, body: String) -> Option<Exhibit> {
+        self.show_to(&self.before, body)
     }
 
     fn write(&self, exhibit: &Exhibit) -> Option<String> {
