@@ -1,7 +1,7 @@
 //! Every check of the bundled `default` plugin, once passing and once failing, and what it takes to reach out.
 
 use serde_json::{Value, json};
-use tidegate_tests::Mock;
+use tidegate_tests::{Mock, wait};
 
 use super::elsewhere::Elsewhere;
 use super::{cases, settings, warmed};
@@ -128,6 +128,41 @@ async fn a_webhook_is_told_what_portkey_tells() {
         "{after}"
     );
     assert_eq!(after["response"]["json"]["choices"][0]["message"]["content"], "echo: hello you", "{after}");
+}
+
+/// Those that nobody waits for are shown as much as others, also where nobody else wants it.
+#[tokio::test]
+async fn an_asynchronous_webhook_is_told_as_much() {
+    let elsewhere = Elsewhere::start().await;
+    let world = granted(&elsewhere).await;
+    let webhook = json!({"webhookURL": format!("http://{}/yes", elsewhere.authority()), "forwardHeaders": ["x-tenant"]});
+    let check = json!([{"async": true, "webhook": webhook}]);
+    let guards = json!({"input_guardrails": check, "output_guardrails": check});
+    ask(&world, guards.clone()).await;
+    let mut streamed = chat("@openai-prod/mock", "hello you");
+    streamed["stream"] = true.into();
+    let request = world.client.chat(&streamed).header("x-portkey-metadata", r#"{"team": "red"}"#);
+    let request = request.header("x-tenant", "t1").header("x-portkey-config", guards.to_string());
+    request.send().await.expect(200).await;
+    let calls = wait::until("all four calls", || {
+        let calls = elsewhere.calls("/yes");
+        (calls.len() == 4).then_some(calls)
+    });
+    for told in calls.await.iter().map(|call| &call.body) {
+        assert_eq!(told["metadata"]["team"], "red", "{told}");
+        assert_eq!(told["request"]["headers"], json!({"x-tenant": "t1"}), "{told}");
+        let is_whole = told["request"]["isStreamingRequest"] == false;
+        if told["eventType"] == "beforeRequestHook" {
+            assert_eq!(told["request"]["json"]["messages"][0]["content"], "hello you", "{told}");
+        } else if is_whole {
+            assert_eq!(
+                told["response"]["json"]["choices"][0]["message"]["content"], "echo: hello you",
+                "{told}"
+            );
+        } else {
+            assert_eq!(told["response"]["text"], "echo: hello you", "{told}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use tidegate_providers::{Answer, Choice, Part, registry};
 use super::before::inform;
 use super::exhibit::{Exhibit, Frame};
 use super::results::HookResults;
+use super::side::Side;
 use super::{Guards, denied};
 use crate::error::GatewayError;
 
@@ -36,12 +37,10 @@ impl Guards {
         let given = answer.clone();
         let frame = Answered { guards: self, given: &given, write };
         let body = std::str::from_utf8(body).unwrap_or_default();
-        let mut exhibit = frame.shown(answer, self.after.wants("body").then_some(body));
+        let shown = |side: &Side| frame.shown(side, answer, side.wants("body").then_some(body));
+        let mut exhibit = shown(&self.after);
         if !self.informing.1.is_empty() {
-            inform(
-                self.informing.1.clone(),
-                frame.shown(answer, self.informing.1.wants("body").then_some(body)),
-            );
+            inform(self.informing.1.clone(), shown(&self.informing.1));
         }
         let judged = self.after.judge(&mut exhibit, &frame).await;
         results.after(judged.results);
@@ -98,10 +97,10 @@ struct Answered<'a> {
 }
 
 impl Answered<'_> {
-    fn shown(&self, answer: &Answer, body: Option<&str>) -> Exhibit {
-        let guards = self.guards;
+    /// Shows an answer to a side.
+    fn shown(&self, side: &Side, answer: &Answer, body: Option<&str>) -> Exhibit {
         let value = body.and_then(|body| serde_json::from_str::<Value>(body).ok());
-        let subject = guards.scene.subject(&guards.after, Hook::Output, None, value.as_ref());
+        let subject = self.guards.scene.subject(side, Hook::Output, None, value.as_ref());
         let mut exhibit = Exhibit::new(subject);
         for slot in texts::of_answer(answer) {
             let json = slot.kind == TextKind::ToolArguments;
@@ -126,7 +125,7 @@ impl Answered<'_> {
 impl Frame for Answered<'_> {
     fn show(&self, body: String) -> Option<Exhibit> {
         let answer = self.guards.read(&body)?;
-        Some(self.shown(&answer, Some(&body)))
+        Some(self.shown(&self.guards.after, &answer, Some(&body)))
     }
 
     fn write(&self, exhibit: &Exhibit) -> Option<String> {

@@ -300,14 +300,14 @@ impl StreamGuard {
     async fn conclude(&mut self) {
         let mut late = Vec::new();
         if !self.at_end.is_empty() {
-            let exhibit = self.exhibit(&self.whole);
+            let exhibit = self.exhibit(&self.side, &self.whole);
             for (hook, check) in &self.at_end {
                 let bound = &self.side.hooks[*hook].checks[*check];
                 late.push(((*hook, *check), bound.ask(&self.side.tenant, &exhibit.subject).await.0));
             }
         }
         if !self.informing.is_empty() {
-            inform(self.informing.clone(), self.exhibit(&self.whole));
+            inform(self.informing.clone(), self.exhibit(&self.informing, &self.whole));
         }
         self.at_end.clear();
         self.note(&late);
@@ -341,12 +341,12 @@ impl StreamGuard {
         }
         let events = self.waiting.all();
         let texts = held::texts(&events);
-        let mut exhibit = self.exhibit(&texts);
+        let mut exhibit = self.exhibit(&self.side, &texts);
         let judged = self.side.judge(&mut exhibit, &NoBody).await;
         self.waiting.clear();
         self.results.after(judged.results);
         if !self.informing.is_empty() {
-            inform(self.informing.clone(), self.exhibit(&texts));
+            inform(self.informing.clone(), self.exhibit(&self.informing, &texts));
         }
         self.turn.denied = judged.denied;
         if !self.turn.denied {
@@ -359,8 +359,8 @@ impl StreamGuard {
         }
     }
 
-    fn exhibit(&self, texts: &[(Key, String)]) -> Exhibit {
-        let subject = self.scene.subject(&self.side, Hook::Output, None, None);
+    fn exhibit(&self, side: &Side, texts: &[(Key, String)]) -> Exhibit {
+        let subject = self.scene.subject(side, Hook::Output, None, None);
         let mut exhibit = Exhibit::new(subject);
         for (key, text) in texts {
             exhibit.add(key.kind.word(), "assistant", key.choice, text.clone(), key.is_json());
