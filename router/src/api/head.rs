@@ -7,8 +7,9 @@ use tidegate_store::KeyRecord;
 
 use super::open_webui;
 use crate::pipeline::PlainHeaders;
-use crate::server::{Headers, visible};
+use crate::server::Headers;
 use crate::settings::Secret;
+use crate::upstream::visible;
 
 /// Longest metadata value, as Portkey keeps it.
 const LONGEST_VALUE: usize = 128;

@@ -10,8 +10,7 @@ use http_body_util::BodyExt;
 use super::encode::Outgoing;
 use super::patience::Patience;
 use crate::error::{ErrorKind, GatewayError};
-use crate::server::visible;
-use crate::upstream::{Client, ConnectFailure, Headers, Incoming, Reply};
+use crate::upstream::{Client, ConnectFailure, Headers, Incoming, Reply, visible};
 
 /// Largest error body that is read.
 const ERROR_BYTES: usize = 1 << 20;

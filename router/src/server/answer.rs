@@ -8,6 +8,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use tidegate_prices::NanoUsd;
 
+use crate::upstream::is_visible;
+
 /// Room for the lines of most answers.
 const ROOM: usize = 1 << 10;
 /// What the connection says itself.
@@ -165,17 +167,6 @@ impl Lines {
     pub(super) fn is_dated(&self) -> bool {
         self.dated
     }
-}
-
-/// Returns whether a text is plain ASCII that a header can carry: no value can end its line.
-fn is_visible(text: &str) -> bool {
-    // Without a way out, so that many bytes are looked at at once.
-    text.bytes().fold(true, |so_far, byte| so_far & matches!(byte, b' '..=b'~' | b'\t'))
-}
-
-/// Returns the value of a header as text, if it is plain ASCII.
-pub(crate) fn visible(value: &[u8]) -> Option<&str> {
-    std::str::from_utf8(value).ok().filter(|text| is_visible(text))
 }
 
 /// Whether a byte may be part of a name: looked up, because names are short and their bytes many.

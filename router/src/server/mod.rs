@@ -36,7 +36,7 @@ use crate::upstream::Client;
 
 use self::connection::{Answering, Connection, Handlers, Terms};
 
-pub(crate) use self::answer::{Answer, Lines, visible};
+pub(crate) use self::answer::{Answer, Lines};
 pub(crate) use self::sent::{Headers, Sent, SentBody};
 
 /// Connections a worker serves at the same time.

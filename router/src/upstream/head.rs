@@ -5,8 +5,7 @@ use http::{Method, StatusCode};
 
 use super::call::{Envelope, line};
 use super::framing::Framing;
-use super::reply::Headers;
-use crate::server::visible;
+use super::reply::{Headers, visible};
 
 /// Most headers of an answer.
 const MOST_HEADERS: usize = 256;

@@ -20,3 +20,4 @@ pub use exchange::{Broken, Incoming};
 #[cfg(test)]
 pub(crate) use reply::tests::headers;
 pub use reply::{Headers, Reply};
+pub(crate) use reply::{is_visible, visible};

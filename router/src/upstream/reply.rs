@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::exchange::Incoming;
-use crate::server::visible;
 
 /// An answer: its head, and a body that is still to come.
 #[derive(Debug)]
@@ -90,6 +89,17 @@ impl Headers {
         }
         map
     }
+}
+
+/// Returns the value of a header as text, if it is plain ASCII.
+pub(crate) fn visible(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().filter(|text| is_visible(text))
+}
+
+/// Returns whether a text is plain ASCII that a header can carry: no value can end its line.
+pub(crate) fn is_visible(text: &str) -> bool {
+    // Without a way out, so that many bytes are looked at at once.
+    text.bytes().fold(true, |so_far, byte| so_far & matches!(byte, b' '..=b'~' | b'\t'))
 }
 
 #[cfg(test)]
