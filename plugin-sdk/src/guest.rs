@@ -1,9 +1,13 @@
 //! The WebAssembly side: generated bindings, and what stands between them and the types of this crate. Nothing here is
 //! for authors; [`crate::register!`] uses it.
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::sync::Once;
 
+use crate::params::Params;
 use crate::plugin::Plugin;
+use crate::verdict::CheckError;
 
 #[expect(missing_docs, reason = "generated")]
 pub mod bindings {
@@ -30,9 +34,35 @@ pub struct Exports<P>(PhantomData<P>);
 
 /// A panic is a trap, and a trap says nothing: its message goes to the log first.
 fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        crate::host::log(crate::host::Level::Error, &panic.to_string());
-    }));
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| {
+            crate::host::log(crate::host::Level::Error, &panic.to_string());
+        }));
+    });
+}
+
+thread_local! {
+    /// The parameters of the last call: an instance that is used again is asked with the same ones.
+    static LAST: RefCell<Option<(String, Params)>> = const { RefCell::new(None) };
+}
+
+/// Calls with the parameters that a text says.
+fn with_params<T>(
+    json: String,
+    call: impl FnOnce(&Params) -> Result<T, CheckError>,
+) -> Result<T, wit::CheckError> {
+    let last = LAST.take().filter(|(known, _)| *known == json);
+    let last = match last {
+        Some(last) => last,
+        None => {
+            let params = Params::parse(&json)?;
+            (json, params)
+        }
+    };
+    let answer = call(&last.1);
+    LAST.set(Some(last));
+    Ok(answer?)
 }
 
 impl<P: Plugin> exports::about::Guest for Exports<P> {
@@ -49,15 +79,14 @@ impl<P: Plugin> exports::guardrail::Guest for Exports<P> {
         subject: wit::Subject,
     ) -> Result<wit::Judgement, wit::CheckError> {
         log_panics();
-        let params = crate::Params::parse(&params_json)?;
-        Ok(P::check(&check, &params, &subject.into())?.into())
+        with_params(params_json, |params| P::check(&check, params, &subject.into())).map(Into::into)
     }
 }
 
 impl<P: Plugin> exports::guardrail_stream::Guest for Exports<P> {
     fn needs(check: String, params_json: String) -> Result<wit::WindowNeeds, wit::CheckError> {
         log_panics();
-        let needs = P::needs(&check, &crate::Params::parse(&params_json)?)?;
+        let needs = with_params(params_json, |params| P::needs(&check, params))?;
         Ok(wit::WindowNeeds { lookahead: needs.lookahead, overlap: needs.overlap })
     }
 
@@ -67,14 +96,13 @@ impl<P: Plugin> exports::guardrail_stream::Guest for Exports<P> {
         window: exports::guardrail_stream::StreamWindow,
     ) -> Result<exports::guardrail_stream::WindowAnswer, wit::CheckError> {
         log_panics();
-        let params = crate::Params::parse(&params_json)?;
-        Ok(P::window(&check, &params, &window.into())?.into())
+        with_params(params_json, |params| P::window(&check, params, &window.into())).map(Into::into)
     }
 }
 
 impl<P: Plugin> exports::condition::Guest for Exports<P> {
     fn matches(condition: String, params_json: String, call: wit::CallView) -> Result<bool, wit::CheckError> {
         log_panics();
-        Ok(P::matches(&condition, &crate::Params::parse(&params_json)?, &call.into())?)
+        with_params(params_json, |params| P::matches(&condition, params, &call.into()))
     }
 }

@@ -15,7 +15,7 @@ pub struct CheckInfo {
     pub mutates: bool,
     /// JSON Schema of its parameters.
     pub params_schema_json: String,
-    /// What later versions add.
+    /// `sees`: which of the manifest's `wants` it is shown, divided by spaces; and what later versions add.
     pub extra: Vec<(String, String)>,
 }
 
@@ -53,6 +53,20 @@ impl CheckInfo {
     #[must_use]
     pub fn mutates(self) -> Self {
         Self { mutates: true, ..self }
+    }
+
+    /// Is shown only these of what the plugin wants, like `metadata` or `header:NAME`; with none of them its texts and
+    /// the route alone, which is what costs a request least. A check that does not say it is shown all of it.
+    ///
+    /// ```
+    /// use tidegate_plugin_sdk::{CheckInfo, Manifest};
+    /// let manifest = Manifest::new("teams", "1.0.0").wants("metadata").wants("body");
+    /// manifest.check(CheckInfo::new("words").sees(&[])).check(CheckInfo::new("team").sees(&["metadata"]));
+    /// ```
+    #[must_use]
+    pub fn sees(mut self, words: &[&str]) -> Self {
+        self.extra.push(("sees".to_owned(), words.join(" ")));
+        self
     }
 
     /// Takes parameters of this JSON Schema.

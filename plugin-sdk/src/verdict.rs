@@ -1,5 +1,6 @@
 //! What a plugin answers: verdicts, errors, and the spans that mask a text.
 
+use serde::Serialize;
 use thiserror::Error;
 
 /// Bytes `start` to `end` (not included) of a text become `replacement`.
@@ -104,8 +105,8 @@ impl Judgement {
     /// assert_eq!(judgement.data_json.as_deref(), Some(r#"{"words":2}"#));
     /// ```
     #[must_use]
-    pub fn with_data(self, data: &serde_json::Value) -> Self {
-        Self { data_json: Some(data.to_string()), ..self }
+    pub fn with_data(self, data: &impl Serialize) -> Self {
+        Self { data_json: serde_json::to_string(data).ok(), ..self }
     }
 }
 
@@ -143,8 +144,8 @@ impl CheckError {
 
     /// Adds data, which must be a JSON object, for results and logs.
     #[must_use]
-    pub fn with_data(self, data: &serde_json::Value) -> Self {
-        Self { data_json: Some(data.to_string()), ..self }
+    pub fn with_data(self, data: &impl Serialize) -> Self {
+        Self { data_json: serde_json::to_string(data).ok(), ..self }
     }
 }
 

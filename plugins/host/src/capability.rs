@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::inspect::Found;
-use crate::{CallView, LoadError, Subject};
+use crate::{CallView, CheckInfo, LoadError, Subject};
 
 /// The words for data of a request, besides `header:NAME`.
 pub(crate) const DATA: [&str; 5] = ["messages", "params", "metadata", "user", "body"];
@@ -37,9 +37,11 @@ impl Default for Grants {
 }
 
 impl Grants {
-    /// Whether a word of a manifest is granted.
-    pub(crate) fn allows(&self, want: &str) -> bool {
+    /// Whether a word of a manifest is granted; `header:*`, whether any header is.
+    #[must_use]
+    pub fn allows(&self, want: &str) -> bool {
         match want {
+            "header:*" => !self.headers.is_empty(),
             "http" => !self.http.is_empty(),
             "kv" => self.kv,
             "models" => self.models,
@@ -59,6 +61,14 @@ impl Grants {
             http: if wanted("http") { self.http.clone() } else { Vec::new() },
             kv: self.kv && wanted("kv"),
             models: self.models && wanted("models"),
+        }
+    }
+
+    /// Returns what is granted of what a check says that it sees: all of it, if it says nothing.
+    pub(crate) fn seen_by(&self, check: &CheckInfo) -> Self {
+        match sees(check) {
+            Some(words) => self.narrow(&words.map(str::to_owned).collect::<Vec<_>>()),
+            None => self.clone(),
         }
     }
 
@@ -151,6 +161,18 @@ fn asks(wants: &[String], what: &str) -> Option<Need> {
         None if want == what || (want == "header:*" && what.starts_with("header:")) => Some(Need::Must),
         _ => None,
     })
+}
+
+/// Returns the words of a check that limits itself to some of what its plugin wants.
+fn sees(check: &CheckInfo) -> Option<impl Iterator<Item = &str>> {
+    let (_, words) = check.extra.iter().find(|(name, _)| name == "sees")?;
+    Some(words.split_ascii_whitespace())
+}
+
+/// Returns a word that a check sees and its plugin does not want, or that is nothing to be seen.
+pub(crate) fn sees_too_much<'c>(check: &'c CheckInfo, wants: &[String]) -> Option<&'c str> {
+    let is_data = |word: &str| DATA.contains(&word) || word.starts_with("header:");
+    sees(check)?.find(|word| !is_data(word) || asks(wants, word).is_none())
 }
 
 /// Refuses imports of powers that the manifest does not ask for, and of those it needs that were not granted. Calls of a
@@ -259,6 +281,28 @@ mod tests {
         expected.extra.clear();
         expected.call.extra.remove(1);
         assert_eq!(stripped, expected);
+    }
+
+    #[test]
+    fn a_check_that_says_what_it_sees_is_shown_no_more() {
+        let grants = Grants { headers: [text("x-team"), text("x-other")].into(), ..Grants::default() };
+        let check = |sees: Option<&str>| CheckInfo {
+            name: text("check"),
+            hooks: vec![Hook::Input],
+            streams: false,
+            mutates: false,
+            params_schema_json: text("{}"),
+            extra: sees.map(|words| (text("sees"), text(words))).into_iter().collect(),
+        };
+        assert_eq!(grants.seen_by(&check(None)), grants);
+        let nothing = grants.seen_by(&check(Some("")));
+        assert_eq!(nothing, Grants::none());
+        assert!(!nothing.allows("header:*"));
+        let some = grants.seen_by(&check(Some("metadata header:x-team")));
+        assert!(some.allows("metadata") && some.allows("header:x-team") && some.allows("header:*"));
+        assert!(!some.allows("body") && !some.allows("header:x-other"));
+        // What was not granted is not seen either.
+        assert_eq!(Grants::none().seen_by(&check(Some("metadata header:*"))), Grants::none());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::bindings::Exports;
-use crate::capability::is_known_want;
+use crate::capability::{is_known_want, sees_too_much};
 use crate::{CheckInfo, LoadError, Manifest};
 
 /// Bytes of an id or name.
@@ -45,6 +45,10 @@ fn check(manifest: &Manifest, exports: Exports) -> Result<(), String> {
             return Err(format!("it has two checks {}", info.name));
         }
         check_check(info, exports)?;
+        if let Some(word) = sees_too_much(info, &manifest.wants) {
+            let data = "one of its plugin's wants that are data of a request";
+            return Err(format!("the check {} sees {word:?}, which is not {data}", info.name));
+        }
     }
     names.clear();
     for info in &manifest.conditions {
@@ -157,6 +161,29 @@ mod tests {
     #[test]
     fn a_manifest_that_keeps_the_rules_is_taken() {
         assert_eq!(check(&manifest(), ALL), Ok(()));
+    }
+
+    #[test]
+    fn a_check_sees_what_its_plugin_wants_and_no_more() {
+        let seeing = |words: &str| {
+            let mut manifest = manifest();
+            manifest.checks[0].extra.push(("sees".to_owned(), words.to_owned()));
+            check(&manifest, ALL)
+        };
+        for words in ["", "messages", " messages  header:x-team "] {
+            assert_eq!(seeing(words), Ok(()), "{words}");
+        }
+        for words in [
+            "body",
+            "messages body",
+            "header:x-other",
+            "header:*",
+            "http",
+            "Messages",
+            "messages,header:x-team",
+        ] {
+            assert!(seeing(words).unwrap_err().contains("regexMatch sees"), "{words}");
+        }
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::pool::slots::Slots;
 use crate::quarantine::{Admission, Change, Outcome, Quarantine};
 use crate::stats::{Counters, Kind, Recorder, State};
 use crate::{
-    CallError, CallView, CheckInfo, ConditionInfo, Instances, Judgement, Limits, Manifest, Setup, Statistics,
-    StreamWindow, Subject, Terms, Verdict, WindowAnswer, WindowNeeds, WindowVerdict,
+    CallError, CallView, CheckInfo, ConditionInfo, Grants, Instances, Judgement, Limits, Manifest, Setup,
+    Statistics, StreamWindow, Subject, Terms, Verdict, WindowAnswer, WindowNeeds, WindowVerdict,
 };
 
 /// What loading made.
@@ -41,6 +41,8 @@ pub struct Plugin {
     starts_slowly: bool,
     limits: Limits,
     lent: Arc<Lent>,
+    /// What each check is shown, in the manifest's order.
+    seen: Vec<Arc<Grants>>,
     shelf: Arc<Shelf>,
     reuses: bool,
     recorder: Recorder,
@@ -69,6 +71,7 @@ impl Plugin {
             grants: setup.grants.narrow(&manifest.wants),
             counters: Counters::default(),
         };
+        let seen = manifest.checks.iter().map(|check| Arc::new(lent.grants.seen_by(check))).collect();
         let standing = Standing { quarantine: Quarantine::default(), state: State::Live, since_ms: now_ms() };
         Self {
             host,
@@ -79,6 +82,7 @@ impl Plugin {
             starts_slowly,
             limits: setup.limits,
             lent: Arc::new(lent),
+            seen,
             shelf,
             reuses: matches!(setup.instances, Instances::Reuse { .. }),
             recorder: Recorder::default(),
@@ -121,6 +125,13 @@ impl Plugin {
         self.lent.grants.allows(what)
     }
 
+    /// Returns what a check is shown of a request besides its texts; `None` where there is no such check.
+    #[must_use]
+    pub fn seen_by(&self, check: &str) -> Option<&Arc<Grants>> {
+        let at = self.manifest.checks.iter().position(|info| info.name == check)?;
+        self.seen.get(at)
+    }
+
     /// Returns a check by its name.
     #[must_use]
     pub fn check_info(&self, check: &str) -> Option<&CheckInfo> {
@@ -154,11 +165,10 @@ impl Plugin {
     ) -> Result<Judgement, CallError> {
         let (check, subject) = (check.into(), subject.into());
         let judged = async {
-            let info = self.find_check(&check)?;
+            let (info, granted) = self.find_check(&check)?;
             if !info.hooks.contains(&subject.hook) {
                 return Err(CallError::NotDeclared("the hook"));
             }
-            let granted = &self.lent.grants;
             let subject_seen = if granted.covers(&subject) {
                 subject.clone()
             } else {
@@ -275,12 +285,15 @@ impl Plugin {
         self.count(decided, |matches| if *matches { Kind::True } else { Kind::False })
     }
 
-    fn find_check(&self, check: &str) -> Result<&CheckInfo, CallError> {
-        self.check_info(check).ok_or_else(|| CallError::Unknown { check: check.to_owned() })
+    fn find_check(&self, check: &str) -> Result<(&CheckInfo, &Grants), CallError> {
+        let mut checks = self.manifest.checks.iter().zip(&self.seen);
+        let found = checks.find(|(info, _)| info.name == check);
+        let (info, seen) = found.ok_or_else(|| CallError::Unknown { check: check.to_owned() })?;
+        Ok((info, seen))
     }
 
     fn find_stream_check(&self, check: &str) -> Result<&CheckInfo, CallError> {
-        let info = self.find_check(check)?;
+        let (info, _) = self.find_check(check)?;
         if info.streams { Ok(info) } else { Err(CallError::NotDeclared("a stream check")) }
     }
 

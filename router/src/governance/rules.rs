@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
 use serde_json::Value;
+use tidegate_config::{ConfigError, Hooks};
 use tidegate_store::{BudgetRecord, LimitRecord, ObjectKind, ObjectRecord};
 
 use super::by_workspace::ByWorkspace;
@@ -136,7 +137,7 @@ pub struct Rules {
     rates: ByWorkspace<RatePolicy>,
     /// How many workspaces have guardrails of every request.
     guarded: usize,
-    /// Saved guardrails by id and slug, as JSON text.
+    /// Saved guardrails by id and slug.
     guardrails: ById<SavedGuardrail>,
 }
 
@@ -145,7 +146,8 @@ struct SavedGuardrail {
     /// `None` is everyone's.
     workspace: Option<String>,
     slug: Arc<str>,
-    text: Arc<str>,
+    /// What it says, or why it can't be read.
+    hooks: Arc<Result<Hooks, ConfigError>>,
 }
 
 impl Rules {
@@ -227,7 +229,7 @@ impl Rules {
         let saved = SavedGuardrail {
             workspace: object.workspace.clone(),
             slug: object.slug.as_str().into(),
-            text: object.body.to_string().into(),
+            hooks: Arc::new(Hooks::parse(&object.body.to_string())),
         };
         self.guardrails.insert_mut(saved.slug.clone(), saved.clone());
         self.guardrails.insert_mut(id.into(), saved);
@@ -256,11 +258,11 @@ impl Rules {
         self.workspaces.get(id)
     }
 
-    /// Returns a saved guardrail that a workspace may use, as JSON text.
+    /// Returns the hooks of a saved guardrail that a workspace may use; inside, why it can't be read.
     #[must_use]
-    pub fn guardrail(&self, name: &str, workspace: &str) -> Option<&Arc<str>> {
+    pub fn guardrail(&self, name: &str, workspace: &str) -> Option<&Result<Hooks, ConfigError>> {
         let saved = self.guardrails.get(name)?;
-        saved.workspace.as_deref().is_none_or(|own| own == workspace).then_some(&saved.text)
+        saved.workspace.as_deref().is_none_or(|own| own == workspace).then_some(&*saved.hooks)
     }
 
     /// Returns the guardrails of every request of a key's workspace, where there are some.

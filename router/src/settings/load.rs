@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
+use tidegate_config::Hooks;
 use tidegate_store::{BudgetRecord, LimitRecord, ProviderRecord};
 use toml::Spanned;
 
@@ -98,8 +99,8 @@ pub struct Settings {
     pub configs: BTreeMap<String, String>,
     /// What is declared about plugins, by their id.
     pub declared_plugins: BTreeMap<String, DeclaredPlugin>,
-    /// Declared guardrails by id, as JSON text.
-    pub guardrails: BTreeMap<String, String>,
+    /// Declared guardrails by id.
+    pub guardrails: BTreeMap<String, Hooks>,
     /// Whether a check that breaks down counts as failed, where its guardrail does not say.
     pub fail_on_error: bool,
 }
@@ -199,8 +200,8 @@ impl Settings {
         for entry in &file.guardrail {
             let refuse = |message: String| at(Some(place_of(text, entry.span().start, &message)), message);
             let declared = entry.get_ref();
-            plugins::check_guardrail(declared).map_err(refuse)?;
-            if guardrails.insert(declared.id.clone(), declared.json.clone()).is_some() {
+            let hooks = plugins::guardrail(declared).map_err(refuse)?;
+            if guardrails.insert(declared.id.clone(), hooks).is_some() {
                 return Err(refuse(format!("guardrail.id: \"{}\" is declared twice", declared.id)));
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use tidegate_config::Hooks;
 use tidegate_plugin_host::{Grants, Instances, Limits};
 
 use super::values::{Secret, resolve_secret};
@@ -230,13 +231,15 @@ fn limits(settings: &PluginLimits) -> Result<Limits, String> {
     })
 }
 
-/// Checks a guardrail's form; what it means is for whoever attaches it.
-pub(super) fn check_guardrail(declared: &GuardrailSettings) -> Result<(), String> {
+/// Reads a guardrail; whether its plugins are there is for whoever attaches it.
+pub(super) fn guardrail(declared: &GuardrailSettings) -> Result<Hooks, String> {
     if declared.id.trim().is_empty() {
         return Err("guardrail.id: is empty".to_owned());
     }
     match serde_json::from_str::<serde_json::Value>(&declared.json) {
-        Ok(serde_json::Value::Object(_) | serde_json::Value::Array(_)) => Ok(()),
+        Ok(serde_json::Value::Object(_) | serde_json::Value::Array(_)) => {
+            Hooks::parse(&declared.json).map_err(|error| format!("guardrail.json: {error}"))
+        }
         Ok(_) => Err("guardrail.json: a guardrail object or a list of hooks is expected".to_owned()),
         Err(error) => Err(format!("guardrail.json: {error}")),
     }
@@ -270,7 +273,7 @@ mod tests {
         assert_eq!((plugin.limits.host_calls, plugin.limits.http_body), (0, HTTP_BODY));
         assert!(matches!(plugin.instances, Instances::Reuse { .. }));
         assert_eq!(plugin.key.as_deref(), Some("guards"));
-        assert_eq!((settings.guardrails["g"].as_str(), settings.fail_on_error), ("{\"checks\": []}", true));
+        assert_eq!((settings.guardrails["g"].before.len(), settings.fail_on_error), (1, true));
     }
 
     #[test]

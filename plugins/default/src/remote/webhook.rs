@@ -85,11 +85,11 @@ fn context(subject: &Subject) -> Value {
         subject.call.metadata.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     json!({
         "request": {
-            "json": request_json(subject), "text": if is_input { text.as_str() } else { "" },
+            "json": request_json(subject), "text": if is_input { &*text } else { "" },
             "isStreamingRequest": subject.call.stream, "isTransformed": false,
         },
         "response": {
-            "json": answer, "text": if is_input { "" } else { text.as_str() },
+            "json": answer, "text": if is_input { "" } else { &*text },
             "statusCode": if is_input { None } else { Some(200) }, "isTransformed": false,
         },
         "provider": subject.call.provider,

@@ -12,12 +12,14 @@ use super::scout::Scout;
 const MOST_KEPT: usize = 8;
 
 thread_local! {
-    /// Patterns that were compiled, with their flags: an instance that is used again compiles each once.
-    static KEPT: RefCell<Vec<(String, Rc<Compiled>)>> = const { RefCell::new(Vec::new()) };
+    /// What was compiled: an instance that is used again compiles each pattern once.
+    static KEPT: RefCell<Vec<Rc<Compiled>>> = const { RefCell::new(Vec::new()) };
 }
 
 #[derive(Debug)]
 struct Compiled {
+    pattern: String,
+    flags: String,
     regex: Regex,
     scout: Option<Scout>,
 }
@@ -51,28 +53,27 @@ impl Rule {
     }
 
     fn with_flags(pattern: &str, flags: &str) -> Result<Self, CheckError> {
+        let known = |known: &&Rc<Compiled>| known.pattern == pattern && known.flags == flags;
+        let (global, folds) = (flags.contains('g'), flags.contains('i'));
+        if let Some(compiled) = KEPT.with_borrow(|kept| kept.iter().find(known).cloned()) {
+            return Ok(Self { compiled, global, folds });
+        }
         let twice =
             (1..).zip(flags.chars()).any(|(next, flag)| flags.chars().skip(next).any(|other| other == flag));
         if twice {
             let message = format!("Invalid flags supplied to RegExp constructor '{flags}'");
             return Err(CheckError::new("SyntaxError", message));
         }
-        let (global, folds) = (flags.contains('g'), flags.contains('i'));
-        let name = format!("{flags}/{pattern}");
-        let kept = KEPT.with_borrow(|kept| {
-            kept.iter().find(|(known, _)| *known == name).map(|(_, compiled)| Rc::clone(compiled))
-        });
-        if let Some(compiled) = kept {
-            return Ok(Self { compiled, global, folds });
-        }
         match Regex::with_flags(pattern, flags) {
             Ok(regex) => {
-                let compiled = Rc::new(Compiled { regex, scout: Scout::new(pattern, flags) });
+                let scout = Scout::new(pattern, flags);
+                let (pattern, flags) = (pattern.to_owned(), flags.to_owned());
+                let compiled = Rc::new(Compiled { pattern, flags, regex, scout });
                 KEPT.with_borrow_mut(|kept| {
                     if kept.len() >= MOST_KEPT {
                         kept.clear();
                     }
-                    kept.push((name, Rc::clone(&compiled)));
+                    kept.push(Rc::clone(&compiled));
                 });
                 Ok(Self { compiled, global, folds })
             }
@@ -86,7 +87,7 @@ impl Rule {
 
     /// Returns the first match that starts at a position or later.
     pub(crate) fn find(&self, text: &str, from: usize) -> Option<Match> {
-        let Compiled { regex, scout } = &*self.compiled;
+        let Compiled { regex, scout, .. } = &*self.compiled;
         let is_ascii = text.is_ascii();
         if is_ascii
             && let (Some(scout), Some(rest)) = (scout, text.as_bytes().get(from..))

@@ -1,14 +1,16 @@
 //! `regexMatch`: a pattern matches, or with `not` does not.
 
 use regress::Match;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tidegate_plugin_sdk::{
-    CheckError, Params, StreamWindow, Subject, WindowAnswer, WindowNeeds, WindowVerdict,
+    CheckError, Judgement, Params, Reason, StreamWindow, Subject, Verdict, WindowAnswer, WindowNeeds,
+    WindowVerdict,
 };
 
 use super::regex::Rule;
 use super::seen::{Seen, excerpt, excerpt_or_none};
-use crate::judged::{Judged, judged, reason, with};
+use crate::judged::{Judged, with};
 
 pub(crate) const SCHEMA: &str = r#"{"type": "object", "required": ["rule"], "properties": {
     "rule": {"type": "string", "description": "A JavaScript pattern, without slashes"},
@@ -49,23 +51,31 @@ fn rule(params: &Params, text: &str) -> Result<Rule, CheckError> {
     rule.map_err(|error| failed(error, params, text))
 }
 
-fn data(params: &Params, found: Option<Value>, text: Option<&str>) -> (bool, Value) {
-    let (not, pattern) = (params.flag("not"), params.text("rule").unwrap_or_default());
+/// What results say, with Portkey's names and in its order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Data<'a> {
+    regex_pattern: &'a str,
+    not: bool,
+    verdict: bool,
+    explanation: String,
+    match_details: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text_excerpt: Option<String>,
+}
+
+fn data<'a>(params: &'a Params, found: Option<Value>, text: Option<&str>) -> Data<'a> {
+    let (not, regex_pattern) = (params.flag("not"), params.text("rule").unwrap_or_default());
     let verdict = found.is_some() != not;
     let explanation = match (verdict, not) {
-        (true, true) => format!("The regex pattern '{pattern}' did not match the text as expected."),
-        (true, false) => format!("The regex pattern '{pattern}' successfully matched the text."),
-        (false, true) => format!("The regex pattern '{pattern}' matched the text when it should not have."),
-        (false, false) => format!("The regex pattern '{pattern}' did not match the text."),
+        (true, true) => format!("The regex pattern '{regex_pattern}' did not match the text as expected."),
+        (true, false) => format!("The regex pattern '{regex_pattern}' successfully matched the text."),
+        (false, true) => {
+            format!("The regex pattern '{regex_pattern}' matched the text when it should not have.")
+        }
+        (false, false) => format!("The regex pattern '{regex_pattern}' did not match the text."),
     };
-    let data = json!({
-        "regexPattern": pattern,
-        "not": not,
-        "verdict": verdict,
-        "explanation": explanation,
-        "matchDetails": found,
-    });
-    (verdict, with(data, "textExcerpt", text.map(|text| excerpt(text).into())))
+    Data { regex_pattern, not, verdict, explanation, match_details: found, text_excerpt: text.map(excerpt) }
 }
 
 /// Returns what a match captured. Its index counts UTF-16 units from the start of the whole text.
@@ -87,8 +97,13 @@ pub(crate) fn check(params: &Params, subject: &Subject) -> Judged {
         return Err(failed(CheckError::new("Error", "Missing text to match"), params, &text));
     }
     let found = rule.find(&text, 0).map(|found| details(&text, &found, true));
-    let (verdict, data) = data(params, found, Some(&text));
-    Ok(judged("regexMatch", verdict, &data))
+    let data = data(params, found, Some(&text));
+    let verdict = if data.verdict {
+        Verdict::Pass
+    } else {
+        Verdict::Fail(Reason::new("regexMatch", &*data.explanation))
+    };
+    Ok(Judgement::from(verdict).with_data(&data))
 }
 
 pub(crate) fn needs(params: &Params) -> Result<WindowNeeds, CheckError> {
@@ -118,7 +133,11 @@ pub(crate) fn window(params: &Params, window: &StreamWindow) -> Result<WindowAns
         return Ok(WindowAnswer::default());
     }
     let found = found.map(|found| details(&window.text, &found, !not));
-    let (passes, data) = data(params, found, (!not).then_some(&window.text));
-    let verdict = if passes { WindowVerdict::Pass } else { WindowVerdict::Fail(reason("regexMatch", &data)) };
-    Ok(WindowAnswer { verdict, state: Vec::new(), data_json: Some(data.to_string()) })
+    let data = data(params, found, (!not).then_some(&window.text));
+    let verdict = if data.verdict {
+        WindowVerdict::Pass
+    } else {
+        WindowVerdict::Fail(Reason::new("regexMatch", &*data.explanation))
+    };
+    Ok(WindowAnswer { verdict, state: Vec::new(), data_json: serde_json::to_string(&data).ok() })
 }

@@ -28,6 +28,8 @@ pub(crate) struct Scout {
     places: Box<[u64; 128]>,
     first: u64,
     last: u64,
+    /// Characters of the shortest run.
+    shortest: usize,
 }
 
 impl Scout {
@@ -45,10 +47,11 @@ impl Scout {
             return None;
         }
         let each = MOST / known.held.len();
-        let mut scout = Self { places: Box::new([0; 128]), first: 0, last: 0 };
+        let mut scout = Self { places: Box::new([0; 128]), first: 0, last: 0, shortest: each };
         let mut at = 0;
         for run in &known.held {
             scout.first |= 1 << at;
+            scout.shortest = scout.shortest.min(run.len());
             for set in run.iter().take(each) {
                 for (character, places) in scout.places.iter_mut().enumerate() {
                     *places |= u64::from(set >> character & 1 == 1) << at;
@@ -62,12 +65,20 @@ impl Scout {
 
     /// Returns whether a text may hold a match. Nothing is known of texts beyond ASCII.
     pub(crate) fn lets_through(&self, text: &[u8]) -> bool {
-        let mut so_far = 0;
-        for byte in text {
-            let Some(places) = self.places.get(usize::from(*byte)) else { return true };
-            so_far = (so_far << 1 | self.first) & places;
+        let places = |at: usize| text.get(at).map(|byte| self.places.get(usize::from(*byte)).copied());
+        let (mut at, mut so_far) = (0, 0);
+        while let Some(known) = places(at) {
+            let Some(of_this) = known else { return true };
+            so_far = (so_far << 1 | self.first) & of_this;
             if so_far & self.last != 0 {
                 return true;
+            }
+            at += 1;
+            if so_far == 0 {
+                // Whatever run begins among the next ones holds the last of them: where that is of no run, none does.
+                while places(at + self.shortest - 1) == Some(Some(0)) {
+                    at += self.shortest;
+                }
             }
         }
         false

@@ -1,6 +1,8 @@
 //! Which text a check sees: that of the last message or of the first choice, as Portkey does, or with
 //! `"messages": "all"` that of all of them.
 
+use std::borrow::Cow;
+
 use tidegate_plugin_sdk::{Hook, Params, Piece, StreamWindow, Subject};
 
 /// Which text counts.
@@ -27,8 +29,8 @@ impl Seen {
             (Self::Last, Hook::Input) if !has_messages(&subject.call.endpoint) => None,
             (Self::Last, Hook::Input) => {
                 let pieces = subject.pieces.iter().map(|piece| piece.index).max().unwrap_or_default();
-                // The last message may have no text at all, where only messages say that it is there.
-                Some(pieces.max((subject.call.messages.len() as u32).saturating_sub(1)))
+                // The last message may have no text at all: then only its count says that it is there.
+                Some(pieces.max(messages(subject).saturating_sub(1)))
             }
         };
         move |piece| {
@@ -43,11 +45,25 @@ impl Seen {
     }
 
     /// Returns the text that counts, a line for each part. Empty parts leave no empty lines.
-    pub(crate) fn text(self, subject: &Subject) -> String {
+    pub(crate) fn text(self, subject: &Subject) -> Cow<'_, str> {
         let counts = self.counts(subject);
         let texts = subject.pieces.iter().filter(|piece| counts(piece) && !piece.text.is_empty());
-        texts.map(|piece| piece.text.as_str()).collect::<Vec<_>>().join("\n")
+        let mut texts = texts.map(|piece| piece.text.as_str());
+        match (texts.next(), texts.next()) {
+            (None, _) => Cow::Borrowed(""),
+            (Some(only), None) => Cow::Borrowed(only),
+            (Some(first), Some(second)) => {
+                let all: Vec<&str> = [first, second].into_iter().chain(texts).collect();
+                Cow::Owned(all.join("\n"))
+            }
+        }
     }
+}
+
+/// Returns how many messages a request has.
+fn messages(subject: &Subject) -> u32 {
+    let count = subject.extra.iter().find(|(name, _)| name == "messages");
+    count.and_then(|(_, count)| count.parse().ok()).unwrap_or_default()
 }
 
 fn has_messages(endpoint: &str) -> bool {
@@ -55,12 +71,21 @@ fn has_messages(endpoint: &str) -> bool {
         && (endpoint.ends_with("/chat/completions") || !endpoint.ends_with("/completions"))
 }
 
+/// UTF-16 units of an excerpt.
+const EXCERPT: usize = 100;
+
 /// Returns the beginning of a text for results: 100 UTF-16 units, as JavaScript counts.
 pub(crate) fn excerpt(text: &str) -> String {
+    if text.len() <= EXCERPT {
+        return text.to_owned();
+    }
+    if let Some(beginning) = text.get(..EXCERPT).filter(|beginning| beginning.is_ascii()) {
+        return [beginning, "..."].concat();
+    }
     let mut units = 0;
     for (at, letter) in text.char_indices() {
         units += letter.len_utf16();
-        if units > 100 {
+        if units > EXCERPT {
             return format!("{}...", text.get(..at).unwrap_or_default());
         }
     }
@@ -106,7 +131,7 @@ mod tests {
     #[test]
     fn a_last_message_without_text_is_empty() {
         let mut subject = chat(vec![Piece::new("text", "user", 0, "old")]);
-        subject.call.messages = vec![Default::default(), Default::default()];
+        subject.extra.push(("messages".to_owned(), "2".to_owned()));
         assert_eq!(Seen::Last.text(&subject), "");
     }
 

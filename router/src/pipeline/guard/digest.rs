@@ -6,19 +6,13 @@ use crate::cache::Digester;
 
 impl Guards {
     /// Adds every hook with its checks, their parameters, and the plugins that answer for them: bytes, config, grants,
-    /// limits. Of the request it adds what those plugins may look at besides the body.
+    /// limits. Of the request it adds what those checks may look at besides the body.
     pub(in crate::pipeline) fn digest(&self, digester: &mut Digester) {
         let (informing_before, informing_after) = &self.informing;
         for side in [&self.before, &*self.after, &**informing_before, &**informing_after] {
             side.digest(digester);
         }
-        let wanted = |what: &str| {
-            [&self.before, &*self.after]
-                .iter()
-                .flat_map(|side| &side.hooks)
-                .flat_map(|bound| &bound.checks)
-                .any(|check| check.plugin.as_ref().is_some_and(|plugin| plugin.wants(what)))
-        };
+        let wanted = |what: &str| [&self.before, &*self.after].iter().any(|side| side.wants(what));
         if wanted("metadata") {
             for (name, value) in &self.scene.metadata {
                 digester.part("metadata", name.as_bytes());

@@ -9,6 +9,7 @@ mod before;
 mod channel;
 #[cfg(test)]
 mod channel_tests;
+mod data;
 mod digest;
 mod exhibit;
 mod held;
@@ -158,13 +159,12 @@ fn saved<'a>(
     let mut all = Vec::new();
     for id in ids {
         let (settings, rules) = (gateway.settings(), gateway.objects.rules());
-        let declared = settings.guardrails.get(id).map(String::as_str);
-        let json = declared.or_else(|| Some(&**rules.guardrail(id, rules.workspace_id(key))?));
-        let Some(json) = json else {
-            return Err(invalid(format!("Following guardrails are not valid: {id}")));
+        let hooks = match (settings.guardrails.get(id), rules.guardrail(id, rules.workspace_id(key))) {
+            (Some(hooks), _) | (None, Some(Ok(hooks))) => hooks,
+            (None, Some(Err(error))) => return Err(invalid(format!("Guardrail {id}: {error}"))),
+            (None, None) => return Err(invalid(format!("Following guardrails are not valid: {id}"))),
         };
-        let hooks = Hooks::parse(json).map_err(|error| invalid(format!("Guardrail {id}: {error}")))?;
-        all.extend(if before { hooks.before } else { hooks.after });
+        all.extend(if before { &hooks.before } else { &hooks.after }.iter().cloned());
     }
     all.extend(own.iter().cloned());
     Ok(Cow::Owned(all))

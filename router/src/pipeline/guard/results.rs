@@ -7,11 +7,13 @@ use serde_json::{Map, Value, json};
 use tidegate_config::{Hook, HookKind};
 use time::OffsetDateTime;
 
+use super::data::Data;
+
 /// What one check found.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct CheckResult {
     /// What the check says beside its verdict.
-    pub data: Value,
+    pub data: Data,
     /// Whether it passed. A check that erred did not, and counts as passed all the same unless told otherwise.
     pub verdict: bool,
     /// `plugin.check`

@@ -57,6 +57,9 @@ impl Scene {
 
     /// Returns the headers that somebody wants, under the names that plugins want them by.
     fn shown_headers(&self, wants: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
+        if !wants("header:*") {
+            return Vec::new();
+        }
         let (mut shown, mut want) = (Vec::new(), String::with_capacity(64));
         for (name, value) in self.headers.iter() {
             want.clear();

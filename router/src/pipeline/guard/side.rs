@@ -5,10 +5,13 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tidegate_config::{Hook, Instances};
-use tidegate_plugin_host::{CallError, Judgement, Limits, Plugin, PluginSet, Subject, Terms, Verdict};
+use tidegate_plugin_host::{
+    CallError, Grants, Judgement, Limits, Plugin, PluginSet, Subject, Terms, Verdict,
+};
 
+use super::data::Data;
 use super::exhibit::{Exhibit, Frame};
 use super::masks::Mask;
 use super::results::{CheckFailure, CheckResult, HookResult, Stamp};
@@ -24,6 +27,8 @@ pub(super) struct BoundCheck {
     pub(super) name: Arc<str>,
     /// `None`: no plugin knows it.
     pub(super) plugin: Option<Arc<Plugin>>,
+    /// What it is shown besides texts; `None` without a plugin.
+    seen: Option<Arc<Grants>>,
     /// Parameters as JSON text.
     pub(super) params: Arc<str>,
     /// What the attachment decides.
@@ -89,7 +94,8 @@ impl BoundCheck {
     /// Binds a configured check to its plugin.
     pub(super) fn bind(call: &tidegate_config::CheckCall, set: &PluginSet, fail_on_error: bool) -> Self {
         let plugin = call.id.split_once('.').and_then(|(plugin, _)| set.get(plugin));
-        let plugin = plugin.filter(|plugin| plugin.check_info(&call.name).is_some()).cloned();
+        let seen = plugin.and_then(|plugin| plugin.seen_by(&call.name)).cloned();
+        let plugin = plugin.filter(|_| seen.is_some()).cloned();
         if plugin.is_none() {
             tracing::warn!(check = &*call.id, "no plugin has this check: it judges nothing");
         }
@@ -101,10 +107,16 @@ impl BoundCheck {
             id: call.id.clone(),
             name: call.name.clone(),
             plugin,
+            seen,
             params: call.parameters.clone(),
             terms: Terms { limits, reuse: call.instances.map(|instances| instances == Instances::Reuse) },
             fail_on_error: call.fail_on_error || fail_on_error,
         }
+    }
+
+    /// Returns whether it wants, and may see, something.
+    pub(super) fn sees(&self, what: &str) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.allows(what))
     }
 
     /// Returns whether its answers may change what they judge.
@@ -130,7 +142,7 @@ impl BoundCheck {
         let mut result = self.fresh(started);
         match answer {
             Ok(judgement) => {
-                result.data = data(judgement.data_json.as_deref());
+                result.data = Data::of(judgement.data_json);
                 match judgement.verdict {
                     Verdict::Pass => {}
                     Verdict::Mask(masks) => {
@@ -146,12 +158,12 @@ impl BoundCheck {
                     }
                     Verdict::Fail(reason) => {
                         result.verdict = false;
-                        explain(&mut result.data, &reason.message);
+                        result.data.explain(&reason.message);
                     }
                     Verdict::Block(reason) => {
                         result.verdict = false;
                         effect.blocked = true;
-                        explain(&mut result.data, &reason.message);
+                        result.data.explain(&reason.message);
                     }
                 }
             }
@@ -168,7 +180,7 @@ impl BoundCheck {
     /// Makes the result of a check that has nothing to say yet.
     pub(super) fn fresh(&self, started: Instant) -> CheckResult {
         CheckResult {
-            data: Value::Null,
+            data: Data::default(),
             verdict: true,
             id: self.id.clone(),
             error: None,
@@ -185,7 +197,7 @@ impl BoundCheck {
         tracing::debug!(check = &*self.id, %error, "a check could not judge");
         let (name, message) = match error {
             CallError::Check(error) => {
-                result.data = data(error.data_json.as_deref());
+                result.data = Data::of(error.data_json.clone());
                 (error.name.clone(), error.message.clone())
             }
             CallError::Unknown { .. } => (UNKNOWN.to_owned(), format!("No plugin has a check {}", self.id)),
@@ -199,24 +211,6 @@ impl BoundCheck {
 impl From<tidegate_plugin_host::Span> for Mask {
     fn from(span: tidegate_plugin_host::Span) -> Self {
         Self { range: span.start as usize..span.end as usize, replacement: span.replacement }
-    }
-}
-
-/// Reads a check's data; text that is no JSON is kept as text.
-pub(super) fn data(json: Option<&str>) -> Value {
-    json.map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)))
-}
-
-/// Adds the reason to data that has no explanation of its own.
-pub(super) fn explain(data: &mut Value, message: &str) {
-    if data.is_null() {
-        *data = Value::Object(Map::new());
-    }
-    if let Value::Object(members) = data
-        && !message.is_empty()
-        && !members.contains_key("explanation")
-    {
-        members.insert("explanation".to_owned(), message.into());
     }
 }
 
@@ -250,14 +244,14 @@ impl Side {
         self.hooks.is_empty()
     }
 
-    /// Returns whether a plugin wants, and may have, something.
+    /// Returns whether a check wants, and may see, something.
     pub(super) fn wants(&self, what: &str) -> bool {
-        self.plugins().any(|plugin| plugin.wants(what))
+        self.checks().any(|check| check.sees(what))
     }
 
-    /// Returns the plugins at work, some perhaps more than once.
-    pub(super) fn plugins(&self) -> impl Iterator<Item = &Arc<Plugin>> {
-        self.hooks.iter().flat_map(|hook| &hook.checks).filter_map(|check| check.plugin.as_ref())
+    /// Returns the checks of all hooks.
+    pub(super) fn checks(&self) -> impl Iterator<Item = &BoundCheck> {
+        self.hooks.iter().flat_map(|hook| &hook.checks)
     }
 
     /// Takes out the hooks that only inform.
@@ -333,8 +327,7 @@ impl Side {
         frame: &dyn Frame,
         judged: &mut Judged,
     ) -> (CheckResult, Effect) {
-        let wants_body = check.plugin.as_ref().is_some_and(|plugin| plugin.wants("body"));
-        if wants_body
+        if check.sees("body")
             && exhibit.is_changed()
             && let Some(folded) = frame.write(exhibit).and_then(|body| frame.show(body))
         {

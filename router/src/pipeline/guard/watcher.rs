@@ -8,10 +8,11 @@ use futures_util::stream::FuturesUnordered;
 use tidegate_plugin_host::{CallError, Hook, StreamWindow, WindowAnswer, WindowVerdict};
 
 use super::channel::{Channel, Needs, Window};
+use super::data::Data;
 use super::key::Key;
 use super::masks::Mask;
 use super::results::CheckResult;
-use super::side::{BoundCheck, Side, data, explain};
+use super::side::{BoundCheck, Side};
 
 /// A check of a stream.
 pub(super) struct Watcher {
@@ -81,7 +82,7 @@ impl Watcher {
             Ok(answer) => {
                 state = answer.state;
                 if self.result.verdict && answer.data_json.is_some() {
-                    self.result.data = data(answer.data_json.as_deref());
+                    self.result.data = Data::of(answer.data_json);
                 }
                 match answer.verdict {
                     WindowVerdict::Pass => {}
@@ -91,12 +92,12 @@ impl Watcher {
                     }
                     WindowVerdict::Fail(reason) => {
                         self.result.verdict = false;
-                        explain(&mut self.result.data, &reason.message);
+                        self.result.data.explain(&reason.message);
                     }
                     WindowVerdict::Block(reason) => {
                         self.result.verdict = false;
                         self.blocked = true;
-                        explain(&mut self.result.data, &reason.message);
+                        self.result.data.explain(&reason.message);
                     }
                 }
             }

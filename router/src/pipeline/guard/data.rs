@@ -1,0 +1,90 @@
+//! What a check says beside its verdict: JSON that is passed on as the plugin wrote it.
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
+
+/// Texts with more brackets than this are looked at for how deep they are: who reads them stops at 128.
+const BRACKETS: usize = 100;
+
+/// JSON, or nothing, which reads as null.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub(super) struct Data(Option<Box<RawValue>>);
+
+impl Data {
+    /// Takes a check's data. Text that is no JSON, or deeper than anybody reads, is kept as a text.
+    pub(super) fn of(json: Option<String>) -> Self {
+        let Some(json) = json else { return Self(None) };
+        let is_readable = brackets(&json) <= BRACKETS || serde_json::from_str::<Value>(&json).is_ok();
+        let raw = serde_json::from_str::<&RawValue>(&json).ok().filter(|_| is_readable);
+        Self(raw.map(ToOwned::to_owned).or_else(|| to_raw_value(&json).ok()))
+    }
+
+    /// Adds the reason, unless there is an explanation already or the data is no object.
+    pub(super) fn explain(&mut self, message: &str) {
+        let known = self.0.as_ref().map(|data| serde_json::from_str::<Map<String, Value>>(data.get()));
+        let Some(mut members) = known.unwrap_or_else(|| Ok(Map::new())).ok() else { return };
+        if !message.is_empty() && !members.contains_key("explanation") {
+            members.insert("explanation".to_owned(), message.into());
+        }
+        self.0 = to_raw_value(&members).ok();
+    }
+}
+
+fn brackets(json: &str) -> usize {
+    json.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(data: &Data) -> (String, Value) {
+        (serde_json::to_string(data).unwrap(), serde_json::to_value(data).unwrap())
+    }
+
+    #[test]
+    fn data_is_passed_on_as_it_was_written() {
+        for (given, passed_on) in [
+            (None, "null"),
+            (Some(r#"{"b": 1.50, "a":[]}"#), r#"{"b": 1.50, "a":[]}"#),
+            (Some("not JSON"), r#""not JSON""#),
+            (Some(""), r#""""#),
+        ] {
+            let data = Data::of(given.map(str::to_owned));
+            let (text, value) = shown(&data);
+            assert_eq!(text, passed_on);
+            assert_eq!(value, serde_json::from_str::<Value>(passed_on).unwrap());
+        }
+    }
+
+    #[test]
+    fn what_nobody_could_read_is_kept_as_text() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        let (_, value) = shown(&Data::of(Some(deep.clone())));
+        assert_eq!(value, Value::from(deep));
+        let wide = format!("[{}{{}}]", "{},".repeat(200));
+        let (text, value) = shown(&Data::of(Some(wide.clone())));
+        assert_eq!(text, wide);
+        assert_eq!(value.as_array().map(Vec::len), Some(201));
+    }
+
+    #[test]
+    fn a_reason_is_added_where_there_is_no_explanation() {
+        for (given, explained) in [
+            (None, r#"{"explanation":"because"}"#),
+            (Some(r#"{"a": 1}"#), r#"{"a":1,"explanation":"because"}"#),
+            (Some(r#"{"explanation": "own"}"#), r#"{"explanation":"own"}"#),
+            (Some("[1]"), "[1]"),
+            (Some("text"), r#""text""#),
+        ] {
+            let mut data = Data::of(given.map(str::to_owned));
+            data.explain("because");
+            assert_eq!(shown(&data).0, explained);
+        }
+        let mut data = Data::default();
+        data.explain("");
+        assert_eq!(shown(&data).0, "{}");
+    }
+}
