@@ -2,7 +2,7 @@
 
 /// Streams allocate a little for each chunk; see `benches/README.md` for what the C library's allocator costs.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tidegate_memory::Allocator = tidegate_memory::Allocator;
 
 fn main() {
     std::process::exit(tidegate::cli::run());
