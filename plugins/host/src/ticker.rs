@@ -9,10 +9,13 @@ use wasmtime::Engine;
 
 use crate::HostError;
 
-/// Length of a tick.
+/// The next tick while a guest runs.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
-/// Ticks without a guest before the thread sleeps: waking it costs more than the ticks of a short pause.
-const REST_AFTER: u32 = 50;
+/// The next tick where no guest runs at the last one: those that begin meanwhile mostly end meanwhile, and each tick takes
+/// the processor from somebody.
+const CALM: Duration = Duration::from_millis(4);
+/// Time without a guest before the thread sleeps: waking it costs more than the ticks of a short pause.
+const REST_AFTER: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -74,18 +77,19 @@ impl Drop for Running {
 }
 
 fn tick(engine: &Engine, shared: &Shared) {
-    let mut quiet = 0;
+    let mut quiet = Duration::ZERO;
     while !shared.stop.load(Ordering::SeqCst) {
-        quiet = if shared.running.load(Ordering::SeqCst) == 0 { quiet + 1 } else { 0 };
+        let is_calm = shared.running.load(Ordering::SeqCst) == 0;
+        quiet = if is_calm { quiet + CALM } else { Duration::ZERO };
         if quiet > REST_AFTER {
             shared.asleep.store(true, Ordering::SeqCst);
             while shared.running.load(Ordering::SeqCst) == 0 && !shared.stop.load(Ordering::SeqCst) {
                 thread::park();
             }
             shared.asleep.store(false, Ordering::SeqCst);
-            quiet = 0;
+            quiet = Duration::ZERO;
         }
-        thread::sleep(TICK);
+        thread::sleep(if is_calm { CALM } else { TICK });
         engine.increment_epoch();
     }
 }

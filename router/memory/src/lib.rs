@@ -93,7 +93,10 @@ mod tests {
     #[expect(unsafe_code, reason = "the allocator's own functions, called with layouts that are not empty")]
     fn blocks_are_aligned_and_keep_what_is_in_them() {
         let is_aligned = |block: *mut u8, layout: Layout| {
-            assert!(!block.is_null() && block.addr().is_multiple_of(layout.align()), "{layout:?} at {block:?}");
+            assert!(
+                !block.is_null() && block.addr().is_multiple_of(layout.align()),
+                "{layout:?} at {block:?}"
+            );
         };
         let sizes =
             (1..300).chain([511, 512, 513, 1_000, 1_024, 1_025, 4_095, 4_096, 9_000, 70_000, 3 << 20]);

@@ -290,7 +290,8 @@ impl Decoded {
     /// Takes over the waiting events, up to one that the holds don't afford: what is afforded goes to the guards, or
     /// is written at once where there are none.
     async fn write(&mut self, progress: &mut Progress) -> Step {
-        let mut out = BytesMut::with_capacity(512);
+        // Guards keep most of it back.
+        let mut out = BytesMut::with_capacity(if self.guard.is_some() { 0 } else { 512 });
         let mut costs = None;
         while let Some(event) = self.events.pop_front() {
             if let Event::Error(error) = &event
@@ -375,8 +376,11 @@ impl Decoded {
     /// ends here.
     async fn guarded(&mut self, progress: &mut Progress, out: &mut BytesMut, silent: bool) -> Option<Step> {
         let guard = self.guard.as_mut()?;
-        // Boxed: every stream that waits would carry the state of a judgement.
-        let turn = Box::pin(guard.turn()).await;
+        let turn = match guard.turn_unasked() {
+            Some(turn) => turn,
+            // Boxed: every stream that waits would carry the state of a judgement.
+            None => Box::pin(guard.turn()).await,
+        };
         for event in turn.events {
             if silent && matches!(event, Event::Error(_)) {
                 continue;

@@ -3,7 +3,7 @@
 //! Most guards answer within microseconds, less than it takes to wake another thread: the guest is polled once where
 //! the caller is. If it has not finished when the second tick comes, or wants to wait for the world, it moves to a
 //! background thread of low priority and goes on there until it is done or out of time. So a hostile guest holds up
-//! its caller's thread for two milliseconds at most. Dropping the call at any point stops the guest and frees its
+//! its caller's thread for five milliseconds at most, and where others like it ran just before for two. Dropping the call at any point stops the guest and frees its
 //! slot.
 
 use std::pin::Pin;

@@ -183,13 +183,9 @@ impl BudgetHandle {
                     return Ok(Ok(hold));
                 }
                 Err(Refused::Exhausted(exhausted)) => return Ok(Err(exhausted)),
-                Err(Refused::Shared(Next::Exhausted(exhausted))) => {
-                    let resets_at = self.record().period_end(clock::unix());
-                    return Ok(Err(Exhausted { resets_at, ..exhausted }));
-                }
                 Err(Refused::Shared(next)) => next,
             };
-            match next {
+            match *next {
                 Next::Ask(pool, asked) => {
                     // A task of its own: the answer must come to the actor also if the asker leaves.
                     let about = pool.clone();
@@ -214,7 +210,10 @@ impl BudgetHandle {
                         Heard::Again | Heard::Open(..) => {}
                     }
                 }
-                Next::Exhausted(_) => {}
+                Next::Exhausted(exhausted) => {
+                    let resets_at = self.record().period_end(clock::unix());
+                    return Ok(Err(Exhausted { resets_at, ..exhausted }));
+                }
                 Next::Busy => {
                     let _told = tokio::time::timeout(Duration::from_millis(50), answered).await;
                 }

@@ -20,8 +20,8 @@ use crate::limits::Exhausted;
 pub(super) enum Refused {
     /// There is not that much left.
     Exhausted(Exhausted),
-    /// The shared side must be asked first.
-    Shared(Next),
+    /// The shared side must be asked first. Boxed: every answer is moved from hand to hand, and this one is large.
+    Shared(Box<Next>),
 }
 
 #[derive(Clone, Message)]

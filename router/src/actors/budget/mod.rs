@@ -171,7 +171,8 @@ impl BudgetActor {
                 }
             };
         };
-        let part = pool.hold(self.spend.terms(), need, want).map_err(Refused::Shared)?;
+        let part = pool.hold(self.spend.terms(), need, want);
+        let part = part.map_err(|next| Refused::Shared(Box::new(next)))?;
         self.spend.hold(clock::unix(), part.amount());
         Ok((part.amount(), Some(part)))
     }

@@ -160,6 +160,24 @@ impl StreamGuard {
         Some(self.judged_at.map_or(since, |judged| (judged + PACE).max(since)))
     }
 
+    /// Returns what may leave where no check need be asked for it now, as with most pieces; `None` where one must be.
+    pub(in crate::pipeline) fn turn_unasked(&mut self) -> Option<Turn> {
+        let must_ask = if self.turn.denied {
+            true
+        } else if self.holds {
+            self.waiting.is_complete() || too_much(self.waiting_bytes)
+        } else {
+            self.deliver_what_closes_nothing().is_some() || self.is_due() || too_much(self.held_back())
+        };
+        if must_ask {
+            return None;
+        }
+        if !self.holds && self.unseen() == 0 {
+            self.seen();
+        }
+        Some(std::mem::take(&mut self.turn))
+    }
+
     /// Judges what waits and returns what may leave.
     pub(in crate::pipeline) async fn turn(&mut self) -> Turn {
         if self.holds {
@@ -179,14 +197,8 @@ impl StreamGuard {
 
     /// Handles the events of a stream that leaves while it runs.
     async fn advance(&mut self) {
-        loop {
-            if self.current.is_none() {
-                self.current = self.waiting.next(&self.channels);
-            }
-            let Some(event) = &self.current else { break };
-            let ends = matches!(event, Event::End | Event::Error(_));
-            let closes = self.closes(event);
-            self.close(closes).await;
+        while let Some((closing, ends)) = self.deliver_what_closes_nothing() {
+            self.close(closing).await;
             if ends && !self.turn.denied {
                 self.conclude().await;
             }
@@ -197,16 +209,53 @@ impl StreamGuard {
                 self.deliver(event);
             }
         }
-        let unseen: usize = self.channels.iter().map(|(_, channel)| channel.unseen()).sum();
-        if unseen == 0 {
-            // Without checks of windows nothing is held.
-            self.let_go();
-            self.unseen_since = None;
-        } else if unseen >= SOON || self.due().is_some_and(|due| due <= Instant::now()) {
+        if self.unseen() == 0 {
+            self.seen();
+        } else if self.is_due() {
             self.windows(Closing::Nothing, false).await;
         }
-        let held: usize = self.channels.iter().map(|(_, channel)| channel.held()).sum();
-        self.turn.denied |= too_much(held + self.waiting.deferred());
+        self.turn.denied |= too_much(self.held_back());
+    }
+
+    /// Handles events up to one that completes a text or ends the answer, which stays the current one. Returns what it
+    /// closes, and whether it is the end.
+    fn deliver_what_closes_nothing(&mut self) -> Option<(Closing, bool)> {
+        loop {
+            if self.current.is_none() {
+                self.current = self.waiting.next(&self.channels);
+            }
+            let event = self.current.as_ref()?;
+            let ends = matches!(event, Event::End | Event::Error(_));
+            let closing = self.closes(event);
+            if ends || self.channels.iter().any(|open| closing.closes_open(open)) {
+                return Some((closing, ends));
+            }
+            if let Some(event) = self.current.take() {
+                self.deliver(event);
+            }
+        }
+    }
+
+    /// Returns how many bytes some check was not shown yet.
+    fn unseen(&self) -> usize {
+        self.channels.iter().map(|(_, channel)| channel.unseen()).sum()
+    }
+
+    /// Whether windows should run now.
+    fn is_due(&self) -> bool {
+        let unseen = self.unseen();
+        unseen >= SOON || unseen > 0 && self.due().is_some_and(|due| due <= Instant::now())
+    }
+
+    /// Lets go what no check waits for: without checks of windows nothing is held.
+    fn seen(&mut self) {
+        self.let_go();
+        self.unseen_since = None;
+    }
+
+    /// Returns how many bytes of text wait to leave.
+    fn held_back(&self) -> usize {
+        self.channels.iter().map(|(_, channel)| channel.held()).sum::<usize>() + self.waiting.deferred()
     }
 
     /// Returns which texts are complete once an event comes.
@@ -262,8 +311,7 @@ impl StreamGuard {
 
     /// Runs the last windows of texts that are complete.
     async fn close(&mut self, closing: Closing) {
-        let open = |(key, channel): &(Key, Channel)| closing.closes(*key) && !channel.is_closed();
-        if self.turn.denied || !self.channels.iter().any(open) {
+        if self.turn.denied || !self.channels.iter().any(|open| closing.closes_open(open)) {
             return;
         }
         for (_, channel) in self.channels.iter_mut().filter(|(key, _)| closing.closes(*key)) {
@@ -389,6 +437,11 @@ impl Closing {
             Closing::Choice(choice) => key.choice == choice,
             Closing::All => true,
         }
+    }
+
+    /// Returns whether it completes a text that is not complete yet.
+    fn closes_open(self, (key, channel): &(Key, Channel)) -> bool {
+        self.closes(*key) && !channel.is_closed()
     }
 }
 
