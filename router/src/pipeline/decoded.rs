@@ -25,10 +25,16 @@ use crate::error::{GatewayError, UpstreamFailure};
 /// The reader looks at an unfinished event again with every read; from this size on it only sees whole ones.
 const LARGE: usize = 64 << 10;
 
+/// Bytes that most pieces have room in once they are written.
+const PIECE: usize = 512;
+
 /// Returns whether a blank line ends in `bytes` at or behind `from`.
 fn ends_frame(bytes: &[u8], from: usize) -> bool {
     let tail = &bytes[from.saturating_sub(3)..];
-    memchr::memmem::find(tail, b"\n\n").is_some() || memchr::memmem::find(tail, b"\n\r\n").is_some()
+    // Most pieces end with one.
+    tail.ends_with(b"\n\n")
+        || memchr::memchr_iter(b'\n', tail)
+            .any(|at| tail[at + 1..].starts_with(b"\n") || tail[at + 1..].starts_with(b"\r\n"))
 }
 
 /// Bytes that were read and wait for the SSE reader. The pipeline fills it, the reader empties it.
@@ -158,6 +164,14 @@ impl Decoded {
         let clean = self.cleaner.clean(bytes);
         if clean.is_empty() {
             return;
+        }
+        if self.large.is_empty() {
+            let open = if ends_frame(&clean, 0) { 0 } else { self.open + clean.len() };
+            if open < LARGE {
+                self.open = open;
+                self.feed.0.borrow_mut().push_back(clean);
+                return;
+            }
         }
         let before = self.large.len();
         self.large.extend_from_slice(&clean);
@@ -290,8 +304,8 @@ impl Decoded {
     /// Takes over the waiting events, up to one that the holds don't afford: what is afforded goes to the guards, or
     /// is written at once where there are none.
     async fn write(&mut self, progress: &mut Progress) -> Step {
-        // Guards keep most of it back.
-        let mut out = BytesMut::with_capacity(if self.guard.is_some() { 0 } else { 512 });
+        // Guards keep most pieces back, and make room for what they let go.
+        let mut out = BytesMut::with_capacity(if self.guard.is_some() { 0 } else { PIECE });
         let mut costs = None;
         while let Some(event) = self.events.pop_front() {
             if let Event::Error(error) = &event
@@ -319,19 +333,18 @@ impl Decoded {
                 progress.merge(Some(*usage));
             }
             let last = matches!(event, Event::End | Event::Error(_));
-            let (first, second) = match &mut self.said {
-                Some(said) => said.pass(event),
-                None => (None, Some(event)),
-            };
-            for event in [first, second].into_iter().flatten() {
-                match &mut self.guard {
-                    Some(guard) => guard.push(event),
-                    None => {
-                        if let Some(step) = self.emit(event, progress, &mut out) {
-                            return step;
-                        }
+            let event = match &mut self.said {
+                Some(said) => {
+                    let (first, second) = said.pass(event);
+                    if let Some(step) = first.and_then(|first| self.take(first, progress, &mut out)) {
+                        return step;
                     }
+                    second
                 }
+                None => Some(event),
+            };
+            if let Some(step) = event.and_then(|event| self.take(event, progress, &mut out)) {
+                return step;
             }
             if last {
                 break;
@@ -345,6 +358,17 @@ impl Decoded {
         match costs {
             Some(output) if out.is_empty() => Step::Costs(output),
             _ => Step::Bytes(out.freeze()),
+        }
+    }
+
+    /// Gives an event to the guards, or writes it where there are none. Returns a step when it was the last.
+    fn take(&mut self, event: Event, progress: &mut Progress, out: &mut BytesMut) -> Option<Step> {
+        match &mut self.guard {
+            Some(guard) => {
+                guard.push(event);
+                None
+            }
+            None => self.emit(event, progress, out),
         }
     }
 
@@ -381,6 +405,9 @@ impl Decoded {
             // Boxed: every stream that waits would carry the state of a judgement.
             None => Box::pin(guard.turn()).await,
         };
+        if !turn.events.is_empty() {
+            out.reserve(PIECE);
+        }
         for event in turn.events {
             if silent && matches!(event, Event::Error(_)) {
                 continue;

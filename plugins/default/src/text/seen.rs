@@ -60,7 +60,7 @@ impl Seen {
     }
 }
 
-/// Returns how many messages a request has.
+/// Returns how many messages a request has, where the last of them has no text.
 fn messages(subject: &Subject) -> u32 {
     let count = subject.extra.iter().find(|(name, _)| name == "messages");
     count.and_then(|(_, count)| count.parse().ok()).unwrap_or_default()

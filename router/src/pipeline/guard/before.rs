@@ -130,9 +130,12 @@ fn wants_more(side: &Side) -> bool {
     ["messages", "params", "body"].iter().any(|what| side.wants(what))
 }
 
-/// Says how many messages there are: texts that are empty are no pieces.
+/// Says how many messages there are where the pieces don't: texts that are empty are none.
 fn count(exhibit: &mut Exhibit, messages: usize) {
-    exhibit.say("messages", messages.to_string());
+    let said = exhibit.subject.pieces.iter().map(|piece| piece.index as usize + 1).max().unwrap_or(0);
+    if messages > said {
+        exhibit.say("messages", messages.to_string());
+    }
 }
 
 impl Frame for Guards {

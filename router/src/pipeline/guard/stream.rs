@@ -221,18 +221,14 @@ impl StreamGuard {
     /// closes, and whether it is the end.
     fn deliver_what_closes_nothing(&mut self) -> Option<(Closing, bool)> {
         loop {
-            if self.current.is_none() {
-                self.current = self.waiting.next(&self.channels);
-            }
-            let event = self.current.as_ref()?;
+            let event = self.current.take().or_else(|| self.waiting.next(&self.channels))?;
             let ends = matches!(event, Event::End | Event::Error(_));
-            let closing = self.closes(event);
+            let closing = self.closes(&event);
             if ends || self.channels.iter().any(|open| closing.closes_open(open)) {
+                self.current = Some(event);
                 return Some((closing, ends));
             }
-            if let Some(event) = self.current.take() {
-                self.deliver(event);
-            }
+            self.deliver(event);
         }
     }
 

@@ -119,6 +119,9 @@ impl Watcher {
     }
 }
 
+/// An answer: place of the channel, of the check, what it was shown, how long it took.
+type Heard = (usize, usize, Window, Duration, Result<WindowAnswer, CallError>);
+
 /// Shows every watcher what is new in the channels that `wanted` names. Returns true when a verdict forbids to go on.
 pub(super) async fn round(
     side: &Arc<Side>,
@@ -127,7 +130,7 @@ pub(super) async fn round(
     wanted: &dyn Fn(Key) -> bool,
     last: bool,
 ) -> bool {
-    let mut running = FuturesUnordered::new();
+    let mut shown = Vec::new();
     for (place, (key, channel)) in channels.iter_mut().enumerate() {
         if !wanted(*key) {
             continue;
@@ -138,25 +141,43 @@ pub(super) async fn round(
                 channel.judged(index, &window, last, Vec::new(), Vec::new());
                 continue;
             }
-            let key = *key;
-            let bound = &side.hooks[watcher.hook].checks[watcher.check];
-            running.push(async move {
-                let started = Instant::now();
-                let answer = ask(bound, &side.tenant, key, &window, last).await;
-                (place, index, window, started.elapsed(), answer)
-            });
+            shown.push((place, *key, index, window));
         }
     }
-    while let Some((place, index, window, spent, answer)) = running.next().await {
+    let bound = |watcher: &Watcher| &side.hooks[watcher.hook].checks[watcher.check];
+    let mut heard = |watchers: &mut [Watcher], (place, index, window, spent, answer): Heard| {
         let watcher = &mut watchers[index];
-        let hook = &side.hooks[watcher.hook];
+        let deny = side.hooks[watcher.hook].hook.deny;
         watcher.spent += spent;
-        let (masks, state) = watcher.heard(&hook.checks[watcher.check], hook.hook.deny, answer);
-        if watcher.blocked || (watcher.failed() && hook.hook.deny) {
-            // First block wins; the others are stopped where they are.
+        let (masks, state) = watcher.heard(bound(watcher), deny, answer);
+        if watcher.blocked || (watcher.failed() && deny) {
             return true;
         }
         channels[place].1.judged(index, &window, last, masks, state);
+        false
+    };
+    let ask = |check, (place, key, index, window): (usize, Key, usize, Window)| async move {
+        let started = Instant::now();
+        let answer = ask(check, &side.tenant, key, &window, last).await;
+        (place, index, window, started.elapsed(), answer)
+    };
+    if shown.len() == 1
+        && let Some(window) = shown.pop()
+    {
+        // As in most rounds: nothing runs beside it, so it needs no place of its own in memory.
+        let answer = ask(bound(&watchers[window.2]), window).await;
+        if heard(watchers, answer) {
+            return true;
+        }
+    } else {
+        let asked = shown.into_iter().map(|window| ask(bound(&watchers[window.2]), window));
+        let mut running: FuturesUnordered<_> = asked.collect();
+        while let Some(answer) = running.next().await {
+            if heard(watchers, answer) {
+                // First block wins; the others are stopped where they are.
+                return true;
+            }
+        }
     }
     watchers.iter().any(|watcher| watcher.failed() && side.hooks[watcher.hook].hook.deny)
 }
