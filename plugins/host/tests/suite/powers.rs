@@ -281,6 +281,19 @@ fn what_is_not_wanted_is_not_seen() {
     sees.manifest.wants = vec!["messages".to_owned()];
     let sees = load_with(sees, Setup::default());
     assert!(run(sees.check("t", "check", "{}", subject.clone(), None)).is_err());
+    // A check may see less than its plugin.
+    for (words, is_shown) in [("", false), ("metadata", false), ("metadata messages", true)] {
+        let mut narrow = Guest::checks(body);
+        narrow.manifest.wants = vec!["messages".to_owned(), "metadata".to_owned()];
+        narrow.manifest.checks[0].extra.push(("sees".to_owned(), words.to_owned()));
+        let narrow = load_with(narrow, Setup::default());
+        assert_eq!(
+            run(narrow.check("t", "check", "{}", subject.clone(), None)).is_err(),
+            is_shown,
+            "{words}"
+        );
+        assert_eq!(narrow.seen_by("check").map(|seen| seen.allows("messages")), Some(is_shown));
+    }
 }
 
 #[test]
