@@ -274,7 +274,11 @@ impl Guest {
             checks.extend(self.put_list(hooks.len(), &hooks));
             checks.extend([info.streams.into(), info.mutates.into(), 0, 0]);
             checks.extend(self.text(&info.params_schema_json));
-            checks.extend(words(&[0, 0]));
+            let mut extra = Vec::new();
+            for (name, value) in &info.extra {
+                extra.extend([self.text(name), self.text(value)].concat());
+            }
+            checks.extend(self.put_list(info.extra.len(), &extra));
         }
         let mut conditions = Vec::new();
         for info in &manifest.conditions {
