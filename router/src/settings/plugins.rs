@@ -307,6 +307,10 @@ mod tests {
             ("[[plugin]]\nid = \"a\"\n[[plugin]]\nid = \"a\"", "t:4: plugin.id: \"a\" is declared twice"),
             ("[[guardrail]]\nid = \"g\"\njson = \"{\"", "t:3: guardrail.json: EOF"),
             ("[[guardrail]]\nid = \"g\"\njson = \"3\"", "a guardrail object or a list"),
+            (
+                "[[guardrail]]\nid = \"g\"\njson = '{\"default.contains\": {}, \"deny\": 3}'",
+                "t:3: guardrail.json: [0].deny: true or false is expected",
+            ),
             ("[guardrails]\nfail_on_eror = true", "did you mean `fail_on_error`?"),
         ] {
             let error = parse(text).unwrap_err();

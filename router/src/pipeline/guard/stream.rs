@@ -165,9 +165,9 @@ impl StreamGuard {
         let must_ask = if self.turn.denied {
             true
         } else if self.holds {
-            self.waiting.is_complete() || too_much(self.waiting_bytes)
+            self.waiting.is_complete() || self.waiting_bytes > MOST_HELD
         } else {
-            self.deliver_what_closes_nothing().is_some() || self.is_due() || too_much(self.held_back())
+            self.deliver_what_closes_nothing().is_some() || self.is_due() || self.held_back() > MOST_HELD
         };
         if must_ask {
             return None;
