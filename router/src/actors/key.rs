@@ -116,7 +116,7 @@ impl KeyHandle {
                 record: ArcSwap::from_pointee(record),
                 gauge,
                 owner: Owner::new(spawn),
-                last_used: AtomicU64::new(clock::uptime().as_secs()),
+                last_used: AtomicU64::new(clock::idling()),
                 cluster,
                 shared: ArcSwapOption::from(shared),
                 news,
@@ -129,12 +129,6 @@ impl KeyHandle {
     #[must_use]
     pub fn record(&self) -> Arc<KeyRecord> {
         self.record.load_full()
-    }
-
-    /// Returns whether it may use some models only.
-    #[must_use]
-    pub fn chooses_models(&self) -> bool {
-        !self.record.load().models.is_empty()
     }
 
     /// Asks the key at once to let a request in; what comes back waits for the answer.
@@ -150,7 +144,8 @@ impl KeyHandle {
         async move {
             let mut admitted = asked.await?;
             // The actor first: a key that may not do this at all takes nothing from anybody.
-            if let (Ok(permit), Some(shared)) = (&mut admitted, self.shared.load_full()) {
+            let shared = self.cluster.as_ref().and_then(|_| self.shared.load_full());
+            if let (Ok(permit), Some(shared)) = (&mut admitted, shared) {
                 match Box::pin(shared.take(tokens)).await? {
                     Ok(()) => permit.share(shared, tokens),
                     Err(refusal) => {
@@ -199,7 +194,7 @@ impl KeyHandle {
     /// Returns seconds since it was last asked.
     #[must_use]
     pub fn idle_secs(&self) -> u64 {
-        clock::uptime().as_secs().saturating_sub(self.last_used.load(Ordering::Relaxed))
+        clock::idling().saturating_sub(self.last_used.load(Ordering::Relaxed))
     }
 
     pub(super) fn gauge(&self) -> Arc<KeyGauge> {

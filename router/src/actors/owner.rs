@@ -4,7 +4,7 @@
 //! mailbox closed starts the actor again from its last published state and asks once more.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{self, Poll};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::time::Sleep;
 
 /// An ask takes microseconds; one that takes this long will not be answered in time to be of use.
-const ASK_DEADLINE: Duration = Duration::from_secs(2);
+pub(super) const ASK_DEADLINE: Duration = Duration::from_secs(2);
 
 /// An actor did not answer. Limits that can't be checked fail closed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -24,7 +24,10 @@ pub struct Unavailable;
 
 /// Address and reviver of one actor, which is started when it is first asked.
 pub(super) struct Owner<A: Actor> {
-    life: ArcSwapOption<Life<A>>,
+    /// Almost every actor lives but once: then it is reached without counting who looks.
+    first: OnceLock<Life<A>>,
+    /// The last of its later lives.
+    later: ArcSwapOption<Life<A>>,
     spawn: Box<dyn Fn() -> Addr<A> + Send + Sync>,
     reviving: Mutex<()>,
 }
@@ -38,7 +41,12 @@ struct Life<A: Actor> {
 
 impl<A: Actor<Context = Context<A>>> Owner<A> {
     pub(super) fn new(spawn: impl Fn() -> Addr<A> + Send + Sync + 'static) -> Self {
-        Self { life: ArcSwapOption::empty(), spawn: Box::new(spawn), reviving: Mutex::new(()) }
+        Self {
+            first: OnceLock::new(),
+            later: ArcSwapOption::empty(),
+            spawn: Box::new(spawn),
+            reviving: Mutex::new(()),
+        }
     }
 
     /// Asks at once, whether the answer is waited for or not. So who asks several has asked all before it waits for
@@ -66,8 +74,12 @@ impl<A: Actor<Context = Context<A>>> Owner<A> {
     }
 
     fn in_life<R>(&self, with: impl FnOnce(&Life<A>) -> R) -> R {
-        let known = self.life.load();
-        match known.as_deref().filter(|life| life.address.connected()) {
+        let first = self.first.get_or_init(|| Life { address: (self.spawn)(), number: 1 });
+        if first.address.connected() {
+            return with(first);
+        }
+        let later = self.later.load();
+        match later.as_deref().filter(|life| life.address.connected()) {
             Some(life) => with(life),
             None => with(&self.revived()),
         }
@@ -75,23 +87,21 @@ impl<A: Actor<Context = Context<A>>> Owner<A> {
 
     fn revived(&self) -> Arc<Life<A>> {
         let _one_at_a_time = self.reviving.lock();
-        let last = self.life.load_full();
+        let last = self.later.load_full();
         if let Some(living) = last.clone().filter(|life| life.address.connected()) {
             return living;
         }
-        let number = last.as_ref().map_or(0, |last| last.number) + 1;
+        let number = last.as_ref().map_or(1, |last| last.number) + 1;
         let life = Arc::new(Life { address: (self.spawn)(), number });
-        self.life.store(Some(life.clone()));
-        if last.is_some() {
-            tracing::error!(actor = std::any::type_name::<A>(), "actor died and is started again");
-        }
+        self.later.store(Some(life.clone()));
+        tracing::error!(actor = std::any::type_name::<A>(), "actor died and is started again");
         life
     }
 
     /// Returns whether the actor of a life that ended can still be reached: it is given up on a thread of its own.
     fn is_dying(&self, number: u32) -> bool {
-        let last = self.life.load();
-        last.as_deref().is_some_and(|life| life.number == number && life.address.connected())
+        let is_dying = |life: &Life<A>| life.number == number && life.address.connected();
+        self.first.get().is_some_and(is_dying) || self.later.load().as_deref().is_some_and(is_dying)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tidegate_store::Unit;
 
 use super::Unavailable;
-use super::budget::{BudgetHandle, SettleHold};
+use super::budget::{BudgetHandle, Ended, SettleHold};
 use super::key::{KeyHandle, SettleKey};
 use super::limiter::{LimiterHandle, SettleLimiter};
 use super::pool::{Part, dealt};
@@ -185,21 +185,36 @@ pub struct Hold {
     parts: Vec<Part>,
     /// So many parts were durable when they could still be acted on.
     checked: usize,
+    /// The budget's limit.
+    limit: i64,
     /// What the budget has left beside it.
     left: i64,
     settled: bool,
 }
 
 impl Hold {
-    pub(super) fn new(handle: Arc<BudgetHandle>, amount: i64, part: Option<Part>, left: i64) -> Self {
+    pub(super) fn new(
+        handle: Arc<BudgetHandle>,
+        amount: i64,
+        part: Option<Part>,
+        limit: i64,
+        left: i64,
+    ) -> Self {
         Self {
             handle,
             amount,
             parts: part.map_or_else(Vec::new, |part| vec![part]),
             checked: 0,
+            limit,
             left,
             settled: false,
         }
+    }
+
+    /// Returns the budget's limit when it was made.
+    #[must_use]
+    pub fn limit(&self) -> i64 {
+        self.limit
     }
 
     /// Returns what the budget had left beside it when it was made.
@@ -272,24 +287,25 @@ impl Hold {
         }))
     }
 
-    /// Ends the hold and spends `actual`.
-    pub fn settle(mut self, actual: i64) {
-        self.send(actual);
-    }
-
+    /// Ends the hold and spends `actual`, unless it ended before.
     #[expect(clippy::disallowed_methods, reason = "one settlement per hold, see the module docs")]
-    fn send(&mut self, actual: i64) {
-        if !self.settled {
-            self.settled = true;
+    pub fn settle(&mut self, actual: i64) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let owner = self.handle.owner();
+        if !self.parts.is_empty() {
             let settle =
                 SettleHold::new(self.amount, actual, std::mem::take(&mut self.parts), self.handle.gauge());
-            self.handle.owner().reach(|address| address.do_send(settle));
+            owner.reach(|address| address.do_send(settle));
+        } else if self.handle.ended(self.amount, actual) {
+            owner.reach(|address| address.do_send(Ended));
         }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.send(0);
+        self.settle(0);
     }
 }

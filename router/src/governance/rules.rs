@@ -294,19 +294,22 @@ impl Rules {
         read.ok().map(Arc::new)
     }
 
-    /// Returns the budgets of usage policies that a request falls under: the bucket's id and its terms.
-    pub fn usage<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = (String, &'a Arc<BudgetRecord>)> {
-        self.usage.of(facts).filter_map(move |policy| {
-            let id = bucket(["", &policy.budget.id], &policy.scope, &facts)?;
-            Some((id, &policy.budget))
-        })
+    /// Calls with each budget of a usage policy that a request falls under: the bucket's id and its terms.
+    pub fn each_usage(&self, facts: Facts<'_>, mut with: impl FnMut(&str, &Arc<BudgetRecord>)) {
+        let mut id = String::with_capacity(BUCKET_ID);
+        for policy in self.usage.of(facts) {
+            id.clear();
+            if write_bucket(["", &policy.budget.id], &policy.scope, &facts, &mut id) {
+                with(&id, &policy.budget);
+            }
+        }
     }
 
     /// Returns the limits of rate policies that a request falls under: the bucket's id, and the policy.
     pub fn rates<'a>(&'a self, facts: Facts<'a>) -> impl Iterator<Item = (String, &'a RatePolicy)> {
         self.rates.of(facts).filter_map(move |policy| {
-            let id = bucket(["policy:", &policy.id], &policy.scope, &facts)?;
-            Some((id, policy))
+            let mut id = String::with_capacity(BUCKET_ID);
+            write_bucket(["policy:", &policy.id], &policy.scope, &facts, &mut id).then_some((id, policy))
         })
     }
 
@@ -317,14 +320,14 @@ impl Rules {
     }
 }
 
-/// Returns the id of the bucket that a request falls into: the policy's and the bucket's own.
-fn bucket(policy: [&str; 2], scope: &Scope, facts: &Facts<'_>) -> Option<String> {
-    let mut id = String::with_capacity(BUCKET_ID);
+/// Writes the id of the bucket that a request falls into, the policy's and the bucket's own, into `id`, which is empty.
+/// Returns whether the request falls into any.
+fn write_bucket(policy: [&str; 2], scope: &Scope, facts: &Facts<'_>, id: &mut String) -> bool {
     for part in policy {
         id.push_str(part);
     }
     id.push(':');
-    scope.write_bucket(facts, &mut id).then_some(id)
+    scope.write_bucket(facts, id)
 }
 
 pub(super) fn kept<T>(object: &ObjectRecord, read: Result<T, Bad>) -> Option<T> {

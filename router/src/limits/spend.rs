@@ -26,6 +26,8 @@ pub struct Exhausted {
 pub struct Spend {
     terms: BudgetRecord,
     period_start: i64,
+    /// `i64::MAX` where it never starts again.
+    period_end: i64,
     spent: i64,
     held: i64,
 }
@@ -34,7 +36,8 @@ impl Spend {
     /// Continues a budget with what was spent in the period that holds `now`, and what is held.
     #[must_use]
     pub fn new(terms: BudgetRecord, now: i64, spent: i64, held: i64) -> Self {
-        Self { period_start: terms.period_start(now), terms, spent, held }
+        let (period_start, period_end) = period(&terms, now);
+        Self { terms, period_start, period_end, spent, held }
     }
 
     /// Returns the record in force.
@@ -55,10 +58,16 @@ impl Spend {
         self.period_start
     }
 
+    /// Returns the end of the current period, `i64::MAX` where there is none.
+    #[must_use]
+    pub fn period_end(&self) -> i64 {
+        self.period_end
+    }
+
     /// Changes limit and period; spend stays unless the period's start differs.
     pub fn change(&mut self, terms: BudgetRecord, now: i64) {
         self.terms = terms;
-        self.roll(now);
+        self.begin(now);
     }
 
     /// Sets spend; holds stay.
@@ -115,12 +124,25 @@ impl Spend {
     }
 
     fn roll(&mut self, now: i64) {
-        let start = self.terms.period_start(now);
+        if !(self.period_start..self.period_end).contains(&now) {
+            self.begin(now);
+        }
+    }
+
+    /// Begins the period that holds `now`, if it has not begun.
+    fn begin(&mut self, now: i64) {
+        let (start, end) = period(&self.terms, now);
+        self.period_end = end;
         if start != self.period_start {
             self.period_start = start;
             self.spent = 0;
         }
     }
+}
+
+/// Returns start and end of the period that holds `now`.
+fn period(terms: &BudgetRecord, now: i64) -> (i64, i64) {
+    (terms.period_start(now), terms.period_end(now).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, join3};
+use futures_util::future::{Either, join3};
 use tidegate_prices::Price;
 use tidegate_providers::{Endpoint, Fields};
 use tidegate_store::Unit;
@@ -16,14 +16,14 @@ use super::levels::{self, Permits};
 use super::refusals::{budget_refusal, key_refusal};
 use super::request::{BudgetShown, Caller};
 use crate::actors::Unavailable;
-use crate::actors::budget::BudgetHandle;
+use crate::actors::budget::{BudgetHandle, Short, reserve_all, reserve_shared};
 use crate::actors::key::{KeyHandle, KeyRefusal, Wish};
 use crate::actors::permit::{Hold, KeyPermit, LimiterPermit};
 use crate::actors::provider::ProviderHandle;
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::Gateway;
-use crate::limits::{Exhausted, RateView, model_allowed};
+use crate::limits::{RateView, model_allowed};
 use crate::routing::fallback::Reach;
 use crate::settings::Unpriced;
 
@@ -68,15 +68,11 @@ impl Admission {
     /// Returns what an answer says of the budget that has least left.
     #[must_use]
     pub(super) fn tightest(&self) -> Option<BudgetShown> {
-        let of = |hold: &Hold| (hold.budget().record(), hold.left());
         // Of two shares a/b and c/d the first is less where ad is less than cb.
-        let times = |left: i64, limit: i64| i128::from(left) * i128::from(limit.max(1));
-        let tightest = self.holds.iter().map(of).min_by(|(one, left), (other, other_left)| {
-            times(*left, other.limit).cmp(&times(*other_left, one.limit))
-        });
-        let (record, left) = tightest?;
-        let resets_at = record.period_end(clock::unix());
-        Some(BudgetShown { unit: record.unit, limit: record.limit, left, resets_at })
+        let times = |one: &Hold, other: &Hold| i128::from(one.left()) * i128::from(other.limit().max(1));
+        let tightest = self.holds.iter().min_by(|one, other| times(one, other).cmp(&times(other, one)))?;
+        let resets_at = tightest.budget().period_end(clock::unix());
+        Some(BudgetShown { unit: tightest.unit(), limit: tightest.limit(), left: tightest.left(), resets_at })
     }
 }
 
@@ -113,7 +109,7 @@ pub(super) async fn admit(
             },
         );
     let of_provider = provider.record();
-    let levels = levels::of(gateway, caller, of_provider, demand).map_err(Refused::target)?;
+    let mut levels = levels::of(gateway, caller, of_provider, demand).map_err(Refused::target)?;
     let budgets = levels.budgets(gateway).await.map_err(Refused::request)?;
     let unmeasured = demand.endpoint == Endpoint::Other;
     if unmeasured {
@@ -143,7 +139,7 @@ pub(super) async fn admit(
     let wish = Wish {
         scope: SCOPE,
         // A path may name no model; whoever may use such paths at all was asked above.
-        model: (key.chooses_models() && (!unmeasured || !demand.model.is_empty()))
+        model: (!record.models.is_empty() && (!unmeasured || !demand.model.is_empty()))
             .then(|| (provider.record().slug.as_str().into(), demand.model.into())),
         tokens: u32::try_from(input.likely.saturating_add(demand.max_tokens.unwrap_or(0)))
             .unwrap_or(u32::MAX),
@@ -280,38 +276,20 @@ fn check_money(
     Ok(())
 }
 
-type Short = (Arc<BudgetHandle>, Exhausted);
-
 /// Asks all budgets at once; what comes back waits for their answers.
 fn reserve(
     gateway: &Gateway,
     budgets: &[Arc<BudgetHandle>],
     bill: &Bill,
 ) -> impl Future<Output = Result<Result<Vec<Hold>, Short>, GatewayError>> {
-    let asked = budgets.iter().map(|budget| {
-        let (need, want) = bill.of(budget.unit());
-        budget.reserve(need, want)
-    });
-    let asked: Vec<_> = asked.collect();
-    let is_alone = gateway.shards.cluster().is_none();
-    async move {
-        let mut holds = Vec::with_capacity(budgets.len());
-        let mut missing = None;
-        let mut take = |budget: &Arc<BudgetHandle>, answer: Result<Hold, Exhausted>| match answer {
-            Ok(hold) => holds.push(hold),
-            Err(exhausted) => missing = missing.take().or_else(|| Some((budget.clone(), exhausted))),
-        };
-        if is_alone {
-            for (budget, asked) in budgets.iter().zip(asked) {
-                take(budget, asked.await?);
-            }
-        } else {
-            for (budget, answer) in budgets.iter().zip(Box::pin(join_all(asked)).await) {
-                take(budget, answer?);
-            }
-        }
-        Ok(missing.map_or(Ok(holds), Err))
-    }
+    let of = |budget: &BudgetHandle| bill.of(budget.unit());
+    let reserving = if gateway.shards.cluster().is_none() {
+        Either::Left(reserve_all(budgets, of))
+    } else {
+        // Boxed: an attempt should carry no state of a cluster that it is not in.
+        Either::Right(Box::pin(reserve_shared(budgets, of)))
+    };
+    async move { Ok(reserving.await?) }
 }
 
 async fn count(fields: &Fields<'_>, vendor: &'static str) -> u64 {

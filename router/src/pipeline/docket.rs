@@ -350,6 +350,7 @@ impl Open {
             };
             // One attempt's names of a budget are one text in memory; those of earlier ones may be others.
             let earlier = row.budgets.len();
+            row.budgets.reserve_exact(share.budgets.len());
             for Payment { budget, .. } in &share.budgets {
                 let (before, now) = row.budgets.split_at(earlier);
                 if !before.contains(budget) && !now.iter().any(|known| Arc::ptr_eq(known, budget)) {

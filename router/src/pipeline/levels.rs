@@ -28,13 +28,20 @@ struct Limits {
     limits: Arc<Vec<LimitRecord>>,
 }
 
+/// A budget that rules declare.
+enum Declared {
+    /// It is awake, and under these terms.
+    Awake(Arc<BudgetHandle>),
+    /// Its id and its terms.
+    Other(String, Arc<BudgetRecord>),
+}
+
 /// The levels of one attempt.
 #[derive(Default)]
 pub(super) struct Levels<'a> {
     /// Ids of budgets that the store knows: the key's and the provider's.
     stored: [Option<&'a str>; 2],
-    /// Budgets that rules declare, with their ids.
-    declared: Vec<(String, Arc<BudgetRecord>)>,
+    declared: Vec<Declared>,
     of_request: Vec<Limits>,
     of_attempt: Vec<Limits>,
 }
@@ -73,7 +80,7 @@ pub(super) fn of<'a>(
             let message = format!("workspace {} is archived", own.name);
             return Err(GatewayError::new(ErrorKind::Scope, message));
         }
-        levels.declare(&own.budgets);
+        levels.declare_all(gateway, &own.budgets);
         levels.of_request.extend(own.limits.as_ref().map(|(id, limits)| Limits {
             id: id.clone(),
             whose: format!("workspace {}", own.name),
@@ -90,7 +97,7 @@ pub(super) fn of<'a>(
             let message = format!("Model {} is not allowed for this integration", demand.model);
             return Err(GatewayError::new(ErrorKind::Model, message).at("model"));
         }
-        levels.declare(&integration.budgets);
+        levels.declare_all(gateway, &integration.budgets);
         levels.of_attempt.extend(integration.limits.as_ref().map(|(id, limits)| Limits {
             id: id.clone(),
             whose: format!("the integration of provider {}", record.slug),
@@ -110,7 +117,7 @@ pub(super) fn of<'a>(
             endpoint: demand.endpoint.path(),
             workspace,
         };
-        levels.declared.extend(rules.usage(facts).map(|(id, budget)| (id, budget.clone())));
+        rules.each_usage(facts, |id, terms| levels.declare(gateway, id, terms));
         levels.of_attempt.extend(rules.rates(facts).map(|(id, policy)| Limits {
             whose: format!("rate limits policy {} and value key {}", policy.name, value_key(&id)),
             kind: ErrorKind::PolicyRateLimit,
@@ -127,15 +134,30 @@ fn value_key(id: &str) -> &str {
 }
 
 impl Levels<'_> {
-    fn declare(&mut self, budgets: &[Arc<BudgetRecord>]) {
-        self.declared.extend(budgets.iter().map(|budget| (budget.id.clone(), budget.clone())));
+    fn declare_all(&mut self, gateway: &Gateway, budgets: &[Arc<BudgetRecord>]) {
+        for terms in budgets {
+            self.declare(gateway, &terms.id, terms);
+        }
     }
 
-    /// Finds the budgets' actors.
+    fn declare(&mut self, gateway: &Gateway, id: &str, terms: &Arc<BudgetRecord>) {
+        if self.declared.capacity() == 0 {
+            // Few have more.
+            self.declared.reserve_exact(16);
+        }
+        let awake = gateway.book.awake_budget(id).filter(|budget| budget.follows(terms));
+        let other = || Declared::Other(id.to_owned(), terms.clone());
+        self.declared.push(awake.map_or_else(other, Declared::Awake));
+    }
+
+    /// Finds the budgets' actors; asked once.
     ///
     /// # Errors
     /// 503 when one can't be had.
-    pub(super) async fn budgets(&self, gateway: &Gateway) -> Result<Vec<Arc<BudgetHandle>>, GatewayError> {
+    pub(super) async fn budgets(
+        &mut self,
+        gateway: &Gateway,
+    ) -> Result<Vec<Arc<BudgetHandle>>, GatewayError> {
         let mut found = Vec::with_capacity(self.stored.len() + self.declared.len());
         for id in self.stored.into_iter().flatten() {
             let budget = gateway.book.budget(id).await?.ok_or_else(|| {
@@ -143,10 +165,15 @@ impl Levels<'_> {
             })?;
             found.push(budget);
         }
-        for (id, terms) in &self.declared {
-            let budget = gateway.book.declared_budget(id, terms).await?;
-            budget.follow(terms).await?;
-            found.push(budget);
+        for declared in self.declared.drain(..) {
+            found.push(match declared {
+                Declared::Awake(budget) => budget,
+                Declared::Other(id, terms) => {
+                    let budget = gateway.book.declared_budget(&id, &terms).await?;
+                    budget.follow(&terms).await?;
+                    budget
+                }
+            });
         }
         Ok(found)
     }

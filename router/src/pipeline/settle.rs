@@ -353,10 +353,10 @@ impl Settlement {
             Unit::Requests => i64::from(!ending.unpaid),
         };
         share.budgets = self.payments(|hold| paid(hold.unit()));
-        for hold in self.holds.drain(..) {
-            let amount = paid(hold.unit());
-            hold.settle(amount);
+        for hold in &mut self.holds {
+            hold.settle(paid(hold.unit()));
         }
+        self.holds.clear();
         for permit in self.permits.drain(..) {
             permit.settle(usage.total());
         }
@@ -409,7 +409,7 @@ impl Settlement {
         let mut payments = Vec::with_capacity(self.holds.len());
         for hold in &self.holds {
             let (budget, amount) = (hold.budget(), amount(hold));
-            let period_start = budget.record().period_start(now);
+            let period_start = budget.period_start(now);
             let pay = |by: String, amount| Payment { budget: budget.id().clone(), period_start, amount, by };
             match hold.payers(amount) {
                 payers if payers.is_empty() => payments.push(pay(String::new(), amount)),

@@ -1,11 +1,11 @@
 //! Where a budget is reached: how its actor is asked, also on behalf of Redis.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::Actor;
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use futures_util::future::{BoxFuture, Either};
 use tidegate_leases::PoolId;
 use tidegate_leases::protocol::{Asked, Opening};
@@ -13,7 +13,9 @@ use tidegate_store::{BudgetRecord, OnStoreLoss, Unit};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::messages::{Due, Hear, LetIn, MaySend, Observe, Open, Refused, Reload, Reserve, Reset};
+use super::messages::{
+    Due, Hear, LetIn, MaySend, Observe, Open, Refused, Reload, Reserve, ReserveSeat, Reset,
+};
 use super::{BudgetActor, BudgetGauge, BudgetView};
 use crate::actors::Unavailable;
 use crate::actors::owner::Owner;
@@ -35,8 +37,10 @@ const PAUSE_MS: i64 = 200;
 pub struct BudgetHandle {
     id: Arc<str>,
     unit: Unit,
-    /// The terms that were put in force last, where rules declare them.
-    followed: ArcSwapOption<BudgetRecord>,
+    /// The terms that were put in force last, where rules declare them, and where they lie in memory; 0 while they
+    /// change.
+    followed: Mutex<Option<Arc<BudgetRecord>>>,
+    followed_at: AtomicUsize,
     last_used: AtomicU64,
     record: ArcSwap<BudgetRecord>,
     gauge: Arc<BudgetGauge>,
@@ -58,7 +62,8 @@ impl BudgetHandle {
     pub fn start(record: BudgetRecord, (spent, reset): (i64, i64), shards: &Shards) -> Arc<Self> {
         let gauge = Arc::new(BudgetGauge::default());
         gauge.spent.store(spent, Ordering::Relaxed);
-        gauge.period_start.store(record.period_start(clock::unix()), Ordering::Relaxed);
+        let now = clock::unix();
+        gauge.begin(record.period_start(now), record.period_end(now).unwrap_or(i64::MAX));
         let threads = shards.clone();
         Arc::new_cyclic(|this: &std::sync::Weak<Self>| {
             let id = record.id.as_str().into();
@@ -79,8 +84,9 @@ impl BudgetHandle {
             Self {
                 id,
                 unit,
-                followed: ArcSwapOption::empty(),
-                last_used: AtomicU64::new(clock::uptime().as_secs()),
+                followed: Mutex::new(None),
+                followed_at: AtomicUsize::new(0),
+                last_used: AtomicU64::new(clock::idling()),
                 record: ArcSwap::from_pointee(record),
                 gauge,
                 owner: Owner::new(spawn),
@@ -107,19 +113,44 @@ impl BudgetHandle {
         self.record.load_full()
     }
 
+    /// Returns the start of the period that holds `now`.
+    #[must_use]
+    pub fn period_start(&self, now: i64) -> i64 {
+        self.gauge.period(now).map_or_else(|| self.record.load().period_start(now), |(start, _)| start)
+    }
+
+    /// Returns when the period that holds `now` ends.
+    #[must_use]
+    pub fn period_end(&self, now: i64) -> Option<i64> {
+        match self.gauge.period(now) {
+            Some((_, end)) => (end < i64::MAX).then_some(end),
+            None => self.record.load().period_end(now),
+        }
+    }
+
+    /// Returns whether these terms were put in force last.
+    #[must_use]
+    pub fn follows(&self, terms: &Arc<BudgetRecord>) -> bool {
+        // What lies there is kept by `followed`, so it can't be something else by now.
+        self.followed_at.load(Ordering::Acquire) == Arc::as_ptr(terms).addr()
+    }
+
     /// Puts terms in force that rules declare, unless they are in force already. Its id stays its own.
     ///
     /// # Errors
     /// [`Unavailable`]
     pub async fn follow(&self, terms: &Arc<BudgetRecord>) -> Result<(), Unavailable> {
-        if self.followed.load().as_ref().is_some_and(|known| Arc::ptr_eq(known, terms)) {
+        if self.follows(terms) {
             return Ok(());
         }
         let record = BudgetRecord { id: self.id.as_ref().to_owned(), ..(**terms).clone() };
         if *self.record() != record {
             self.reload(record).await?;
         }
-        self.followed.store(Some(terms.clone()));
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.followed_at.store(0, Ordering::Release);
+        *followed = Some(terms.clone());
+        self.followed_at.store(Arc::as_ptr(terms).addr(), Ordering::Release);
         Ok(())
     }
 
@@ -127,11 +158,18 @@ impl BudgetHandle {
     /// the store.
     #[must_use]
     pub fn rested(&self, idle_secs: u64) -> bool {
-        let idle = clock::uptime().as_secs().saturating_sub(self.last_used.load(Ordering::Relaxed));
+        let idle = clock::idling().saturating_sub(self.last_used.load(Ordering::Relaxed));
         idle >= idle_secs
             && self.gauge.held.load(Ordering::Relaxed) == 0
-            && self.gauge.lost_held.load(Ordering::Relaxed) == 0
+            && self.gauge.ended_held.load(Ordering::Relaxed) == 0
             && !self.gauge.leasing.load(Ordering::Relaxed)
+    }
+
+    /// Asks at once, for an answer that takes its seat. Where the question can't be taken, the seat stays empty.
+    pub(super) fn ask(&self, order: ReserveSeat) {
+        self.last_used.store(clock::idling(), Ordering::Relaxed);
+        // Whoever can't be asked is asked again by its handle, which waits.
+        let _ = self.owner.reach(|address| address.try_send(order));
     }
 
     /// Asks at once for at least `need`, at best `want`, in its unit; what comes back waits for the answer.
@@ -143,7 +181,7 @@ impl BudgetHandle {
         need: i64,
         want: i64,
     ) -> impl Future<Output = Result<Result<Hold, Exhausted>, Unavailable>> {
-        self.last_used.store(clock::uptime().as_secs(), Ordering::Relaxed);
+        self.last_used.store(clock::idling(), Ordering::Relaxed);
         let order = Reserve { need, want, handle: self.clone() };
         let asked = match &self.shared {
             None => Either::Left(self.owner.ask(order)),
@@ -317,6 +355,12 @@ impl BudgetHandle {
     /// [`Unavailable`]
     pub async fn observe(&self) -> Result<BudgetView, Unavailable> {
         self.owner.ask(Observe).await
+    }
+
+    /// Puts down that a hold ended which is part of no lease. Returns whether the actor must be told.
+    #[must_use]
+    pub(in crate::actors) fn ended(&self, held: i64, spent: i64) -> bool {
+        self.gauge.end(held, spent)
     }
 
     pub(in crate::actors) fn gauge(&self) -> Arc<BudgetGauge> {

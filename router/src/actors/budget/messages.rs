@@ -8,6 +8,7 @@ use tidegate_leases::PoolId;
 use tidegate_leases::protocol::{Answer, Asked, Opening};
 use tidegate_store::BudgetRecord;
 
+use super::reserving::Seat;
 use super::{BudgetActor, BudgetGauge, BudgetHandle, BudgetView, next_alert};
 use crate::actors::news::Story;
 use crate::actors::permit::Hold;
@@ -36,15 +37,23 @@ impl Handler<Reserve> for BudgetActor {
     type Result = Result<Hold, Refused>;
 
     fn handle(&mut self, order: Reserve, _context: &mut Self::Context) -> Self::Result {
-        self.collect_lost();
-        let (amount, part) = self.reserve(order.need, order.want)?;
-        self.publish();
-        let (spent, held) = self.spend.state();
-        let left = match self.pool.as_ref().and_then(Pool::seen) {
-            Some(seen) => seen.limit - seen.spent_all,
-            None => self.spend.terms().limit - spent - held,
-        };
-        Ok(Hold::new(order.handle, amount, part, left.max(0)))
+        self.hold(order)
+    }
+}
+
+/// The same, with a seat for the answer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct ReserveSeat {
+    pub(super) order: Reserve,
+    pub(super) seat: Seat,
+}
+
+impl Handler<ReserveSeat> for BudgetActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: ReserveSeat, _context: &mut Self::Context) {
+        asked.seat.take(self.hold(asked.order));
     }
 }
 
@@ -61,7 +70,7 @@ impl Handler<LetIn> for BudgetActor {
     type Result = Result<Hold, Exhausted>;
 
     fn handle(&mut self, order: LetIn, _context: &mut Self::Context) -> Self::Result {
-        self.collect_lost();
+        self.collect();
         // What all nodes spent as far as Redis said, and what this one did since.
         let known = self.pool.as_ref().and_then(Pool::seen).map_or(0, |seen| seen.spent_all);
         let amount = self.spend.reserve_beyond(clock::unix(), known, order.need.max(1), order.want);
@@ -75,8 +84,9 @@ impl Handler<LetIn> for BudgetActor {
         let part = self.pool.as_mut().map(|pool| pool.let_in(self.spend.terms(), amount));
         self.publish();
         let (spent, held) = self.spend.state();
-        let left = self.spend.terms().limit - spent.max(known) - held;
-        Ok(Hold::new(order.handle, amount, part, left.max(0)))
+        let limit = self.spend.terms().limit;
+        let left = limit - spent.max(known) - held;
+        Ok(Hold::new(order.handle, amount, part, limit, left.max(0)))
     }
 }
 
@@ -158,7 +168,22 @@ impl Handler<MaySend> for BudgetActor {
     }
 }
 
-/// Ends a hold. If the message dies unread, it leaves its figures in the gauge.
+/// Tells that holds ended, whose figures are in the gauge.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct Ended;
+
+impl Handler<Ended> for BudgetActor {
+    type Result = ();
+
+    fn handle(&mut self, _ended: Ended, _context: &mut Self::Context) {
+        self.gauge.hear();
+        self.collect();
+        self.publish();
+    }
+}
+
+/// Ends a hold that is part of leases. If the message dies unread, it leaves its figures in the gauge.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::actors) struct SettleHold {
@@ -180,8 +205,8 @@ impl Drop for SettleHold {
         if !self.read {
             let let_in = let_in(&self.parts, self.actual, self.gauge.pool.load(Ordering::Relaxed));
             self.gauge.lost_let_in.fetch_add(let_in, Ordering::AcqRel);
-            self.gauge.lost_held.fetch_add(self.held, Ordering::AcqRel);
-            self.gauge.lost_spent.fetch_add(self.actual, Ordering::AcqRel);
+            // Nobody is left to be told: the next actor looks when it starts.
+            let _ = self.gauge.end(self.held, self.actual);
         }
     }
 }
@@ -199,9 +224,6 @@ impl Handler<SettleHold> for BudgetActor {
             }
         }
         self.publish();
-        if self.pool.is_none() {
-            self.alert(order.actual);
-        }
     }
 }
 
@@ -213,6 +235,7 @@ impl Handler<Reload> for BudgetActor {
     type Result = ();
 
     fn handle(&mut self, order: Reload, _context: &mut Self::Context) {
+        self.collect();
         self.spend.change(order.0, clock::unix());
         if let Some(pool) = &mut self.pool {
             pool.change(self.spend.terms());
@@ -233,6 +256,8 @@ impl Handler<Reset> for BudgetActor {
     type Result = ();
 
     fn handle(&mut self, order: Reset, _context: &mut Self::Context) {
+        // What ended before is in the store, and so in what is spent.
+        self.collect();
         self.spend.reset(order.spent);
         if let Some(pool) = &mut self.pool {
             pool.reset(self.spend.terms(), order.number);
@@ -250,7 +275,7 @@ impl Handler<Observe> for BudgetActor {
     type Result = actix::MessageResult<Observe>;
 
     fn handle(&mut self, _question: Observe, _context: &mut Self::Context) -> Self::Result {
-        self.collect_lost();
+        self.collect();
         self.publish();
         let (own, held) = self.spend.state();
         // In a cluster what all nodes spent, as far as this one heard; what it let in unheard comes on top.

@@ -5,10 +5,12 @@
 //! - **never** waits, reads the store, or lets spent + held pass the limit.
 //!
 //! Its last state is published in a [`BudgetGauge`] that outlives it, so that a respawned actor knows what is spent
-//! and held; settlements that die in a dead actor's mailbox put themselves there too.
+//! and held. Holds that end put their figures there, too, for the actor to collect when it is asked next: it is told of
+//! the first one only, and those that end until its turn comes cost it no message of their own. None dies with a mailbox.
 
 mod handle;
 mod messages;
+mod reserving;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -18,9 +20,11 @@ use serde::Serialize;
 use tidegate_store::BudgetRecord;
 
 pub use self::handle::BudgetHandle;
-use self::messages::Refused;
-pub(super) use self::messages::SettleHold;
+pub(super) use self::messages::{Ended, SettleHold};
+use self::messages::{Refused, Reserve};
+pub use self::reserving::{Short, reserve_all, reserve_shared};
 use super::news::{News, Story};
+use super::permit::Hold;
 use super::pool::{Part, Pool};
 use crate::clock;
 use crate::limits::{Exhausted, Spend};
@@ -36,8 +40,13 @@ pub struct BudgetGauge {
     spent: AtomicI64,
     held: AtomicI64,
     period_start: AtomicI64,
-    lost_spent: AtomicI64,
-    lost_held: AtomicI64,
+    /// `i64::MAX` where there is none.
+    period_end: AtomicI64,
+    /// What holds spent and held that ended since the actor collected.
+    ended_spent: AtomicI64,
+    ended_held: AtomicI64,
+    /// Whether the actor was told of them, and did not hear it yet.
+    told: AtomicBool,
     /// Whether something is leased, or to be reported, in a cluster.
     leasing: AtomicBool,
     /// In a cluster: number of the present pool, and what was let in that Redis may not count yet.
@@ -45,6 +54,45 @@ pub struct BudgetGauge {
     uncounted: AtomicI64,
     /// The same, of settlements that died in a mailbox.
     lost_let_in: AtomicI64,
+}
+
+impl BudgetGauge {
+    /// Says in which period spend is counted: its start and end.
+    fn begin(&self, start: i64, end: i64) {
+        self.period_start.store(start, Ordering::Relaxed);
+        // After the start: who sees the end sees the start that belongs to it.
+        self.period_end.store(end, Ordering::Release);
+    }
+
+    /// Returns start and end of the period that holds `now`, if spend is counted in it.
+    fn period(&self, now: i64) -> Option<(i64, i64)> {
+        let end = self.period_end.load(Ordering::Acquire);
+        let start = self.period_start.load(Ordering::Relaxed);
+        (start..end).contains(&now).then_some((start, end))
+    }
+
+    /// Puts down that a hold ended. Returns whether the actor must be told.
+    #[must_use]
+    pub(super) fn end(&self, held: i64, spent: i64) -> bool {
+        // First what is spent: whoever sees that it is held no more sees that it is spent.
+        self.ended_spent.fetch_add(spent, Ordering::AcqRel);
+        self.ended_held.fetch_add(held, Ordering::AcqRel);
+        !self.told.swap(true, Ordering::AcqRel)
+    }
+
+    /// The actor hears that holds ended: before it collects, so that who puts down figures after that tells it again.
+    fn hear(&self) {
+        self.told.swap(false, Ordering::AcqRel);
+    }
+
+    /// Returns what was held and spent by those that ended since the last time.
+    fn collect(&self) -> (i64, i64) {
+        if self.ended_held.load(Ordering::Relaxed) == 0 && self.ended_spent.load(Ordering::Relaxed) == 0 {
+            return (0, 0);
+        }
+        let held = self.ended_held.swap(0, Ordering::AcqRel);
+        (held, self.ended_spent.swap(0, Ordering::AcqRel))
+    }
 }
 
 /// What a budget shows of itself, in nano-dollars.
@@ -100,18 +148,19 @@ impl BudgetActor {
         Self { spend, pool, gauge, news, alert_at, refused_in: None }
     }
 
-    /// Takes in settlements that died in a mailbox.
-    fn collect_lost(&mut self) {
-        if self.gauge.lost_held.load(Ordering::Relaxed) != 0
-            || self.gauge.lost_spent.load(Ordering::Relaxed) != 0
-        {
-            let held = self.gauge.lost_held.swap(0, Ordering::AcqRel);
-            let spent = self.gauge.lost_spent.swap(0, Ordering::AcqRel);
-            self.spend.settle(clock::unix(), held, spent);
-            if let Some(pool) = &mut self.pool {
+    /// Takes in what holds spent and held that ended.
+    fn collect(&mut self) {
+        let (held, spent) = self.gauge.collect();
+        if (held, spent) == (0, 0) {
+            return;
+        }
+        self.spend.settle(clock::unix(), held, spent);
+        match &mut self.pool {
+            Some(pool) => {
                 let let_in = self.gauge.lost_let_in.swap(0, Ordering::AcqRel);
                 pool.inherit((self.gauge.pool.load(Ordering::Relaxed), let_in));
             }
+            None => self.alert(spent),
         }
     }
 
@@ -151,7 +200,7 @@ impl BudgetActor {
         let (spent, held) = self.spend.state();
         self.gauge.spent.store(spent, Ordering::Relaxed);
         self.gauge.held.store(held, Ordering::Relaxed);
-        self.gauge.period_start.store(self.spend.period_start(), Ordering::Relaxed);
+        self.gauge.begin(self.spend.period_start(), self.spend.period_end());
         if let Some(pool) = &self.pool {
             let (number, uncounted) = pool.uncounted();
             self.gauge.pool.store(number, Ordering::Relaxed);
@@ -159,6 +208,20 @@ impl BudgetActor {
         }
         let leasing = self.pool.as_ref().is_some_and(|pool| !pool.is_at_rest());
         self.gauge.leasing.store(leasing, Ordering::Relaxed);
+    }
+
+    /// Holds what is asked for, if there is that much.
+    fn hold(&mut self, order: Reserve) -> Result<Hold, Refused> {
+        self.collect();
+        let (amount, part) = self.reserve(order.need, order.want)?;
+        self.publish();
+        let (spent, held) = self.spend.state();
+        let limit = self.spend.terms().limit;
+        let left = match self.pool.as_ref().and_then(Pool::seen) {
+            Some(seen) => seen.limit - seen.spent_all,
+            None => limit - spent - held,
+        };
+        Ok(Hold::new(order.handle, amount, part, limit, left.max(0)))
     }
 
     fn reserve(&mut self, need: i64, want: i64) -> Result<(i64, Option<Part>), Refused> {
@@ -183,7 +246,8 @@ impl Actor for BudgetActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX);
-        self.collect_lost();
+        self.gauge.hear();
+        self.collect();
         self.publish();
     }
 }
@@ -245,7 +309,7 @@ mod tests {
     #[actix::test]
     async fn a_panicked_budget_comes_back_with_spend_and_holds() {
         let budget = handle(100);
-        let hold = budget.reserve(40, 40).await.unwrap().unwrap();
+        let mut hold = budget.reserve(40, 40).await.unwrap().unwrap();
         budget.reserve(10, 10).await.unwrap().unwrap().settle(7);
         assert!(budget.owner().address().send(Panic).await.is_err());
         let view = budget.observe().await.unwrap();
@@ -253,5 +317,101 @@ mod tests {
         hold.settle(30);
         let view = budget.observe().await.unwrap();
         assert_eq!((view.spent, view.held), (37, 0));
+    }
+
+    #[actix::test]
+    async fn several_are_asked_at_once_and_all_grant_or_all_give_back() {
+        let budgets = [handle(100), handle(50), handle(10)];
+        let of = |_: &BudgetHandle| (10, 20);
+        let holds = reserve_all(&budgets, of).await.unwrap().unwrap_or_else(|_| panic!("enough is left"));
+        let amounts: Vec<_> = holds.iter().map(|hold| (hold.amount(), hold.limit(), hold.left())).collect();
+        assert_eq!(amounts, [(20, 100, 80), (20, 50, 30), (10, 10, 0)]);
+        let (short, exhausted) = reserve_all(&budgets, of).await.unwrap().err().unwrap();
+        assert!(Arc::ptr_eq(&short, &budgets[2]));
+        assert_eq!((exhausted.limit, exhausted.held), (10, 10));
+        assert_eq!(budgets[0].observe().await.unwrap().held, 20, "what the others granted came back");
+        assert!(reserve_all(&[], of).await.unwrap().is_ok_and(|holds| holds.is_empty()));
+    }
+
+    #[actix::test]
+    async fn one_that_died_with_the_question_is_asked_again() {
+        let budgets = [handle(100), handle(100)];
+        let of = |_: &BudgetHandle| (10, 20);
+        let asking = budgets[1].owner().reach(|address| address.send(Panic));
+        // The question lies behind the message that ends its actor.
+        let reserving = reserve_all(&budgets, of);
+        assert!(asking.await.is_err());
+        let holds = reserving.await.unwrap().unwrap_or_else(|_| panic!("enough is left"));
+        assert_eq!(holds.len(), 2);
+        drop(holds);
+        for budget in &budgets {
+            assert_eq!(budget.observe().await.unwrap().held, 0);
+        }
+    }
+
+    #[actix::test]
+    async fn who_asks_several_and_leaves_leaks_nothing() {
+        let budgets = [handle(100), handle(100)];
+        let reserving = reserve_all(&budgets, |_| (10, 60));
+        drop(reserving);
+        for budget in &budgets {
+            assert_eq!(budget.observe().await.unwrap().held, 0);
+        }
+    }
+
+    #[actix::test]
+    async fn holds_that_end_together_are_told_once_and_counted_each() {
+        let budget = handle(1_000);
+        let mut holds = Vec::new();
+        for _ in 0..10 {
+            holds.push(budget.reserve(10, 10).await.unwrap().unwrap());
+        }
+        let told = holds.iter().filter(|_| budget.ended(10, 3)).count();
+        assert_eq!(told, 1, "the first one only, until the actor heard it");
+        holds.into_iter().for_each(std::mem::forget);
+        let view = budget.observe().await.unwrap();
+        assert_eq!((view.spent, view.held), (30, 0));
+        budget.owner().address().send(Ended).await.unwrap();
+        assert!(budget.ended(0, 1), "it heard, and must be told again");
+    }
+
+    #[actix::test]
+    async fn holds_of_many_threads_never_pass_the_limit_and_all_come_back() {
+        let budget = BudgetHandle::start(BudgetRecord::named("b", "b", 1_000), (0, 0), &Shards::start(2));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let budget = budget.clone();
+                std::thread::spawn(move || {
+                    actix::System::new().block_on(async move {
+                        let mut spent = 0;
+                        for round in 0..500 {
+                            let budgets = [budget.clone()];
+                            let Ok(mut holds) = reserve_all(&budgets, |_| (7, 7)).await.unwrap() else {
+                                continue;
+                            };
+                            if round % 3 == 0 {
+                                tokio::task::yield_now().await;
+                            }
+                            let mut hold = holds.pop().unwrap();
+                            assert!(hold.left() >= 0);
+                            let pays = i64::from(round % 2);
+                            spent += pays;
+                            hold.settle(pays);
+                        }
+                        spent
+                    })
+                })
+            })
+            .collect();
+        let mut spent = 0;
+        for thread in threads {
+            while !thread.is_finished() {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            spent += thread.join().unwrap();
+        }
+        let view = budget.observe().await.unwrap();
+        assert_eq!((view.spent, view.held), (spent, 0));
+        assert!(spent > 100 && spent <= 1_000, "{spent}");
     }
 }

@@ -1,7 +1,9 @@
 //! Holds, settlements and the request log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::record::{FiledRow, HoldRecord, LedgerEntry, LogFilter, LogRow, Payment};
@@ -85,25 +87,29 @@ fn extend_hold(
     Ok(())
 }
 
-/// What budgets pay in one transaction: budget, start of its period, amount.
+/// What budgets pay in one transaction: budget, start of its period, amount. Found by where the budget's name lies in
+/// memory: payments share names, and one that lies in two places is written twice.
 #[derive(Default)]
-struct Paid<'a>(BTreeMap<(&'a str, i64), i64>);
+struct Paid<'a>(HashMap<(usize, i64), (&'a Arc<str>, i64), RandomState>);
 
 impl<'a> Paid<'a> {
     fn add(&mut self, payments: &'a [Payment]) {
         for payment in payments {
-            *self.0.entry((&payment.budget, payment.period_start)).or_insert(0) += payment.amount;
+            let place = Arc::as_ptr(&payment.budget).addr();
+            let paid = self.0.entry((place, payment.period_start)).or_insert((&payment.budget, 0));
+            paid.1 += payment.amount;
         }
     }
 
     fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        for ((budget, period_start), amount) in self.0.iter().filter(|(_, amount)| **amount != 0) {
+        let paid = self.0.iter().map(|((_, period_start), (budget, amount))| (period_start, budget, amount));
+        for (period_start, budget, amount) in paid.filter(|(.., amount)| **amount != 0) {
             transaction
                 .prepare_cached(
                     "INSERT INTO budget_spend (budget, period_start, node, amount) VALUES (?1, ?2, '', ?3)
                      ON CONFLICT (budget, period_start, node) DO UPDATE SET amount = amount + excluded.amount",
                 )?
-                .execute(params![budget, period_start, amount])?;
+                .execute(params![&***budget, period_start, amount])?;
         }
         Ok(())
     }
