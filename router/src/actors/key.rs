@@ -116,7 +116,7 @@ impl KeyHandle {
                 record: ArcSwap::from_pointee(record),
                 gauge,
                 owner: Owner::new(spawn),
-                last_used: AtomicU64::new(clock::idling()),
+                last_used: AtomicU64::new(clock::uptime().as_secs()),
                 cluster,
                 shared: ArcSwapOption::from(shared),
                 news,
@@ -194,7 +194,7 @@ impl KeyHandle {
     /// Returns seconds since it was last asked.
     #[must_use]
     pub fn idle_secs(&self) -> u64 {
-        clock::idling().saturating_sub(self.last_used.load(Ordering::Relaxed))
+        clock::uptime().as_secs().saturating_sub(self.last_used.load(Ordering::Relaxed))
     }
 
     pub(super) fn gauge(&self) -> Arc<KeyGauge> {
@@ -404,6 +404,7 @@ pub(crate) mod tests {
         drop(key.admit(wish("a")).await.unwrap().unwrap());
         let permit = key.admit(wish("a")).await.unwrap().unwrap();
         assert_eq!(permit.views[0].remaining, 0);
+        assert!(key.idle_secs() < 60, "it was asked just now");
         permit.settle(3);
         assert!(matches!(key.admit(wish("a")).await.unwrap(), Err(KeyRefusal::Limit { .. })));
     }

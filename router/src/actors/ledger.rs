@@ -38,14 +38,14 @@ pub struct LedgerHandle {
 #[derive(Default)]
 struct State {
     /// The batch that is not written yet. Locked to add to it or to take it, never longer.
-    open: Mutex<Batch>,
+    open: Mutex<Open>,
     failing: AtomicBool,
     waiting: AtomicU64,
     written: AtomicU64,
 }
 
 impl State {
-    fn open(&self) -> MutexGuard<'_, Batch> {
+    fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,7 +73,6 @@ impl LedgerHandle {
         let actor_state = state.clone();
         let address = LedgerActor::start_in_arbiter(arbiter, move |_| LedgerActor {
             batches,
-            committing: false,
             flush_scheduled: false,
             state: actor_state,
         });
@@ -130,9 +129,9 @@ impl LedgerHandle {
         let urgent = done.is_some();
         let count = {
             let mut open = self.state.open();
-            open.entries.push(entry);
-            open.waiters.extend(done);
-            open.entries.len()
+            open.batch.entries.push(entry);
+            open.batch.waiters.extend(done);
+            open.batch.entries.len()
         };
         // Whoever comes first wakes the actor, and whoever fills the batch: the others find it awake.
         if urgent || count == 1 || count == FLUSH_AT {
@@ -144,6 +143,14 @@ impl LedgerHandle {
     fn wake(&self, look: Look) {
         self.address.do_send(look);
     }
+}
+
+/// What is not written yet.
+#[derive(Default)]
+struct Open {
+    batch: Batch,
+    /// Whether the writer has a batch, and the actor did not hear yet that it is written.
+    committing: bool,
 }
 
 /// What is written together.
@@ -181,7 +188,13 @@ fn write(mut store: Box<dyn Store>, inbox: &mpsc::Receiver<Batch>, state: &State
         for waiter in batch.waiters {
             let _asker_gone = waiter.send(());
         }
-        if done.try_send(Committed).is_err() {
+        let is_idle = {
+            let mut open = state.open();
+            open.committing = !open.batch.is_empty();
+            !open.committing
+        };
+        // Where nothing came meanwhile its thread may sleep: whoever comes next wakes it.
+        if !is_idle && done.try_send(Committed).is_err() {
             // A full mailbox flushes by size; a closed one means that the process ends.
             tracing::debug!("ledger busy");
         }
@@ -191,18 +204,20 @@ fn write(mut store: Box<dyn Store>, inbox: &mpsc::Receiver<Batch>, state: &State
 /// The actor: decides when the open batch is written.
 struct LedgerActor {
     batches: mpsc::Sender<Batch>,
-    committing: bool,
     flush_scheduled: bool,
     state: Arc<State>,
 }
 
 impl LedgerActor {
     fn flush(&mut self) {
-        let batch = std::mem::take(&mut *self.state.open());
-        if batch.is_empty() {
-            return;
-        }
-        self.committing = true;
+        let batch = {
+            let mut open = self.state.open();
+            if open.batch.is_empty() {
+                return;
+            }
+            open.committing = true;
+            std::mem::take(&mut open.batch)
+        };
         if self.batches.send(batch).is_err() {
             self.state.failing.store(true, Ordering::Relaxed);
             tracing::error!("ledger writer is gone");
@@ -240,10 +255,13 @@ impl Handler<Look> for LedgerActor {
     type Result = ();
 
     fn handle(&mut self, look: Look, context: &mut Self::Context) {
-        let is_full = self.state.open().entries.len() >= FLUSH_AT;
-        if is_full || (look.now && !self.committing) {
+        let (is_full, committing) = {
+            let open = self.state.open();
+            (open.batch.entries.len() >= FLUSH_AT, open.committing)
+        };
+        if is_full || (look.now && !committing) {
             self.flush();
-        } else if !self.committing {
+        } else if !committing {
             self.schedule(context);
         }
     }
@@ -259,7 +277,7 @@ impl Handler<Flush> for LedgerActor {
     type Result = ();
 
     fn handle(&mut self, order: Flush, _context: &mut Self::Context) {
-        self.state.open().waiters.push(order.done);
+        self.state.open().batch.waiters.push(order.done);
         self.flush();
     }
 }
@@ -272,10 +290,10 @@ impl Handler<Committed> for LedgerActor {
     type Result = ();
 
     fn handle(&mut self, _news: Committed, context: &mut Self::Context) {
-        self.committing = false;
         let (is_awaited, is_empty) = {
-            let open = self.state.open();
-            (!open.waiters.is_empty(), open.is_empty())
+            let mut open = self.state.open();
+            open.committing = false;
+            (!open.batch.waiters.is_empty(), open.batch.is_empty())
         };
         if is_awaited {
             self.flush();

@@ -83,7 +83,7 @@ impl LimiterHandle {
                 limits: ArcSwap::new(limits),
                 gauge,
                 owner: Owner::new(spawn),
-                last_used: AtomicU64::new(clock::idling()),
+                last_used: AtomicU64::new(clock::uptime().as_secs()),
                 cluster,
                 shared: ArcSwapOption::from(shared),
                 news,
@@ -155,7 +155,7 @@ impl LimiterHandle {
     /// Returns whether it may rest: nobody asked of late, and nobody is inside.
     #[must_use]
     pub fn is_idle(&self, idle_secs: u64) -> bool {
-        clock::idling().saturating_sub(self.last_used.load(Ordering::Relaxed)) >= idle_secs
+        clock::uptime().as_secs().saturating_sub(self.last_used.load(Ordering::Relaxed)) >= idle_secs
             && self.gauge.in_flight.load(Ordering::Relaxed) == 0
             && self.gauge.lost.load(Ordering::Relaxed) == 0
     }
@@ -294,7 +294,7 @@ mod tests {
         drop(limiter.admit(&limits, 1).await.unwrap().unwrap());
         limiter.admit(&limits, 1).await.unwrap().unwrap().settle(3);
         assert!(limiter.admit(&limits, 1).await.unwrap().is_err());
-        assert!(!limiter.rested(0));
+        assert!(!limiter.is_idle(60) && !limiter.rested(0));
     }
 
     #[actix::test]

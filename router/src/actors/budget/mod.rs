@@ -281,6 +281,7 @@ mod tests {
         let hold = budget.reserve(10, 60).await.unwrap().unwrap();
         assert_eq!(hold.amount(), 60);
         drop(hold);
+        assert!(!budget.rested(60), "it was asked just now");
         let view = budget.observe().await.unwrap();
         assert_eq!((view.spent, view.held), (0, 0));
     }
