@@ -155,7 +155,7 @@ fn actors(table: &mut Table, system: &SystemRunner, shards: &Shards) {
             b.iter_custom(|n| {
                 rounds(system, n, || async {
                     let permit = admit(&key).await;
-                    let hold = reserve(&budget).await;
+                    let mut hold = reserve(&budget).await;
                     permit.settle(USED);
                     hold.settle(1);
                 })
@@ -164,7 +164,7 @@ fn actors(table: &mut Table, system: &SystemRunner, shards: &Shards) {
         group.bench("actors, in parallel", |b| {
             b.iter_custom(|n| {
                 rounds(system, n, || async {
-                    let (permit, hold) = join(admit(&key), reserve(&budget)).await;
+                    let (permit, mut hold) = join(admit(&key), reserve(&budget)).await;
                     permit.settle(USED);
                     hold.settle(1);
                 })

@@ -1,7 +1,7 @@
 //! A budget's actor.
 //!
 //! - **owns** limit, period, spend and holds of one budget.
-//! - **answers** `Reserve` with a [`Hold`](super::permit::Hold) or a refusal, `Observe` with [`BudgetView`].
+//! - **answers** `Reserve` with a [`Hold`] or a refusal, `Observe` with [`BudgetView`].
 //! - **never** waits, reads the store, or lets spent + held pass the limit.
 //!
 //! Its last state is published in a [`BudgetGauge`] that outlives it, so that a respawned actor knows what is spent
