@@ -14,8 +14,8 @@ pub fn uptime() -> Duration {
     START.get_or_init(Instant::now).elapsed() + Duration::from_secs(3_600)
 }
 
-/// Returns the seconds of a monotonic clock that is cheap to ask, and a few milliseconds late at most. Does not follow
-/// tokio's paused clock.
+/// Returns the seconds by which idle time is told: of a monotonic clock that is cheap to ask, and a few milliseconds late at
+/// most. Does not follow tokio's paused clock.
 #[must_use]
 pub fn idling() -> u64 {
     coarse::monotonic()

@@ -116,7 +116,7 @@ impl KeyHandle {
                 record: ArcSwap::from_pointee(record),
                 gauge,
                 owner: Owner::new(spawn),
-                last_used: AtomicU64::new(clock::uptime().as_secs()),
+                last_used: AtomicU64::new(clock::idling()),
                 cluster,
                 shared: ArcSwapOption::from(shared),
                 news,
@@ -194,7 +194,7 @@ impl KeyHandle {
     /// Returns seconds since it was last asked.
     #[must_use]
     pub fn idle_secs(&self) -> u64 {
-        clock::uptime().as_secs().saturating_sub(self.last_used.load(Ordering::Relaxed))
+        clock::idling().saturating_sub(self.last_used.load(Ordering::Relaxed))
     }
 
     pub(super) fn gauge(&self) -> Arc<KeyGauge> {
@@ -292,7 +292,7 @@ impl Handler<Admit> for KeyActor {
 
     fn handle(&mut self, order: Admit, _context: &mut Self::Context) -> Self::Result {
         let now = clock::uptime();
-        order.handle.last_used.store(now.as_secs(), Ordering::Relaxed);
+        order.handle.last_used.store(clock::idling(), Ordering::Relaxed);
         let (grant, views) = self.admit(now, &order.wish)?;
         Ok(KeyPermit::new(order.handle, grant, views))
     }

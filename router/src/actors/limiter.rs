@@ -83,7 +83,7 @@ impl LimiterHandle {
                 limits: ArcSwap::new(limits),
                 gauge,
                 owner: Owner::new(spawn),
-                last_used: AtomicU64::new(clock::uptime().as_secs()),
+                last_used: AtomicU64::new(clock::idling()),
                 cluster,
                 shared: ArcSwapOption::from(shared),
                 news,
@@ -155,7 +155,7 @@ impl LimiterHandle {
     /// Returns whether it may rest: nobody asked of late, and nobody is inside.
     #[must_use]
     pub fn is_idle(&self, idle_secs: u64) -> bool {
-        clock::uptime().as_secs().saturating_sub(self.last_used.load(Ordering::Relaxed)) >= idle_secs
+        clock::idling().saturating_sub(self.last_used.load(Ordering::Relaxed)) >= idle_secs
             && self.gauge.in_flight.load(Ordering::Relaxed) == 0
             && self.gauge.lost.load(Ordering::Relaxed) == 0
     }
@@ -218,7 +218,7 @@ impl Handler<Admit> for LimiterActor {
 
     fn handle(&mut self, order: Admit, _context: &mut Self::Context) -> Self::Result {
         let now = clock::uptime();
-        order.handle.last_used.store(now.as_secs(), Ordering::Relaxed);
+        order.handle.last_used.store(clock::idling(), Ordering::Relaxed);
         for _ in 0..self.gauge.lost.swap(0, Ordering::AcqRel) {
             self.gate.settle(now, Grant { tokens: 0 }, 0);
         }

@@ -179,7 +179,6 @@ impl Handler<Ended> for BudgetActor {
     fn handle(&mut self, _ended: Ended, _context: &mut Self::Context) {
         self.gauge.hear();
         self.collect();
-        self.publish();
     }
 }
 

@@ -8,17 +8,19 @@
 //! and held. Holds that end put their figures there, too, for the actor to collect when it is asked next: it is told of
 //! the first one only, and those that end until its turn comes cost it no message of their own. None dies with a mailbox.
 
+mod gauge;
 mod handle;
 mod messages;
 mod reserving;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
 use actix::{Actor, Context};
 use serde::Serialize;
 use tidegate_store::BudgetRecord;
 
+pub use self::gauge::BudgetGauge;
 pub use self::handle::BudgetHandle;
 pub(super) use self::messages::{Ended, SettleHold};
 use self::messages::{Refused, Reserve};
@@ -33,67 +35,6 @@ use crate::limits::{Exhausted, Spend};
 const MAILBOX: usize = 4_096;
 /// Shares of a limit at which somebody is told, beside the amounts that the budget names.
 const ALERT_PERCENT: [i64; 3] = [50, 80, 100];
-
-/// Published state of a budget, in nano-dollars.
-#[derive(Debug, Default)]
-pub struct BudgetGauge {
-    spent: AtomicI64,
-    held: AtomicI64,
-    period_start: AtomicI64,
-    /// `i64::MAX` where there is none.
-    period_end: AtomicI64,
-    /// What holds spent and held that ended since the actor collected.
-    ended_spent: AtomicI64,
-    ended_held: AtomicI64,
-    /// Whether the actor was told of them, and did not hear it yet.
-    told: AtomicBool,
-    /// Whether something is leased, or to be reported, in a cluster.
-    leasing: AtomicBool,
-    /// In a cluster: number of the present pool, and what was let in that Redis may not count yet.
-    pool: AtomicI64,
-    uncounted: AtomicI64,
-    /// The same, of settlements that died in a mailbox.
-    lost_let_in: AtomicI64,
-}
-
-impl BudgetGauge {
-    /// Says in which period spend is counted: its start and end.
-    fn begin(&self, start: i64, end: i64) {
-        self.period_start.store(start, Ordering::Relaxed);
-        // After the start: who sees the end sees the start that belongs to it.
-        self.period_end.store(end, Ordering::Release);
-    }
-
-    /// Returns start and end of the period that holds `now`, if spend is counted in it.
-    fn period(&self, now: i64) -> Option<(i64, i64)> {
-        let end = self.period_end.load(Ordering::Acquire);
-        let start = self.period_start.load(Ordering::Relaxed);
-        (start..end).contains(&now).then_some((start, end))
-    }
-
-    /// Puts down that a hold ended. Returns whether the actor must be told.
-    #[must_use]
-    pub(super) fn end(&self, held: i64, spent: i64) -> bool {
-        // First what is spent: whoever sees that it is held no more sees that it is spent.
-        self.ended_spent.fetch_add(spent, Ordering::AcqRel);
-        self.ended_held.fetch_add(held, Ordering::AcqRel);
-        !self.told.swap(true, Ordering::AcqRel)
-    }
-
-    /// The actor hears that holds ended: before it collects, so that who puts down figures after that tells it again.
-    fn hear(&self) {
-        self.told.swap(false, Ordering::AcqRel);
-    }
-
-    /// Returns what was held and spent by those that ended since the last time.
-    fn collect(&self) -> (i64, i64) {
-        if self.ended_held.load(Ordering::Relaxed) == 0 && self.ended_spent.load(Ordering::Relaxed) == 0 {
-            return (0, 0);
-        }
-        let held = self.ended_held.swap(0, Ordering::AcqRel);
-        (held, self.ended_spent.swap(0, Ordering::AcqRel))
-    }
-}
 
 /// What a budget shows of itself, in nano-dollars.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -148,7 +89,7 @@ impl BudgetActor {
         Self { spend, pool, gauge, news, alert_at, refused_in: None }
     }
 
-    /// Takes in what holds spent and held that ended.
+    /// Takes in what holds spent and held that ended, and publishes it: an actor that comes after this one knows it.
     fn collect(&mut self) {
         let (held, spent) = self.gauge.collect();
         if (held, spent) == (0, 0) {
@@ -162,6 +103,7 @@ impl BudgetActor {
             }
             None => self.alert(spent),
         }
+        self.publish();
     }
 
     /// Tells when spend passed an amount at which somebody is told.
@@ -318,6 +260,21 @@ mod tests {
         hold.settle(30);
         let view = budget.observe().await.unwrap();
         assert_eq!((view.spent, view.held), (37, 0));
+    }
+
+    #[actix::test]
+    async fn what_a_refusal_collected_survives_the_actor() {
+        let budget = handle(100);
+        let hold = budget.reserve(60, 60).await.unwrap().unwrap();
+        // Its figures are put down, and the message that tells of them is not sent yet.
+        assert!(budget.ended(60, 50));
+        std::mem::forget(hold);
+        let refused = budget.reserve(90, 90);
+        let dying = budget.owner().reach(|address| address.send(Panic));
+        assert_eq!(refused.await.unwrap().err().unwrap().spent, 50);
+        assert!(dying.await.is_err());
+        let view = budget.observe().await.unwrap();
+        assert_eq!((view.spent, view.held), (50, 0));
     }
 
     #[actix::test]
