@@ -294,12 +294,15 @@ impl Hold {
             return;
         }
         let owner = self.handle.owner();
-        if !self.parts.is_empty() {
-            let settle =
-                SettleHold::new(self.amount, actual, std::mem::take(&mut self.parts), self.handle.gauge());
-            owner.reach(|address| address.do_send(settle));
-        } else if self.handle.ended(self.amount, actual) {
-            owner.reach(|address| address.do_send(Ended));
+        let told = if self.parts.is_empty() { self.handle.ended(self.amount, actual) } else { None };
+        match told {
+            Some(false) => {}
+            Some(true) => owner.reach(|address| address.do_send(Ended)),
+            None => {
+                let parts = std::mem::take(&mut self.parts);
+                let settle = SettleHold::new(self.amount, actual, parts, self.handle.gauge());
+                owner.reach(|address| address.do_send(settle));
+            }
         }
     }
 }

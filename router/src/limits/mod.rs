@@ -11,4 +11,4 @@ pub use allow::model_allowed;
 pub use breaker::{Breaker, BreakerRules, BreakerView, Pass, Sign};
 pub use gate::{Gate, Grant, Refusal};
 pub use rate::{RateKind, RateLimit, RateView};
-pub use spend::{Exhausted, Spend};
+pub use spend::{Exhausted, Spend, granted};

@@ -6,6 +6,10 @@ use tidegate_store::BudgetRecord;
 const PLENTY: i64 = 4_096;
 /// and so many times what was asked for at most.
 const LONGER: i64 = 1_024;
+/// What may be held without asking is this part of what is left at most,
+const ADVANCE: i64 = 64;
+/// where that is so many times what was asked for last.
+const OFTEN: i64 = 8;
 
 /// Why nothing was reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,14 +104,17 @@ impl Spend {
                 resets_at: self.terms.period_end(now),
             });
         }
-        let mut granted = want.max(need).min(left);
-        if want > need {
-            // A stream asks for one slice after the other. Where there is plenty, a longer one harms nobody, and is
-            // counted and asked for less often.
-            granted = granted.max((left / PLENTY).min(want.saturating_mul(LONGER)));
-        }
+        let granted = granted(left, need, want);
         self.held = self.held.saturating_add(granted);
         Ok(granted)
+    }
+
+    /// Returns how much may be held, in parts like `amount`, without asking again; 0 where there is no plenty.
+    #[must_use]
+    pub fn advance(&self, amount: i64) -> i64 {
+        let left = self.terms.limit.saturating_sub(self.spent).saturating_sub(self.held);
+        let advance = left / ADVANCE;
+        if advance >= amount.max(1).saturating_mul(OFTEN) { advance } else { 0 }
     }
 
     /// Holds what was granted elsewhere: whoever shares the limit looked after it.
@@ -119,11 +126,18 @@ impl Spend {
     /// Ends a hold and spends `actual`, which may differ from it.
     pub fn settle(&mut self, now: i64, held: i64, actual: i64) {
         self.roll(now);
-        self.held = self.held.saturating_sub(held).max(0);
-        self.spent = self.spent.saturating_add(actual);
+        self.collect(0, held, actual);
     }
 
-    fn roll(&mut self, now: i64) {
+    /// Takes in what happened in the current period, also if that is over by now: `taken` is held besides, of it all
+    /// `held` is held no more, and `spent` is spent.
+    pub fn collect(&mut self, taken: i64, held: i64, spent: i64) {
+        self.held = self.held.saturating_add(taken).saturating_sub(held).max(0);
+        self.spent = self.spent.saturating_add(spent);
+    }
+
+    /// Begins the period that holds `now`, if it has not begun: at zero, with what is held.
+    pub fn roll(&mut self, now: i64) {
         if !(self.period_start..self.period_end).contains(&now) {
             self.begin(now);
         }
@@ -138,6 +152,16 @@ impl Spend {
             self.spent = 0;
         }
     }
+}
+
+/// Returns how much is granted where so much is left: `want` or `need`, as far as it is there, or a longer slice.
+#[must_use]
+pub fn granted(left: i64, need: i64, want: i64) -> i64 {
+    let granted = want.max(need).min(left);
+    // A stream asks for one slice after the other. Where there is plenty, a longer one harms nobody, and is
+    // counted and asked for less often.
+    let longer = if want > need { (left / PLENTY).min(want.saturating_mul(LONGER)) } else { 0 };
+    granted.max(longer)
 }
 
 /// Returns start and end of the period that holds `now`.

@@ -159,10 +159,15 @@ impl BudgetHandle {
     #[must_use]
     pub fn rested(&self, idle_secs: u64) -> bool {
         let idle = clock::idling().saturating_sub(self.last_used.load(Ordering::Relaxed));
-        idle >= idle_secs
-            && self.gauge.held.load(Ordering::Relaxed) == 0
-            && self.gauge.ended_held.load(Ordering::Relaxed) == 0
-            && !self.gauge.leasing.load(Ordering::Relaxed)
+        idle >= idle_secs && self.gauge.is_idle() && !self.gauge.leasing.load(Ordering::Relaxed)
+    }
+
+    /// Holds at least `need`, at best `want`, of what the actor lets askers hold in advance at the time `now`. `None` where
+    /// the actor must be asked.
+    pub(super) fn take(self: &Arc<Self>, now: i64, need: i64, want: i64) -> Option<Hold> {
+        let taken = self.gauge.take(now, need, want)?;
+        self.last_used.store(clock::idling(), Ordering::Relaxed);
+        Some(Hold::new(self.clone(), taken.amount, None, taken.limit, taken.left))
     }
 
     /// Asks at once, for an answer that takes its seat. Where the question can't be taken, the seat stays empty.
@@ -181,21 +186,24 @@ impl BudgetHandle {
         need: i64,
         want: i64,
     ) -> impl Future<Output = Result<Result<Hold, Exhausted>, Unavailable>> {
-        self.last_used.store(clock::idling(), Ordering::Relaxed);
-        let order = Reserve { need, want, handle: self.clone() };
-        let asked = match &self.shared {
-            None => Either::Left(self.owner.ask(order)),
-            // Boxed: an attempt should carry no state of a cluster that it is not in.
-            Some(shared) => Either::Right(Box::pin(self.lease(shared, order))),
-        };
+        let asked = self.take(clock::unix(), need, want).ok_or_else(|| {
+            self.last_used.store(clock::idling(), Ordering::Relaxed);
+            let order = Reserve { need, want, handle: self.clone() };
+            match &self.shared {
+                None => Either::Left(self.owner.ask(order)),
+                // Boxed: an attempt should carry no state of a cluster that it is not in.
+                Some(shared) => Either::Right(Box::pin(self.lease(shared, order))),
+            }
+        });
         async move {
             match asked {
-                Either::Left(asked) => match asked.await? {
+                Ok(hold) => Ok(Ok(hold)),
+                Err(Either::Left(asked)) => match asked.await? {
                     Ok(hold) => Ok(Ok(hold)),
                     Err(Refused::Exhausted(exhausted)) => Ok(Err(exhausted)),
                     Err(Refused::Shared(_)) => Err(Unavailable),
                 },
-                Either::Right(leasing) => leasing.await,
+                Err(Either::Right(leasing)) => leasing.await,
             }
         }
     }
@@ -357,10 +365,11 @@ impl BudgetHandle {
         self.owner.ask(Observe).await
     }
 
-    /// Puts down that a hold ended which is part of no lease. Returns whether the actor must be told.
+    /// Puts down that a hold ended which is part of no lease. Returns whether the actor must be told; `None` where it
+    /// must be told the figures, for it counts in another period by now.
     #[must_use]
-    pub(in crate::actors) fn ended(&self, held: i64, spent: i64) -> bool {
-        self.gauge.end(held, spent)
+    pub(in crate::actors) fn ended(&self, held: i64, spent: i64) -> Option<bool> {
+        self.gauge.period(clock::unix()).map(|_| self.gauge.end(held, spent))
     }
 
     pub(in crate::actors) fn gauge(&self) -> Arc<BudgetGauge> {

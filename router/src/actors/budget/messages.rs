@@ -168,7 +168,7 @@ impl Handler<MaySend> for BudgetActor {
     }
 }
 
-/// Tells that holds ended, whose figures are in the gauge.
+/// Tells that holds ended whose figures are in the gauge, and matter to somebody.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::actors) struct Ended;
@@ -182,7 +182,8 @@ impl Handler<Ended> for BudgetActor {
     }
 }
 
-/// Ends a hold that is part of leases. If the message dies unread, it leaves its figures in the gauge.
+/// Ends a hold that is part of leases, or that the published period does not know. If the message dies unread, it leaves
+/// its figures in the gauge.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::actors) struct SettleHold {
@@ -215,7 +216,7 @@ impl Handler<SettleHold> for BudgetActor {
 
     fn handle(&mut self, mut order: SettleHold, _context: &mut Self::Context) {
         order.read = true;
-        self.spend.settle(clock::unix(), order.held, order.actual);
+        self.settle(order.held, order.actual);
         if let Some(pool) = &mut self.pool {
             let spent = dealt(&order.parts, order.actual);
             for (part, spent) in std::mem::take(&mut order.parts).into_iter().zip(spent) {

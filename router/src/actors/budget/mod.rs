@@ -5,8 +5,12 @@
 //! - **never** waits, reads the store, or lets spent + held pass the limit.
 //!
 //! Its last state is published in a [`BudgetGauge`] that outlives it, so that a respawned actor knows what is spent
-//! and held. Holds that end put their figures there, too, for the actor to collect when it is asked next: it is told of
-//! the first one only, and those that end until its turn comes cost it no message of their own. None dies with a mailbox.
+//! and held. Holds that end put their figures there, too, for the actor to collect at its next turn; it is told of one
+//! only where spend passes an amount that matters to somebody. None dies with a mailbox.
+//!
+//! Where there is plenty, the actor lets askers hold some of it in advance, without a question for each. Whenever it
+//! is asked anything it takes that back first, so it decides by exact figures, and an advance can't be why somebody is
+//! refused or the limit is passed. In a cluster a lease is the advance, and there is no other.
 
 mod gauge;
 mod handle;
@@ -77,11 +81,11 @@ fn next_alert(record: &BudgetRecord, spent: i64) -> i64 {
 
 impl BudgetActor {
     fn new(record: BudgetRecord, gauge: Arc<BudgetGauge>, news: Arc<News>, pool: Option<Pool>) -> Self {
-        let (now, held) = (clock::unix(), gauge.held.load(Ordering::Relaxed));
-        let same_period = gauge.period_start.load(Ordering::Relaxed) == record.period_start(now);
-        let spent = if same_period { gauge.spent.load(Ordering::Relaxed) } else { 0 };
+        // It goes on in the period that was published, which may be over: what ended in it is to be collected first.
+        let (start, held) = (gauge.period_start.load(Ordering::Relaxed), gauge.held.load(Ordering::Relaxed));
+        let spent = if record.period_start(start) == start { gauge.spent.load(Ordering::Relaxed) } else { 0 };
         let alert_at = next_alert(&record, spent);
-        let spend = Spend::new(record, now, spent, held);
+        let spend = Spend::new(record, start, spent, held);
         let mut pool = pool;
         if let Some(pool) = &mut pool {
             pool.inherit((gauge.pool.load(Ordering::Relaxed), gauge.uncounted.load(Ordering::Relaxed)));
@@ -89,13 +93,22 @@ impl BudgetActor {
         Self { spend, pool, gauge, news, alert_at, refused_in: None }
     }
 
-    /// Takes in what holds spent and held that ended, and publishes it: an actor that comes after this one knows it.
+    /// Takes back what may be held in advance, takes in what is held of it and what holds spent and held that ended, and
+    /// begins the period that it is by now.
     fn collect(&mut self) {
-        let (held, spent) = self.gauge.collect();
-        if (held, spent) == (0, 0) {
-            return;
+        let (taken, held, spent) = self.gauge.collect();
+        if (taken, held, spent) != (0, 0, 0) {
+            self.take_in(taken, held, spent);
         }
-        self.spend.settle(clock::unix(), held, spent);
+        self.spend.roll(clock::unix());
+        if self.is_new_period() {
+            self.publish();
+        }
+    }
+
+    /// Counts in the period that is published, and publishes it: an actor that comes after this one knows it.
+    fn take_in(&mut self, taken: i64, held: i64, spent: i64) {
+        self.spend.collect(taken, held, spent);
         match &mut self.pool {
             Some(pool) => {
                 let let_in = self.gauge.lost_let_in.swap(0, Ordering::AcqRel);
@@ -106,13 +119,23 @@ impl BudgetActor {
         self.publish();
     }
 
+    /// Ends a hold now.
+    fn settle(&mut self, held: i64, actual: i64) {
+        self.collect();
+        self.spend.settle(clock::unix(), held, actual);
+        if self.pool.is_none() {
+            self.alert(actual);
+        }
+    }
+
+    /// Returns whether another period is published.
+    fn is_new_period(&self) -> bool {
+        self.spend.period_start() != self.gauge.period_start.load(Ordering::Relaxed)
+    }
+
     /// Tells when spend passed an amount at which somebody is told.
     fn alert(&mut self, paid: i64) {
         let after = self.spend.state().0;
-        if after - paid < 0 || after < paid {
-            // The period began again meanwhile.
-            self.rearm();
-        }
         if after < self.alert_at {
             return;
         }
@@ -138,11 +161,18 @@ impl BudgetActor {
         self.refused_in = None;
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
+        if self.is_new_period() {
+            // People are told anew.
+            self.rearm();
+        }
         let (spent, held) = self.spend.state();
         self.gauge.spent.store(spent, Ordering::Relaxed);
         self.gauge.held.store(held, Ordering::Relaxed);
         self.gauge.begin(self.spend.period_start(), self.spend.period_end());
+        // In a cluster the pool must hear of everything.
+        let alert_at = if self.pool.is_some() { i64::MIN } else { self.alert_at };
+        self.gauge.bound(self.spend.terms().limit, alert_at);
         if let Some(pool) = &self.pool {
             let (number, uncounted) = pool.uncounted();
             self.gauge.pool.store(number, Ordering::Relaxed);
@@ -163,6 +193,9 @@ impl BudgetActor {
             Some(seen) => seen.limit - seen.spent_all,
             None => limit - spent - held,
         };
+        if self.pool.is_none() {
+            self.gauge.give(self.spend.advance(amount));
+        }
         Ok(Hold::new(order.handle, amount, part, limit, left.max(0)))
     }
 
@@ -195,181 +228,4 @@ impl Actor for BudgetActor {
 }
 
 #[cfg(test)]
-mod tests {
-    use actix::{Handler, Message};
-
-    use super::super::shards::Shards;
-    use super::*;
-
-    #[derive(Clone, Message)]
-    #[rtype(result = "()")]
-    struct Panic;
-
-    impl Handler<Panic> for BudgetActor {
-        type Result = ();
-        fn handle(&mut self, _order: Panic, _context: &mut Self::Context) {
-            panic!("asked to");
-        }
-    }
-
-    fn handle(limit: i64) -> Arc<BudgetHandle> {
-        let record = BudgetRecord::named("b", "b", limit);
-        BudgetHandle::start(record, (0, 0), &Shards::start(1))
-    }
-
-    #[actix::test]
-    async fn a_dropped_hold_is_released() {
-        let budget = handle(100);
-        let hold = budget.reserve(10, 60).await.unwrap().unwrap();
-        assert_eq!(hold.amount(), 60);
-        drop(hold);
-        assert!(!budget.rested(60), "it was asked just now");
-        let view = budget.observe().await.unwrap();
-        assert_eq!((view.spent, view.held), (0, 0));
-    }
-
-    #[actix::test]
-    async fn an_asker_that_leaves_leaks_nothing() {
-        let budget = handle(100);
-        {
-            let asking = budget.reserve(10, 60);
-            futures_util::pin_mut!(asking);
-            // Polled once, so that the message is on its way, then dropped with whatever was answered meanwhile.
-            let _answered = futures_util::poll!(asking.as_mut());
-        }
-        let view = budget.observe().await.unwrap();
-        assert_eq!(view.held, 0);
-    }
-
-    #[actix::test]
-    async fn a_refusal_tells_what_is_left() {
-        let budget = handle(100);
-        let _hold = budget.reserve(90, 90).await.unwrap().unwrap();
-        let refusal = budget.reserve(20, 20).await.unwrap().err().unwrap();
-        assert_eq!((refusal.limit, refusal.spent, refusal.held), (100, 0, 90));
-    }
-
-    #[actix::test]
-    async fn a_panicked_budget_comes_back_with_spend_and_holds() {
-        let budget = handle(100);
-        let mut hold = budget.reserve(40, 40).await.unwrap().unwrap();
-        budget.reserve(10, 10).await.unwrap().unwrap().settle(7);
-        assert!(budget.owner().address().send(Panic).await.is_err());
-        let view = budget.observe().await.unwrap();
-        assert_eq!((view.spent, view.held), (7, 40));
-        hold.settle(30);
-        let view = budget.observe().await.unwrap();
-        assert_eq!((view.spent, view.held), (37, 0));
-    }
-
-    #[actix::test]
-    async fn what_a_refusal_collected_survives_the_actor() {
-        let budget = handle(100);
-        let hold = budget.reserve(60, 60).await.unwrap().unwrap();
-        // Its figures are put down, and the message that tells of them is not sent yet.
-        assert!(budget.ended(60, 50));
-        std::mem::forget(hold);
-        let refused = budget.reserve(90, 90);
-        let dying = budget.owner().reach(|address| address.send(Panic));
-        assert_eq!(refused.await.unwrap().err().unwrap().spent, 50);
-        assert!(dying.await.is_err());
-        let view = budget.observe().await.unwrap();
-        assert_eq!((view.spent, view.held), (50, 0));
-    }
-
-    #[actix::test]
-    async fn several_are_asked_at_once_and_all_grant_or_all_give_back() {
-        let budgets = [handle(100), handle(50), handle(10)];
-        let of = |_: &BudgetHandle| (10, 20);
-        let holds = reserve_all(&budgets, of).await.unwrap().unwrap_or_else(|_| panic!("enough is left"));
-        let amounts: Vec<_> = holds.iter().map(|hold| (hold.amount(), hold.limit(), hold.left())).collect();
-        assert_eq!(amounts, [(20, 100, 80), (20, 50, 30), (10, 10, 0)]);
-        let (short, exhausted) = reserve_all(&budgets, of).await.unwrap().err().unwrap();
-        assert!(Arc::ptr_eq(&short, &budgets[2]));
-        assert_eq!((exhausted.limit, exhausted.held), (10, 10));
-        assert_eq!(budgets[0].observe().await.unwrap().held, 20, "what the others granted came back");
-        assert!(reserve_all(&[], of).await.unwrap().is_ok_and(|holds| holds.is_empty()));
-    }
-
-    #[actix::test]
-    async fn one_that_died_with_the_question_is_asked_again() {
-        let budgets = [handle(100), handle(100)];
-        let of = |_: &BudgetHandle| (10, 20);
-        let asking = budgets[1].owner().reach(|address| address.send(Panic));
-        // The question lies behind the message that ends its actor.
-        let reserving = reserve_all(&budgets, of);
-        assert!(asking.await.is_err());
-        let holds = reserving.await.unwrap().unwrap_or_else(|_| panic!("enough is left"));
-        assert_eq!(holds.len(), 2);
-        drop(holds);
-        for budget in &budgets {
-            assert_eq!(budget.observe().await.unwrap().held, 0);
-        }
-    }
-
-    #[actix::test]
-    async fn who_asks_several_and_leaves_leaks_nothing() {
-        let budgets = [handle(100), handle(100)];
-        let reserving = reserve_all(&budgets, |_| (10, 60));
-        drop(reserving);
-        for budget in &budgets {
-            assert_eq!(budget.observe().await.unwrap().held, 0);
-        }
-    }
-
-    #[actix::test]
-    async fn holds_that_end_together_are_told_once_and_counted_each() {
-        let budget = handle(1_000);
-        let mut holds = Vec::new();
-        for _ in 0..10 {
-            holds.push(budget.reserve(10, 10).await.unwrap().unwrap());
-        }
-        let told = holds.iter().filter(|_| budget.ended(10, 3)).count();
-        assert_eq!(told, 1, "the first one only, until the actor heard it");
-        holds.into_iter().for_each(std::mem::forget);
-        let view = budget.observe().await.unwrap();
-        assert_eq!((view.spent, view.held), (30, 0));
-        budget.owner().address().send(Ended).await.unwrap();
-        assert!(budget.ended(0, 1), "it heard, and must be told again");
-    }
-
-    #[actix::test]
-    async fn holds_of_many_threads_never_pass_the_limit_and_all_come_back() {
-        let budget = BudgetHandle::start(BudgetRecord::named("b", "b", 1_000), (0, 0), &Shards::start(2));
-        let threads: Vec<_> = (0..4)
-            .map(|_| {
-                let budget = budget.clone();
-                std::thread::spawn(move || {
-                    actix::System::new().block_on(async move {
-                        let mut spent = 0;
-                        for round in 0..500 {
-                            let budgets = [budget.clone()];
-                            let Ok(mut holds) = reserve_all(&budgets, |_| (7, 7)).await.unwrap() else {
-                                continue;
-                            };
-                            if round % 3 == 0 {
-                                tokio::task::yield_now().await;
-                            }
-                            let mut hold = holds.pop().unwrap();
-                            assert!(hold.left() >= 0);
-                            let pays = i64::from(round % 2);
-                            spent += pays;
-                            hold.settle(pays);
-                        }
-                        spent
-                    })
-                })
-            })
-            .collect();
-        let mut spent = 0;
-        for thread in threads {
-            while !thread.is_finished() {
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            }
-            spent += thread.join().unwrap();
-        }
-        let view = budget.observe().await.unwrap();
-        assert_eq!((view.spent, view.held), (spent, 0));
-        assert!(spent > 100 && spent <= 1_000, "{spent}");
-    }
-}
+mod tests;

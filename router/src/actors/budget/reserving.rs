@@ -1,4 +1,5 @@
-//! Several budgets are asked at once: their answers meet at one table, and who waits there is woken once.
+//! Several budgets are asked at once: their answers meet at one table, and who waits there is woken once. Who may hold in
+//! advance what it needs of each asks none.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use super::messages::{Refused, Reserve, ReserveSeat};
 use crate::actors::Unavailable;
 use crate::actors::owner::ASK_DEADLINE;
 use crate::actors::permit::Hold;
+use crate::clock;
 use crate::limits::Exhausted;
 
 /// A budget that has not enough left.
@@ -31,9 +33,10 @@ struct Seats {
 }
 
 impl Table {
-    fn new(seats: usize) -> Self {
-        let answers = std::iter::repeat_with(|| None).take(seats).collect();
-        Self(Mutex::new(Seats { answers, missing: seats, waiting: None }))
+    /// One with these answers on it; where there is none it waits for one.
+    fn new(answers: Vec<Option<Answer>>) -> Self {
+        let missing = answers.iter().filter(|answer| answer.is_none()).count();
+        Self(Mutex::new(Seats { answers, missing, waiting: None }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Seats> {
@@ -101,14 +104,21 @@ pub fn reserve_all(
     budgets: &[Arc<BudgetHandle>],
     bill: impl Fn(&BudgetHandle) -> (i64, i64),
 ) -> impl Future<Output = Result<Result<Vec<Hold>, Short>, Unavailable>> {
-    let asker = (!budgets.is_empty()).then(|| Asker(Arc::new(Table::new(budgets.len()))));
-    for (at, budget) in budgets.iter().enumerate() {
-        let (need, want) = bill(budget);
-        let seat = Seat { table: asker.as_ref().map(|asker| asker.0.clone()), at };
-        budget.ask(ReserveSeat { order: Reserve { need, want, handle: budget.clone() }, seat });
-    }
+    let asked = take_all(budgets, &bill).map_err(|answers| {
+        let vacant: Vec<_> = answers.iter().map(Option::is_none).collect();
+        let asker = Asker(Arc::new(Table::new(answers)));
+        for (at, budget) in budgets.iter().enumerate().filter(|(at, _)| vacant[*at]) {
+            let (need, want) = bill(budget);
+            let seat = Seat { table: Some(asker.0.clone()), at };
+            budget.ask(ReserveSeat { order: Reserve { need, want, handle: budget.clone() }, seat });
+        }
+        asker
+    });
     async move {
-        let Some(asker) = asker else { return Ok(Ok(Vec::new())) };
+        let asker = match asked {
+            Ok(holds) => return Ok(Ok(holds)),
+            Err(asker) => asker,
+        };
         let answers = Waiting { table: &asker.0, is_early: true, deadline: None }.await?;
         let mut granted = Granted::new(budgets.len());
         for (budget, answer) in budgets.iter().zip(answers) {
@@ -125,6 +135,33 @@ pub fn reserve_all(
         }
         Ok(granted.into_result())
     }
+}
+
+/// Holds in advance what `bill` says of each budget.
+///
+/// # Errors
+/// What some of them gave, with places for the others, which must be asked.
+fn take_all(
+    budgets: &[Arc<BudgetHandle>],
+    bill: impl Fn(&BudgetHandle) -> (i64, i64),
+) -> Result<Vec<Hold>, Vec<Option<Answer>>> {
+    let now = if budgets.is_empty() { 0 } else { clock::unix() };
+    let take = |budget: &Arc<BudgetHandle>| {
+        let (need, want) = bill(budget);
+        budget.take(now, need, want)
+    };
+    let mut holds = Vec::with_capacity(budgets.len());
+    for budget in budgets {
+        let Some(hold) = take(budget) else { break };
+        holds.push(hold);
+    }
+    if holds.len() == budgets.len() {
+        return Ok(holds);
+    }
+    let others = budgets[holds.len() + 1..].iter().map(take);
+    let taken: Vec<_> = holds.into_iter().map(Some).chain([None]).collect();
+    let all = taken.into_iter().chain(others);
+    Err(all.map(|hold| hold.map(|hold| Some(Ok(hold)))).collect())
 }
 
 /// The same in a cluster, where each may have to ask others before it answers.
