@@ -91,12 +91,13 @@ fn messages(scan: &mut Scan<'_>) -> Option<PlainTexts> {
             place.replace(value).is_none().then_some(())
         })?;
         let (role, content): (&str, &str) = (role.unwrap_or_default(), content?);
-        if role.contains('\\') {
+        let is_escaped = |text: &str| memchr::memchr(b'\\', text.as_bytes()).is_some();
+        if is_escaped(role) {
             return None;
         }
         let role = role_named(role);
         if !content.is_empty() {
-            let text = match content.contains('\\') {
+            let text = match is_escaped(content) {
                 true => serde_json::from_str(&format!("\"{content}\"")).ok()?,
                 false => content.to_owned(),
             };

@@ -1,8 +1,10 @@
 //! A whole answer: read, understood as far as needed, handed on.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use memchr::memmem;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use tidegate_prices::tokens;
 use tidegate_providers::{
@@ -124,7 +126,7 @@ fn output_of(answer: &Answer, vendor: &str) -> u64 {
 /// Adds to an answer that is JSON what hooks found, if there were any.
 fn shown(content_type: String, bytes: Bytes, results: &HookResults) -> Result<(String, Bytes), GatewayError> {
     let shows = !results.is_empty() && content_type.contains("json");
-    let bytes = if shows { with_results(&bytes, results)? } else { bytes };
+    let bytes = if shows { with_results(&bytes, results.text())? } else { bytes };
     Ok((content_type, bytes))
 }
 
@@ -132,30 +134,24 @@ fn shown(content_type: String, bytes: Bytes, results: &HookResults) -> Result<(S
 ///
 /// # Errors
 /// 502 when it is no object.
-pub(super) fn with_results(json: &Bytes, results: &impl Serialize) -> Result<Bytes, GatewayError> {
+pub(super) fn with_results(json: &Bytes, results: String) -> Result<Bytes, GatewayError> {
     const NAME: &str = "hook_results";
-    /// Bytes that most results have room in.
-    const RESULTS: usize = 1 << 10;
-    let is_absent = memmem::find(json, NAME.as_bytes()).is_none();
+    /// Made once: it takes longer than to look through a short answer.
+    static LOOKED_FOR: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(NAME));
+    let is_absent = LOOKED_FOR.find(json).is_none();
     let object = json.trim_ascii().strip_prefix(b"{").and_then(|object| object.strip_suffix(b"}"));
     if let Some(members) = object.filter(|members| is_absent && !members.trim_ascii().is_empty()) {
         // Behind the last member; the others need no look.
-        let mut whole = Vec::with_capacity(members.len() + RESULTS);
-        for part in [b"{", members, b",\"", NAME.as_bytes(), b"\":"] {
+        let mut whole = Vec::with_capacity(members.len() + NAME.len() + results.len() + 6);
+        for part in [b"{", members, b",\"", NAME.as_bytes(), b"\":", results.as_bytes(), b"}"] {
             whole.extend_from_slice(part);
         }
-        serde_json::to_writer(&mut whole, results).map_err(unwritten)?;
-        whole.push(b'}');
         return Ok(whole.into());
     }
     let mut fields =
         Fields::parse(json).map_err(|_| unreachable("The provider's answer is not a JSON object".into()))?;
-    fields.set_raw(NAME, serde_json::to_string(results).map_err(unwritten)?);
+    fields.set_raw(NAME, results);
     Ok(fields.to_vec().into())
-}
-
-fn unwritten(error: serde_json::Error) -> GatewayError {
-    GatewayError::new(ErrorKind::Bug, error.to_string())
 }
 
 /// What is known of the request whose answer comes.
@@ -360,7 +356,7 @@ mod tests {
     #[test]
     fn results_become_the_last_member_once() {
         let with = |json: &'static str| {
-            with_results(&Bytes::from_static(json.as_bytes()), &[1])
+            with_results(&Bytes::from_static(json.as_bytes()), "[1]".to_owned())
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
                 .map_err(|error| error.message)
         };

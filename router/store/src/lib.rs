@@ -9,6 +9,7 @@ pub mod audit;
 pub mod config;
 pub mod decision;
 mod json;
+pub mod json_text;
 pub mod object;
 mod period;
 mod postgres;

@@ -1,10 +1,10 @@
 //! Instances between two calls of the same attachment: one tenant's, of one check, with the same parameters.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use foldhash::{HashMap, HashMapExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::instance::Live;

@@ -75,7 +75,7 @@ impl Trip<'_> {
             let replay = Replay::new(entry, prelude, docket.clone(), cache.replay);
             AnswerBody::Kept(Box::new(KeptStream::Replayed(replay)))
         } else {
-            let shown = (!results.is_empty()).then(|| with_results(&entry.body, &results));
+            let shown = (!results.is_empty()).then(|| with_results(&entry.body, results.text()));
             // What is no object is shown as it is kept.
             AnswerBody::Whole(shown.and_then(Result::ok).unwrap_or_else(|| entry.body.clone()))
         };

@@ -1,6 +1,5 @@
 //! What a check says beside its verdict: JSON that is passed on as the plugin wrote it.
 
-use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
@@ -8,8 +7,7 @@ use serde_json::{Map, Value};
 const BRACKETS: usize = 100;
 
 /// JSON, or nothing, which reads as null.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Data(Option<Box<RawValue>>);
 
 impl Data {
@@ -19,6 +17,11 @@ impl Data {
         let is_readable = brackets(&json) <= BRACKETS || serde_json::from_str::<Value>(&json).is_ok();
         let raw = serde_json::from_str::<&RawValue>(&json).ok().filter(|_| is_readable);
         Self(raw.map(ToOwned::to_owned).or_else(|| to_raw_value(&json).ok()))
+    }
+
+    /// Returns it as JSON text.
+    pub(super) fn text(&self) -> &str {
+        self.0.as_ref().map_or("null", |data| data.get())
     }
 
     /// Adds the reason, unless there is an explanation already or the data is no object.
@@ -41,7 +44,7 @@ mod tests {
     use super::*;
 
     fn shown(data: &Data) -> (String, Value) {
-        (serde_json::to_string(data).unwrap(), serde_json::to_value(data).unwrap())
+        (data.text().to_owned(), serde_json::from_str(data.text()).unwrap())
     }
 
     #[test]

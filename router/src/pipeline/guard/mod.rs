@@ -179,7 +179,6 @@ pub(super) fn denied(results: &HookResults) -> GatewayError {
 
 /// Writes results as an event of a stream, in Portkey's form; `named`: for Anthropic's clients.
 pub(super) fn results_frame(results: &HookResults, before: bool, named: bool) -> bytes::Bytes {
-    let data = serde_json::json!({ "hook_results": results.one_side(before) });
     let name = if named { "event: hook_results\n" } else { "" };
-    format!("{name}data: {data}\n\n").into()
+    format!("{name}data: {{\"hook_results\":{}}}\n\n", results.one_side(before)).into()
 }

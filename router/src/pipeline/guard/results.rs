@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use tidegate_config::{Hook, HookKind};
+use tidegate_store::json_text;
 use time::OffsetDateTime;
 
 use super::data::Data;
 
+/// Bytes that most results have room in.
+const ROOM: usize = 1 << 10;
+
 /// What one check found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(super) struct CheckResult {
     /// What the check says beside its verdict.
     pub data: Data,
@@ -19,7 +22,6 @@ pub(super) struct CheckResult {
     /// `plugin.check`
     pub id: Arc<str>,
     /// Why it could not judge.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<CheckFailure>,
     /// Milliseconds.
     pub execution_time: u64,
@@ -27,14 +29,12 @@ pub(super) struct CheckResult {
     pub transformed: bool,
     /// When it was known.
     pub created_at: Stamp,
-    /// Always null, as Portkey's.
-    pub log: Value,
     /// Whether an error of the check is a failure.
     pub fail_on_error: bool,
 }
 
 /// Why a check could not judge.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(super) struct CheckFailure {
     /// A class.
     pub name: String,
@@ -43,7 +43,7 @@ pub(super) struct CheckFailure {
 }
 
 /// What one hook found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(super) struct HookResult {
     /// Whether every check passed or erred.
     pub verdict: bool,
@@ -100,6 +100,76 @@ impl HookResult {
             deny: !verdict && !hook.asynchronous && (hook.deny || blocked),
         }
     }
+
+    fn write(&self, text: &mut String) {
+        // Taken apart, so that no new member is forgotten.
+        let Self {
+            verdict,
+            id,
+            transformed,
+            checks,
+            feedback,
+            execution_time,
+            r#async,
+            r#type,
+            created_at,
+            deny,
+        } = self;
+        text.push_str("{\"verdict\":");
+        json_text::flag(text, *verdict);
+        text.push_str(",\"id\":");
+        json_text::string(text, id);
+        text.push_str(",\"transformed\":");
+        json_text::flag(text, *transformed);
+        text.push_str(",\"checks\":");
+        json_text::array(text, checks, |text, check| check.write(text));
+        text.push_str(",\"feedback\":");
+        if feedback.is_null() {
+            text.push_str("null");
+        } else {
+            json_text::value(text, feedback);
+        }
+        text.push_str(",\"execution_time\":");
+        json_text::number(text, *execution_time);
+        text.push_str(",\"async\":");
+        json_text::flag(text, *r#async);
+        text.push_str(",\"type\":");
+        json_text::string(text, r#type);
+        text.push_str(",\"created_at\":");
+        created_at.write(text);
+        text.push_str(",\"deny\":");
+        json_text::flag(text, *deny);
+        text.push('}');
+    }
+}
+
+impl CheckResult {
+    fn write(&self, text: &mut String) {
+        let Self { data, verdict, id, error, execution_time, transformed, created_at, fail_on_error } = self;
+        text.push_str("{\"data\":");
+        text.push_str(data.text());
+        text.push_str(",\"verdict\":");
+        json_text::flag(text, *verdict);
+        text.push_str(",\"id\":");
+        json_text::string(text, id);
+        if let Some(CheckFailure { name, message }) = error {
+            text.push_str(",\"error\":{\"name\":");
+            json_text::string(text, name);
+            text.push_str(",\"message\":");
+            json_text::string(text, message);
+            text.push('}');
+        }
+        text.push_str(",\"execution_time\":");
+        json_text::number(text, *execution_time);
+        text.push_str(",\"transformed\":");
+        json_text::flag(text, *transformed);
+        text.push_str(",\"created_at\":");
+        created_at.write(text);
+        // Always null, as Portkey's.
+        text.push_str(",\"log\":null,\"fail_on_error\":");
+        json_text::flag(text, *fail_on_error);
+        text.push('}');
+    }
 }
 
 /// Adds the three lists to a feedback's metadata.
@@ -147,16 +217,14 @@ impl Stamp {
         put(23, 3, u32::from(time.millisecond()));
         Self(text)
     }
-}
 
-impl Serialize for Stamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    fn write(&self, text: &mut String) {
+        json_text::string(text, std::str::from_utf8(&self.0).unwrap_or_default());
     }
 }
 
 /// The results of one request, as they stand in answers.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::pipeline) struct HookResults {
     /// Shared: each attempt has them.
     before_request_hooks: Arc<Vec<HookResult>>,
@@ -194,18 +262,36 @@ impl HookResults {
         self.after_request_hooks.iter().flat_map(|hook| &hook.checks).any(|check| check.error.is_some())
     }
 
-    /// Returns both lists as JSON.
-    pub(in crate::pipeline) fn to_json(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+    /// Returns both lists as JSON text.
+    pub(in crate::pipeline) fn text(&self) -> String {
+        let mut text = String::with_capacity(ROOM);
+        text.push_str("{\"before_request_hooks\":");
+        self.write(true, &mut text);
+        text.push_str(",\"after_request_hooks\":");
+        self.write(false, &mut text);
+        text.push('}');
+        text
     }
 
-    /// Returns one list alone as JSON, as streams show it.
-    pub(in crate::pipeline) fn one_side(&self, before: bool) -> Value {
-        if before {
-            json!({ "before_request_hooks": self.before_request_hooks })
-        } else {
-            json!({ "after_request_hooks": self.after_request_hooks })
+    /// Returns both lists as JSON.
+    pub(in crate::pipeline) fn to_json(&self) -> Value {
+        serde_json::from_str(&self.text()).unwrap_or_default()
+    }
+
+    /// Returns one list alone as JSON text, as streams show it.
+    pub(in crate::pipeline) fn one_side(&self, before: bool) -> String {
+        let mut text = String::with_capacity(ROOM);
+        let name = if before { "before_request_hooks" } else { "after_request_hooks" };
+        for part in ["{\"", name, "\":"] {
+            text.push_str(part);
         }
+        self.write(before, &mut text);
+        text.push('}');
+        text
+    }
+
+    fn write(&self, before: bool, text: &mut String) {
+        json_text::array(text, self.side(before), |text, hook| hook.write(text));
     }
 
     /// Returns whether there are results of hooks before the request.
@@ -231,7 +317,68 @@ mod tests {
             (datetime!(2026-11-23 03:07:09.041 UTC), "2026-11-23T03:07:09.041Z"),
             (datetime!(1999-01-02 23:59:59.999_999 UTC), "1999-01-02T23:59:59.999Z"),
         ] {
-            assert_eq!(serde_json::to_value(Stamp::of(time)).unwrap(), text);
+            assert_eq!(Stamp::of(time).0, *text.as_bytes());
         }
+    }
+
+    #[test]
+    fn results_are_written_member_by_member() {
+        let created_at = Stamp::of(datetime!(2026-11-23 03:07:09.041 UTC));
+        let passed = CheckResult {
+            data: Data::of(Some(r#"{"b": 1.50}"#.to_owned())),
+            verdict: true,
+            id: "a.\"b".into(),
+            error: None,
+            execution_time: 7,
+            transformed: false,
+            created_at,
+            fail_on_error: false,
+        };
+        let failure = CheckFailure { name: "Trap".to_owned(), message: "a\nb".to_owned() };
+        let erred = CheckResult {
+            data: Data::default(),
+            verdict: false,
+            error: Some(failure),
+            transformed: true,
+            fail_on_error: true,
+            ..passed.clone()
+        };
+        let hook = HookResult {
+            verdict: false,
+            id: "é".to_owned(),
+            transformed: true,
+            checks: vec![passed, erred],
+            feedback: json!({"value": -5, "metadata": {"x": null}}),
+            execution_time: u64::MAX,
+            r#async: true,
+            r#type: "mutator",
+            created_at,
+            deny: true,
+        };
+        let plain = HookResult { checks: Vec::new(), feedback: Value::Null, ..hook.clone() };
+        let mut results = HookResults::default();
+        assert_eq!(results.text(), r#"{"before_request_hooks":[],"after_request_hooks":[]}"#);
+        results.before(vec![hook, plain]);
+        let time = "2026-11-23T03:07:09.041Z";
+        let check = |data: &str, verdict: bool, error: &str, transformed: bool, fail_on_error: bool| {
+            format!(
+                r#"{{"data":{data},"verdict":{verdict},"id":"a.\"b"{error},"execution_time":7,"transformed":{transformed},"created_at":"{time}","log":null,"fail_on_error":{fail_on_error}}}"#
+            )
+        };
+        let hook = |checks: &str, feedback: &str| {
+            format!(
+                r#"{{"verdict":false,"id":"é","transformed":true,"checks":[{checks}],"feedback":{feedback},"execution_time":18446744073709551615,"async":true,"type":"mutator","created_at":"{time}","deny":true}}"#
+            )
+        };
+        let checks = [
+            check(r#"{"b": 1.50}"#, true, "", false, false),
+            check("null", false, r#","error":{"name":"Trap","message":"a\nb"}"#, true, true),
+        ];
+        let hooks = [hook(&checks.join(","), r#"{"value":-5,"metadata":{"x":null}}"#), hook("", "null")];
+        let before = format!(r#""before_request_hooks":[{}]"#, hooks.join(","));
+        assert_eq!(results.text(), format!(r#"{{{before},"after_request_hooks":[]}}"#));
+        assert_eq!(results.one_side(true), format!("{{{before}}}"));
+        assert_eq!(results.one_side(false), r#"{"after_request_hooks":[]}"#);
+        assert_eq!(results.to_json()["before_request_hooks"][0]["checks"][1]["error"]["message"], "a\nb");
     }
 }

@@ -187,7 +187,6 @@ impl BoundCheck {
             execution_time: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             transformed: false,
             created_at: Stamp::now(),
-            log: Value::Null,
             fail_on_error: self.fail_on_error,
         }
     }

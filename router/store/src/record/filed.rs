@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::log::LogRow;
+use crate::decision::{DecisionRow, GuardRow};
+use crate::json_text;
 
 /// Bytes that most rows have room in.
 const ROOM: usize = 768;
@@ -88,30 +90,66 @@ fn write_rest(row: &LogRow, text: &mut String) {
     members.number(",\"attempts\":", u64::from(*attempts));
     if let Some(first_byte_us) = first_byte_us {
         members.begin(",\"first_byte_us\":");
-        members.digits(*first_byte_us);
+        json_text::number(members.text, *first_byte_us);
     }
     members.number(",\"total_us\":", *total_us);
     members.number(",\"gateway_us\":", *gateway_us);
     members.other(!metadata.is_empty(), ",\"metadata\":", metadata);
     if !budgets.is_empty() {
         members.begin(",\"budgets\":");
-        let mut next = '[';
-        for budget in budgets {
-            members.text.push(next);
-            members.string(budget);
-            next = ',';
-        }
-        members.text.push(']');
+        json_text::array(members.text, budgets, |text, budget| json_text::string(text, budget));
     }
     members.text(",\"option_index\":", option_index);
     members.text(",\"cache\":", cache);
     members.other(*saved_nano_usd != 0, ",\"saved_nano_usd\":", saved_nano_usd);
     members.other(!tried.is_empty(), ",\"tried\":", tried);
-    members.other(decision.is_some(), ",\"decision\":", decision);
+    if let Some(decision) = decision {
+        members.begin(",\"decision\":");
+        write_decision(decision, members.text);
+    }
     if members.text.len() == members.start {
         members.text.push('{');
     }
     members.text.push('}');
+}
+
+fn write_decision(decision: &DecisionRow, text: &mut String) {
+    let DecisionRow { config, choices, cache, guards } = decision;
+    text.push_str("{\"config\":");
+    json_text::string(text, config);
+    if !choices.is_empty() {
+        text.push_str(",\"choices\":");
+        json_text::value(text, choices);
+    }
+    if let Some(cache) = cache {
+        text.push_str(",\"cache\":");
+        json_text::string(text, cache);
+    }
+    if !guards.is_empty() {
+        text.push_str(",\"guards\":");
+        json_text::array(text, guards, write_guard);
+    }
+    text.push('}');
+}
+
+fn write_guard(text: &mut String, guard: &GuardRow) {
+    let GuardRow { id, side, verdict, denied, transformed, failed, erred } = guard;
+    text.push_str("{\"id\":");
+    json_text::string(text, id);
+    text.push_str(",\"side\":");
+    json_text::string(text, side);
+    text.push_str(",\"verdict\":");
+    json_text::flag(text, *verdict);
+    for (is_so, member) in [(denied, ",\"denied\":true"), (transformed, ",\"transformed\":true")] {
+        text.push_str(if *is_so { member } else { "" });
+    }
+    for (checks, name) in [(failed, ",\"failed\":"), (erred, ",\"erred\":")] {
+        if !checks.is_empty() {
+            text.push_str(name);
+            json_text::array(text, checks, |text, check| json_text::string(text, check));
+        }
+    }
+    text.push('}');
 }
 
 /// Members of a JSON object, as they are written: those that are as they are by default are left out. Names are given
@@ -137,7 +175,7 @@ impl Members<'_> {
     fn text(&mut self, name: &'static str, value: &str) {
         if !value.is_empty() {
             self.begin(name);
-            self.string(value);
+            json_text::string(self.text, value);
         }
     }
 
@@ -151,38 +189,15 @@ impl Members<'_> {
     fn number(&mut self, name: &'static str, value: u64) {
         if value != 0 {
             self.begin(name);
-            self.digits(value);
+            json_text::number(self.text, value);
         }
     }
 
     fn other(&mut self, says_something: bool, name: &'static str, value: &impl Serialize) {
         if says_something {
             self.begin(name);
-            self.json(value);
+            json_text::value(self.text, value);
         }
-    }
-
-    fn digits(&mut self, value: u64) {
-        self.text.push_str(itoa::Buffer::new().format(value));
-    }
-
-    /// Writes a string. Most need no escape, which many bytes at once are asked.
-    fn string(&mut self, value: &str) {
-        let is_plain = value
-            .bytes()
-            .fold(true, |so_far, byte| so_far & (byte >= b' ') & (byte != b'"') & (byte != b'\\'));
-        if !is_plain {
-            return self.json(value);
-        }
-        self.text.push('"');
-        self.text.push_str(value);
-        self.text.push('"');
-    }
-
-    /// Writes what has more than one form. Texts, numbers, and objects whose names are texts: there is nothing that JSON
-    /// has no word for.
-    fn json(&mut self, value: &(impl Serialize + ?Sized)) {
-        self.text.push_str(&serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned()));
     }
 }
 
@@ -238,6 +253,7 @@ impl FiledRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::ChoiceRow;
 
     #[test]
     fn a_filed_row_says_what_the_row_said() {
@@ -260,12 +276,34 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_numbers_are_written_as_serde_writes_them() {
-        for text in ["plain", "\u{1f}", "\"", "\\", "é\u{7f}\u{2028}", "\t\r\n\u{8}\u{c}", "\0"] {
-            let (mut written, wanted) = (String::new(), serde_json::to_string(text).unwrap());
-            Members { text: &mut written, start: 0 }.string(text);
-            assert_eq!(written, wanted);
+    fn a_decision_is_written_as_serde_writes_it() {
+        let guard = |denied: bool, transformed, failed: &[&str]| GuardRow {
+            id: "a\"b".into(),
+            side: "input".into(),
+            verdict: !denied,
+            denied,
+            transformed,
+            failed: failed.iter().map(|&check| check.to_owned()).collect(),
+            erred: Vec::new(),
+        };
+        let erred = GuardRow { erred: vec!["é".into()], ..guard(false, true, &[]) };
+        let choice = ChoiceRow { at: "config".into(), how: "fallback".into(), chose: None, why: "\n".into() };
+        let full = DecisionRow {
+            config: "key support".into(),
+            choices: vec![choice],
+            cache: Some("miss".into()),
+            guards: vec![guard(true, false, &["a.b", "c.d"]), erred, guard(false, false, &[])],
+        };
+        let guarded = DecisionRow { guards: vec![guard(false, false, &[])], ..DecisionRow::default() };
+        for decision in [DecisionRow::default(), guarded, full] {
+            let mut written = String::new();
+            write_decision(&decision, &mut written);
+            assert_eq!(written, serde_json::to_string(&decision).unwrap());
         }
+    }
+
+    #[test]
+    fn numbers_and_flags_are_left_out_by_default() {
         let mut written = String::new();
         let mut members = Members { text: &mut written, start: 0 };
         members.number(",\"a\":", u64::MAX);
