@@ -8,6 +8,7 @@ use crate::answer::Answer;
 use crate::call::ChatCall;
 use crate::error::{ErrorBody, InvalidCall, UpstreamError};
 use crate::event::Event;
+use crate::provider::Wire;
 
 /// What an encoder must know besides the events.
 #[derive(Clone, Debug, Default)]
@@ -87,4 +88,11 @@ pub trait Decoder: Send {
     /// Called once at the end of the upstream body. Pushes [`Event::End`] when the wire has no end marker of its
     /// own (Gemini) and the answer is complete, or [`Event::Error`] with status 502 when the answer was cut.
     fn finish(&mut self, out: &mut Vec<Event>);
+
+    /// Returns the wire of the stream, where it is so far that SSE events which say nothing but one piece of text (as
+    /// [`frame`](crate::look::frame) sees it) change nothing here: of two that differ in nothing but that text, the
+    /// canonical events differ in nothing else. `None` where each must be decoded.
+    fn repeats(&self) -> Option<Wire> {
+        None
+    }
 }

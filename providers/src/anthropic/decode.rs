@@ -8,6 +8,7 @@ use super::error::{ErrorObject, unreadable};
 use super::frames::{Block, Delta, Frame, MessageShape, UsageShape, finish_reason};
 use crate::codec::Decoder;
 use crate::event::Event;
+use crate::provider::Wire;
 
 /// State of one stream. The wire has one choice, so every event is of choice 0.
 #[derive(Debug, Default)]
@@ -62,6 +63,10 @@ impl Decoder for MessagesDecoder {
         } else if self.state == State::Reading {
             self.fail(unreadable("the vendor's answer broke off"), out);
         }
+    }
+
+    fn repeats(&self) -> Option<Wire> {
+        (self.state == State::Reading).then_some(Wire::Messages)
     }
 }
 

@@ -14,6 +14,7 @@ use super::usage::usage_from;
 use crate::codec::Decoder;
 use crate::error::UpstreamError;
 use crate::event::Event;
+use crate::provider::Wire;
 
 /// One chunk. Members whose type differs between vendors stay untyped; a text costs the same either way.
 #[derive(Deserialize, Default)]
@@ -126,6 +127,10 @@ impl Decoder for ChatDecoder {
                 self.fail(bad_gateway("the stream was cut before the answer was complete"), out)
             }
         }
+    }
+
+    fn repeats(&self) -> Option<Wire> {
+        (self.state == State::Started && !self.of_completions).then_some(Wire::Chat)
     }
 }
 

@@ -1,20 +1,18 @@
 //! The decoded lane: the vendor's SSE events become canonical events, which become the client's dialect. Guards stand
 //! between the two; what is counted is what the vendor sent, not what they let through.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use eventsource_stream::{EventStream, EventStreamError, Eventsource};
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use tidegate_providers::event::FinishKind;
 use tidegate_providers::{Decoder, Encoder, ErrorBody, Event, FinishReason, UpstreamError, Usage};
 
+use super::feed::Feed;
 use super::guard::{HookResults, StreamGuard, denied, results_frame};
 use super::joint::Said;
 use super::passthrough::LARGEST_FRAME;
@@ -35,23 +33,6 @@ fn ends_frame(bytes: &[u8], from: usize) -> bool {
     tail.ends_with(b"\n\n")
         || memchr::memchr_iter(b'\n', tail)
             .any(|at| tail[at + 1..].starts_with(b"\n") || tail[at + 1..].starts_with(b"\r\n"))
-}
-
-/// Bytes that were read and wait for the SSE reader. The pipeline fills it, the reader empties it.
-#[derive(Clone, Default)]
-struct Feed(Rc<RefCell<VecDeque<Bytes>>>, Rc<RefCell<bool>>);
-
-impl Stream for Feed {
-    type Item = Result<Bytes, Infallible>;
-
-    fn poll_next(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.0.borrow_mut().pop_front() {
-            Some(bytes) => Poll::Ready(Some(Ok(bytes))),
-            None if *self.1.borrow() => Poll::Ready(None),
-            // Whoever polls fills the feed itself: no waker is needed.
-            None => Poll::Pending,
-        }
-    }
 }
 
 /// The lane.
@@ -85,7 +66,7 @@ impl Decoded {
         guard: Option<Box<StreamGuard>>,
         shows: Option<bool>,
     ) -> Self {
-        let feed = Feed::default();
+        let feed = Feed::new();
         Self {
             provider,
             reader: feed.clone().eventsource(),
@@ -169,7 +150,7 @@ impl Decoded {
             let open = if ends_frame(&clean, 0) { 0 } else { self.open + clean.len() };
             if open < LARGE {
                 self.open = open;
-                self.feed.0.borrow_mut().push_back(clean);
+                self.feed.push(clean);
                 return;
             }
         }
@@ -177,7 +158,7 @@ impl Decoded {
         self.large.extend_from_slice(&clean);
         self.open = if ends_frame(&self.large, before) { 0 } else { self.open + clean.len() };
         if self.open < LARGE {
-            self.feed.0.borrow_mut().push_back(self.large.split().freeze());
+            self.feed.push(self.large.split().freeze());
         }
     }
 
@@ -199,9 +180,15 @@ impl Decoded {
                     step => return step,
                 }
             }
+            if let Some(event) = self.feed.repeated() {
+                progress.heard = true;
+                self.events.push_back(event);
+                continue;
+            }
             match self.reader.poll_next_unpin(&mut Context::from_waker(std::task::Waker::noop())) {
                 Poll::Ready(Some(Ok(event))) => {
                     self.decoder.decode(&event.event, &event.data, &mut self.scratch);
+                    self.feed.note(&self.scratch, self.decoder.repeats());
                     progress.heard |= !self.scratch.is_empty();
                     self.events.extend(self.scratch.drain(..));
                 }
@@ -210,7 +197,10 @@ impl Decoded {
                     let message = format!("The provider sent an event larger than {LARGEST_FRAME} bytes");
                     return self.fail(super::attempt::unreachable(message));
                 }
-                Poll::Ready(None) | Poll::Pending => return self.judge(progress).await,
+                Poll::Ready(None) | Poll::Pending => {
+                    self.feed.was_read();
+                    return self.judge(progress).await;
+                }
             }
         }
     }
@@ -235,10 +225,10 @@ impl Decoded {
 
     /// Ends the stream where upstream's body ended.
     pub(super) async fn finish(&mut self, progress: &mut Progress) -> Step {
-        *self.feed.1.borrow_mut() = true;
+        self.feed.end();
         // A last event without its blank line is dropped by the SSE standard; vendors do send such.
         self.push(Bytes::from_static(b"\n\n"));
-        self.feed.0.borrow_mut().push_back(self.large.split().freeze());
+        self.feed.push(self.large.split().freeze());
         let mut out = BytesMut::new();
         loop {
             match self.step(progress).await {

@@ -18,6 +18,7 @@ mod docket;
 mod encode;
 mod estimate;
 mod explain;
+mod feed;
 mod form;
 mod forward;
 mod frames;
