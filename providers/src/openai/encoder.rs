@@ -1,11 +1,11 @@
 //! Events → streamed chat answer.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 
 use super::errors::{error_to_openai, upstream_error_to_openai};
 use super::finish::finish_word;
-use super::frame::{DONE, write_frame};
+use super::frame::{DONE, write_frame, write_inside};
 use super::usage::UsageOut;
 use crate::codec::{EncodeOptions, Encoder};
 use crate::error::ErrorBody;
@@ -129,7 +129,12 @@ pub(super) struct ChatEncoder {
     choices: Vec<ChoiceState>,
     usage: Option<Usage>,
     state: State,
+    /// A text's chunk of this choice, up to the text: most chunks differ in nothing else.
+    before_text: Option<(u32, Bytes)>,
 }
+
+/// A text's chunk behind the text.
+const BEHIND_TEXT: &[u8] = b"\"},\"finish_reason\":null}]}\n\n";
 
 #[derive(PartialEq)]
 enum State {
@@ -143,10 +148,11 @@ enum State {
 
 impl ChatEncoder {
     pub(super) fn new(options: EncodeOptions) -> Self {
-        Self { options, choices: Vec::new(), usage: None, state: State::Open }
+        Self { options, choices: Vec::new(), usage: None, state: State::Open, before_text: None }
     }
 
     fn start(&mut self, id: &str, model: &str, created: u64, out: &mut BytesMut) {
+        self.before_text = None;
         if !id.is_empty() {
             id.clone_into(&mut self.options.id);
         }
@@ -168,6 +174,28 @@ impl ChatEncoder {
         write_chunk(&self.options, &[Choice { index, delta, finish_reason: None }], None, out);
         self.choices.push(ChoiceState { index, block: None, block_index: 0 });
         self.choices.len() - 1
+    }
+
+    fn text(&mut self, choice: u32, text: &str, out: &mut BytesMut) {
+        if !self.options.strict {
+            let delta = Delta { content: Some(text), ..Delta::default() };
+            return self.delta(choice, delta, BlockKind::Text, Some(BlockDelta::Text(text)), out);
+        }
+        let at = self.open(choice, out);
+        self.choices[at].block(BlockKind::Text);
+        let known = self.before_text.take().filter(|(of, _)| *of == choice);
+        let (_, before) = self.before_text.insert(known.unwrap_or_else(|| {
+            let (delta, mut frame) = (Delta { content: Some(""), ..Delta::default() }, BytesMut::new());
+            let whole = [Choice { index: choice, delta, finish_reason: None }];
+            write_chunk(&self.options, &whole, None, &mut frame);
+            debug_assert!(frame.ends_with(BEHIND_TEXT));
+            frame.truncate(frame.len().saturating_sub(BEHIND_TEXT.len()));
+            (choice, frame.freeze())
+        }));
+        out.reserve(before.len() + text.len() + BEHIND_TEXT.len());
+        out.extend_from_slice(before);
+        write_inside(text, out);
+        out.extend_from_slice(BEHIND_TEXT);
     }
 
     /// Writes one delta, with its block when the client wants blocks.
@@ -212,10 +240,7 @@ impl Encoder for ChatEncoder {
         }
         match event {
             Event::Start { id, model, created } => self.start(id, model, *created, out),
-            Event::Text { choice, text } => {
-                let delta = Delta { content: Some(text), ..Delta::default() };
-                self.delta(*choice, delta, BlockKind::Text, Some(BlockDelta::Text(text)), out);
-            }
+            Event::Text { choice, text } => self.text(*choice, text, out),
             Event::Reasoning { choice, text } => {
                 let delta = Delta { reasoning_content: Some(text), ..Delta::default() };
                 self.delta(*choice, delta, BlockKind::Thinking, Some(BlockDelta::Thinking(text)), out);

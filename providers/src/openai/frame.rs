@@ -3,6 +3,8 @@
 use bytes::{BufMut as _, BytesMut};
 use serde::Serialize;
 
+use crate::scan::plain_length;
+
 pub(super) const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// Appends `data: <json>` and the blank line.
@@ -16,4 +18,14 @@ pub(super) fn write_frame(out: &mut BytesMut, payload: &impl Serialize) {
         return;
     }
     out.extend_from_slice(b"\n\n");
+}
+
+/// Appends a text as it stands between the quotes of a JSON string.
+pub(super) fn write_inside(text: &str, out: &mut BytesMut) {
+    if plain_length(text.as_bytes()) == text.len() {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    let json = serde_json::to_string(text).unwrap_or_default();
+    let inside = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));
+    out.extend_from_slice(inside.unwrap_or_default().as_bytes());
 }

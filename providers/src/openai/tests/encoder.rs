@@ -57,6 +57,26 @@ fn a_stream_has_role_text_finish_usage_and_end() {
 }
 
 #[test]
+fn texts_of_any_choice_differ_in_nothing_else() {
+    let said =
+        [(0, "a"), (0, "\""), (1, "b\\"), (1, "é\u{1}\n"), (0, ""), (0, "x\""), (2, "\"},\"finish_reason\"")];
+    for between in [None, Some(start())] {
+        let events = said.iter().flat_map(|(choice, text)| {
+            between.clone().into_iter().chain([Event::Text { choice: *choice, text: (*text).into() }])
+        });
+        let events: Vec<Event> = std::iter::once(start()).chain(events).collect();
+        let frames = encode(ChatCodec.encoder(options(true)), &events);
+        let head = r#"{"id":"a-1","object":"chat.completion.chunk","created":9,"model":"m","provider":"acme","choices":["#;
+        let wanted = said.map(|(choice, text)| {
+            let text = serde_json::to_string(text).unwrap();
+            format!(r#"{head}{{"index":{choice},"delta":{{"content":{text}}},"finish_reason":null}}]}}"#)
+        });
+        let got: Vec<_> = frames.into_iter().filter(|frame| !frame.contains("\"role\"")).collect();
+        assert_eq!(got, wanted);
+    }
+}
+
+#[test]
 fn usage_is_sent_only_when_asked_for() {
     let mut options = options(true);
     options.include_usage = false;
