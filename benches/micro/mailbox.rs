@@ -33,6 +33,8 @@ const KEY: &str = "tg-a-key-of-the-benches-0123456789-0123456789";
 const TOKENS: u32 = 20;
 const USED: u64 = 10;
 const IN_FLIGHT: u32 = 256;
+/// Too little for its actor to let anybody hold of it in advance; nothing of it is ever spent.
+const TIGHT: i64 = 50_000;
 
 fn key_record() -> KeyRecord {
     let json = format!(
@@ -44,8 +46,8 @@ fn key_record() -> KeyRecord {
     serde_json::from_str(&json).expect("a key record")
 }
 
-fn budget_record() -> BudgetRecord {
-    BudgetRecord { period: Period::Monthly, ..BudgetRecord::named("budget_bench", "bench", i64::MAX) }
+fn budget_record(limit: i64) -> BudgetRecord {
+    BudgetRecord { period: Period::Monthly, ..BudgetRecord::named("budget_bench", "bench", limit) }
 }
 
 fn gate() -> Mutex<Gate> {
@@ -53,7 +55,7 @@ fn gate() -> Mutex<Gate> {
 }
 
 fn spend() -> Mutex<Spend> {
-    Mutex::new(Spend::new(budget_record(), clock::unix(), 0, 0))
+    Mutex::new(Spend::new(budget_record(TIGHT), clock::unix(), 0, 0))
 }
 
 /// Admission and settlement of a key without an actor.
@@ -71,8 +73,8 @@ fn lock_key(gate: &Mutex<Gate>) {
 
 /// Reservation and settlement of a budget without an actor.
 fn lock_budget(spend: &Mutex<Spend>) {
-    let held = spend.lock().expect("a budget").reserve(clock::unix(), 10, 100).expect("a hold");
-    spend.lock().expect("a budget").settle(clock::unix(), black_box(held), 1);
+    let held = spend.lock().expect("a budget").reserve(clock::unix(), 100, 100).expect("a hold");
+    spend.lock().expect("a budget").settle(clock::unix(), black_box(held), 0);
 }
 
 fn wish() -> Wish {
@@ -84,7 +86,7 @@ async fn admit(key: &Arc<KeyHandle>) -> KeyPermit {
 }
 
 async fn reserve(budget: &Arc<BudgetHandle>) -> Hold {
-    budget.reserve(10, 100).await.expect("an answer").expect("a hold")
+    budget.reserve(100, 100).await.expect("an answer").expect("a hold")
 }
 
 /// Starts a task on the actors' thread that answers and does nothing else: what waking a thread and being woken
@@ -123,7 +125,8 @@ fn rounds<F: Future<Output = ()>>(
 
 fn actors(table: &mut Table, system: &SystemRunner, shards: &Shards) {
     let key = KeyHandle::start(key_record(), shards);
-    let budget = BudgetHandle::start(budget_record(), (0, 0), shards);
+    let budget = BudgetHandle::start(budget_record(TIGHT), (0, 0), shards);
+    let ample = BudgetHandle::start(budget_record(i64::MAX), (0, 0), shards);
 
     table.group("key admit + settle", 1, |group| {
         let gate = gate();
@@ -140,7 +143,10 @@ fn actors(table: &mut Table, system: &SystemRunner, shards: &Shards) {
         let spend = spend();
         group.bench("mutex", |b| b.iter(|| lock_budget(&spend)));
         group.bench("actor", |b| {
-            b.iter_custom(|n| rounds(system, n, || async { reserve(&budget).await.settle(1) }));
+            b.iter_custom(|n| rounds(system, n, || async { reserve(&budget).await.settle(0) }));
+        });
+        group.bench("actor, with plenty: in advance", |b| {
+            b.iter_custom(|n| rounds(system, n, || async { reserve(&ample).await.settle(0) }));
         });
     });
     table.group("key and budget", 1, |group| {
@@ -157,7 +163,7 @@ fn actors(table: &mut Table, system: &SystemRunner, shards: &Shards) {
                     let permit = admit(&key).await;
                     let mut hold = reserve(&budget).await;
                     permit.settle(USED);
-                    hold.settle(1);
+                    hold.settle(0);
                 })
             });
         });
@@ -166,7 +172,7 @@ fn actors(table: &mut Table, system: &SystemRunner, shards: &Shards) {
                 rounds(system, n, || async {
                     let (permit, mut hold) = join(admit(&key), reserve(&budget)).await;
                     permit.settle(USED);
-                    hold.settle(1);
+                    hold.settle(0);
                 })
             });
         });
