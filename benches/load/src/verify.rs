@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::script::Script;
 
@@ -15,6 +16,31 @@ pub(crate) enum Closeness {
     Bytes,
     /// The text, one end, one usage; events may be cut elsewhere.
     Text,
+}
+
+/// What is read of an answer, or of an event: a tree of all of it would cost the load more than the target.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    choices: Vec<Choice>,
+    usage: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+}
+
+/// A choice of it.
+#[derive(Deserialize)]
+struct Choice {
+    /// Of an event.
+    delta: Option<Text>,
+    /// Of a whole answer.
+    message: Option<Text>,
+    finish_reason: Option<IgnoredAny>,
+}
+
+/// A text, or a piece of one.
+#[derive(Deserialize)]
+struct Text {
+    content: Option<String>,
 }
 
 /// Compares answers to one script, one after the other.
@@ -111,9 +137,11 @@ impl Verifier {
                     ));
                 }
             } else {
-                let body: Value = serde_json::from_slice(&self.line).map_err(|error| error.to_string())?;
-                let text = body["choices"][0]["message"]["content"].as_str().unwrap_or_default();
-                self.expect(text.as_bytes());
+                let line = std::mem::take(&mut self.line);
+                let said: Said = serde_json::from_slice(&line).map_err(|error| error.to_string())?;
+                let text = said.choices.into_iter().next().and_then(|choice| choice.message?.content);
+                self.expect(text.unwrap_or_default().as_bytes());
+                self.line = line;
             }
         }
         if self.at < self.wanted.len() {
@@ -143,20 +171,21 @@ impl Verifier {
         if self.dones > 0 {
             self.fault.get_or_insert("an event behind [DONE]".to_owned());
         }
-        let event: Value = match serde_json::from_slice(data) {
-            Ok(event) => event,
+        let said: Said = match serde_json::from_slice(data) {
+            Ok(said) => said,
             Err(error) => {
                 self.fault.get_or_insert(format!("{error}: {:?}", excerpt(data)));
                 return;
             }
         };
-        self.usages += usize::from(event["usage"].is_object());
-        let choice = &event["choices"][0];
-        self.ends += usize::from(choice["finish_reason"].is_string());
-        if let Some(text) = choice["delta"]["content"].as_str() {
-            self.expect(text.as_bytes());
-        } else if event["error"].is_object() {
+        self.usages += usize::from(said.usage.is_some());
+        if said.error.is_some() {
             self.fault.get_or_insert(format!("an error event: {:?}", excerpt(data)));
+        }
+        let Some(choice) = said.choices.into_iter().next() else { return };
+        self.ends += usize::from(choice.finish_reason.is_some());
+        if let Some(text) = choice.delta.and_then(|delta| delta.content) {
+            self.expect(text.as_bytes());
         }
     }
 }
