@@ -153,8 +153,13 @@ fn data_of(frame: &[u8]) -> Option<&str> {
 
 /// Returns where the first frame of `bytes` ends: behind its blank line, or with the bytes.
 fn frame_end(bytes: &[u8]) -> usize {
+    let blank = |end: usize| match bytes[end..] {
+        [b'\n', ..] => Some(end + 1),
+        [b'\r', b'\n', ..] => Some(end + 2),
+        _ => None,
+    };
     let mut ends = memchr::memchr_iter(b'\n', bytes).map(|at| at + 1);
-    ends.find(|end| bytes.get(*end) == Some(&b'\n')).map_or(bytes.len(), |end| end + 1)
+    ends.find_map(blank).unwrap_or(bytes.len())
 }
 
 #[cfg(test)]
@@ -287,7 +292,10 @@ mod tests {
         {
             pieces.push(piece);
         }
-        assert_eq!(pieces, ["data: a\n\n", "event: e\ndata: b\n\n", "\n\n", "da", "ta: c\r\n\r\ndata: d"]);
+        assert_eq!(
+            pieces,
+            ["data: a\n\n", "event: e\ndata: b\n\n", "\n\n", "da", "ta: c\r\n\r\n", "data: d"]
+        );
     }
 
     proptest! {
