@@ -54,6 +54,18 @@ async fn told(world: &World, question: &Value) -> Value {
 }
 
 #[tokio::test]
+async fn a_config_may_stand_in_lines_and_any_letters() {
+    let world = explaining().await;
+    let config =
+        "{\n\t\"provider\": \"@openai-prod\",\r\n\t\"override_params\": {\"user\": \"J\u{fc}rgen\"}\n}\n";
+    let told = told(&world, &asked(json!({"key": "other", "config": config}))).await;
+    assert!(told.to_string().contains("J\u{fc}rgen"), "{told}");
+    let broken = asked(json!({"key": "other", "headers": {"x-portkey-config": "{\n}"}}));
+    let refused = world.gateway.admin().post("/v1/admin/explain", &broken).send().await.expect(400).await;
+    assert!(openai_error(&refused).contains("x-portkey-config"));
+}
+
+#[tokio::test]
 async fn a_dry_run_says_what_the_request_then_does() {
     let world = explaining().await;
     let question = asked(json!({"key": "tests"}));

@@ -480,3 +480,34 @@ async fn errors_say_what_portkeys_clients_match_on() {
     let body = request.send().await.expect(401).await;
     assert_eq!((&body["status"], &body["error"]["code"]), (&json!("failure"), &json!("03")), "{body}");
 }
+
+/// What headers say in other letters than ASCII, as UTF-8 and as browsers and Node send it.
+#[tokio::test]
+async fn headers_in_other_letters_are_read() {
+    let world = world().await;
+    let latin = |text: &str| text.chars().map(|letter| u8::try_from(letter).unwrap()).collect::<Vec<u8>>();
+    let utf8 = |text: &str| text.as_bytes().to_vec();
+    let guarded = json!({"provider": "@openai-prod", "input_guardrails": [{"id": "g", "deny": true,
+        "default.contains": {"words": ["größe"], "operator": "none"}}]});
+    let conditional = json!({"strategy": {"mode": "conditional", "default": "other", "conditions": [
+            {"query": {"$and": [{"metadata._user": "Jürgen"}, {"metadata.n": 5}]}, "then": "his"}]},
+        "targets": [{"name": "his", "provider": "@openai-prod"}, {"name": "other", "provider": "@anthropic-prod"}]});
+    for bytes in [&utf8 as &dyn Fn(&str) -> Vec<u8>, &latin] {
+        let ask = |text: &str| world.client.chat(&chat("mock", text));
+        let denied = ask("die größe ist").header("x-portkey-config", bytes(&guarded.to_string()));
+        denied.send().await.expect(446).await;
+        let metadata = json!({"_user": "Jürgen", "n": 5}).to_string();
+        let his = ask("hi").header("x-portkey-config", conditional.to_string());
+        let his = his.header("x-portkey-metadata", bytes(&metadata)).send().await;
+        assert_eq!((his.status, his.header("x-portkey-provider")), (200, "openai"));
+        let nobody = ask("hi").header("x-portkey-provider", bytes("@nöpe")).send().await.expect(400).await;
+        assert!(openai_error(&nobody).contains("nöpe"));
+    }
+    let cached = json!({"provider": "@openai-prod", "cache": {"mode": "simple"}}).to_string();
+    for (namespace, wanted) in [("Müller", "MISS"), ("Schröder", "MISS"), ("Müller", "HIT")] {
+        let asked = world.client.chat(&chat("mock", "cached")).header("x-portkey-config", &cached);
+        let mut answer = asked.header("x-portkey-cache-namespace", namespace).send().await;
+        assert_eq!(answer.header("x-portkey-cache-status"), wanted, "{namespace}");
+        answer.bytes().await;
+    }
+}

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::Value;
@@ -122,11 +123,18 @@ pub async fn answer(
         return Err(invalid("path", "a path like /v1/chat/completions is expected"));
     };
     let mut headers = question.headers;
-    let text = |value: Value| if let Value::String(text) = value { text } else { value.to_string() };
+    // A config may stand in a file with lines, a header has but one.
+    let line = |text: String| text.replace(['\n', '\r', '\t'], " ");
+    let text = |value: Value| if let Value::String(text) = value { line(text) } else { value.to_string() };
     for (name, value) in [("config", question.config), ("metadata", question.metadata)] {
         if let Some(value) = value.filter(|value| !value.is_null()) {
             headers.insert(format!("x-portkey-{name}"), text(value));
         }
+    }
+    if let Some((name, _)) =
+        headers.iter().find(|(_, value)| HeaderValue::from_bytes(value.as_bytes()).is_err())
+    {
+        return Err(invalid("headers", &format!("header {name} holds characters that no header may")));
     }
     let named = || headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let routing = head::routing_of(named());

@@ -1,5 +1,6 @@
 //! Reads what a request's headers say: whose key, whose credentials, which route, which metadata.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -69,7 +70,7 @@ pub(super) fn routing(sent: &impl Headers) -> HeaderMap {
     routing_of(sent.all())
 }
 
-/// The same of any headers.
+/// The same of any headers. What own ones say is UTF-8 afterwards.
 pub(super) fn routing_of<'a>(sent: impl Iterator<Item = (&'a str, &'a [u8])>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in sent {
@@ -89,13 +90,23 @@ pub(super) fn routing_of<'a>(sent: impl Iterator<Item = (&'a str, &'a [u8])>) ->
         if !wanted || name == "x-portkey-api-key" || INTERNAL.contains(&name) {
             continue;
         }
+        let value = if name.starts_with("x-portkey-") { in_utf8(value) } else { Cow::Borrowed(value) };
         if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(&value))
         {
             headers.insert(name, value);
         }
     }
     headers
+}
+
+/// Returns text of a header in UTF-8, which some clients write; browsers and Node write Latin-1 (WHATWG Fetch, 2.2.2), and
+/// what is no UTF-8 is that.
+fn in_utf8(value: &[u8]) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(value) {
+        Ok(_) => Cow::Borrowed(value),
+        Err(_) => Cow::Owned(value.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes()),
+    }
 }
 
 /// Copies the headers that are not routing: plugins may be granted some by name.
@@ -242,5 +253,18 @@ mod tests {
         let headers = routing(request.headers());
         assert_eq!(headers.len(), 1);
         assert!(headers.contains_key("x-portkey-config"));
+    }
+
+    #[test]
+    fn own_headers_may_say_what_is_not_ascii_in_either_encoding() {
+        let key = KeyRecord::named("k", "k");
+        for umlaut in [&b"\xc3\xbc"[..], b"\xfc"] {
+            let value = [b"{\"_user\": \"J", umlaut, b"rgen\", \"n\": 5}"].concat();
+            let headers = routing_of([("X-Tidegate-Metadata", &value[..])].into_iter());
+            let text = std::str::from_utf8(headers["x-portkey-metadata"].as_bytes()).unwrap();
+            assert_eq!(text, "{\"_user\": \"J\u{fc}rgen\", \"n\": 5}");
+            let metadata = metadata_of(&|_| None, &headers, &key, None);
+            assert_eq!(metadata["_user"], "J\u{fc}rgen");
+        }
     }
 }

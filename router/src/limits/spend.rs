@@ -4,8 +4,8 @@ use tidegate_store::BudgetRecord;
 
 /// A slice is longer than asked for where that is at most this part of what is left,
 const PLENTY: i64 = 4_096;
-/// and so many times what was asked for at most.
-const LONGER: i64 = 1_024;
+/// and so many times what was asked for at most: a crash pays for what was held.
+const LONGER: i64 = 16;
 /// What may be held without asking is this part of what is left at most,
 const ADVANCE: i64 = 64;
 /// where that is so many times what was asked for last.

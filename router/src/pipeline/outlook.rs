@@ -11,7 +11,7 @@ use tidegate_providers::Usage;
 
 use super::aim::{Aim, aim};
 use super::request::Request;
-use super::resolve::{Route, TimeoutFrom};
+use super::resolve::{Route, TimeoutFrom, header};
 use super::route::{Asked, Trip};
 use super::shape::{self, Shape};
 use crate::clock;
@@ -110,7 +110,7 @@ impl<'a> View<'a> {
             "metadata" => self.trip.caller.metadata.get(name).cloned(),
             "headers" => {
                 let request = self.trip.request;
-                let routing = request.headers.get(name).and_then(|value| value.to_str().ok());
+                let routing = header(request, name);
                 let plain = request.plain_headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
                 routing.map(str::to_owned).or_else(|| plain.map(|(_, value)| value.to_owned()))
             }
@@ -230,8 +230,8 @@ fn length(request: &Request) -> u64 {
 fn author(trip: &Trip<'_>, digest: u64) -> Author {
     let record = &trip.caller.record;
     let inline = is_inline(trip.request);
-    let header = trip.request.headers.get("x-portkey-config").and_then(|value| value.to_str().ok());
-    let saved = header.map(str::trim).or(record.config.as_deref()).filter(|_| !inline);
+    let header = header(trip.request, "x-portkey-config");
+    let saved = header.or(record.config.as_deref()).filter(|_| !inline);
     let own = saved.is_none() || record.header_credentials;
     Author {
         saved: saved
@@ -243,8 +243,7 @@ fn author(trip: &Trip<'_>, digest: u64) -> Author {
 
 /// Returns whether the client wrote the config itself.
 fn is_inline(request: &Request) -> bool {
-    let header = request.headers.get("x-portkey-config").and_then(|value| value.to_str().ok());
-    header.is_some_and(|text| text.trim_start().starts_with(['{', '[']))
+    header(request, "x-portkey-config").is_some_and(|text| text.starts_with(['{', '[']))
 }
 
 /// Returns whether running out of time is the vendor's fault, towards the target's breaker and the provider's: how long a

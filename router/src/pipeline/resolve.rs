@@ -245,11 +245,12 @@ pub(super) fn slug_of<'a>(
     }
 }
 
-/// Returns a routing header that says something. The name is in lower case.
+/// Returns a routing header that says something. The name is in lower case. What it says need not be ASCII: a header that
+/// is not read would be a guardrail that does not judge.
 pub(super) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     // Most clients send none, others one or two: those are looked at, where the map would parse and hash the name first.
     let (_, value) = request.headers.iter().find(|(known, _)| known.as_str() == name)?;
-    value.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+    std::str::from_utf8(value.as_bytes()).ok().map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// Resolves a target. Portkey's order: config target, then headers, then the model's slug; see the product's header
@@ -377,7 +378,8 @@ fn by_vendor(
         own.map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
     // Like the key: a target of several names its vendor's own.
     for (name, value) in request.headers.iter().filter(|_| takes_key) {
-        if let (Some(name), Ok(value)) = (name.as_str().strip_prefix("x-portkey-"), value.to_str()) {
+        let value = std::str::from_utf8(value.as_bytes());
+        if let (Some(name), Ok(value)) = (name.as_str().strip_prefix("x-portkey-"), value) {
             options.entry(name.replace('-', "_")).or_insert_with(|| value.to_owned());
         }
     }

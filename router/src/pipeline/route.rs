@@ -24,7 +24,7 @@ use super::prefix::Prefix;
 use super::proxy::RawBody;
 use super::refusals::limit_refusal;
 use super::request::{Answer, Body, Caller, Request};
-use super::resolve::{Route, resolve};
+use super::resolve::{Route, header, resolve};
 use super::run::run;
 use super::shape::{self, Shape};
 use super::tried::{DISABLED, Rest, Tried};
@@ -407,7 +407,7 @@ impl Facts for Trip<'_> {
     fn metadata(&self, key: &str) -> Option<Value> {
         let value = self.caller.metadata.get(key)?;
         // Metadata is kept as text; a condition may ask for the number or the boolean that was sent.
-        let sent = self.request.headers.get("x-portkey-metadata").and_then(|sent| sent.to_str().ok());
+        let sent = header(self.request, "x-portkey-metadata");
         let sent = sent.and_then(|text| serde_json::from_str::<Value>(text).ok());
         let typed = sent.and_then(|sent| sent.get(key).cloned()).filter(|typed| match typed {
             Value::String(text) => text == value,

@@ -310,3 +310,22 @@ async fn tool_arguments_of_a_stream_stay_json_when_they_are_masked() {
         assert_eq!(sse::finish_reason(&events).as_deref(), Some("tool_calls"), "{provider}: {events:#?}");
     }
 }
+
+#[tokio::test]
+async fn a_check_that_nobody_knows_denies_a_stream_where_its_errors_count() {
+    let world = guarded().await;
+    for (check, deny, fail_on_error, wanted) in [
+        ("acme.gone", true, true, 446),
+        ("default.gone", true, true, 446),
+        ("default.gone", true, false, 200),
+        ("default.gone", false, true, 200),
+    ] {
+        let guards = json!({"output_guardrails": [{check: {"failOnError": fail_on_error}, "deny": deny}]});
+        for (path, providers) in ROUTES {
+            let mut answer = stream(&world.client, (path, providers[0]), ("not judged", 0), &guards).await;
+            assert_eq!(answer.status, wanted, "{path} {guards}");
+            let body = answer.text().await;
+            assert_eq!(body.contains("judged\""), wanted == 200, "{path} {guards}: {body}");
+        }
+    }
+}

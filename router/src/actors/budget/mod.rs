@@ -22,6 +22,7 @@ use std::sync::atomic::Ordering;
 
 use actix::{Actor, Context};
 use serde::Serialize;
+use tidegate_notify::threshold::DEFAULT;
 use tidegate_store::BudgetRecord;
 
 pub use self::gauge::BudgetGauge;
@@ -37,9 +38,6 @@ use crate::limits::{Exhausted, Spend};
 
 /// Asks in flight beyond this wait at the sender; an actor answers some hundred thousand a second.
 const MAILBOX: usize = 4_096;
-/// Shares of a limit at which somebody is told, beside the amounts that the budget names.
-const ALERT_PERCENT: [i64; 3] = [50, 80, 100];
-
 /// What a budget shows of itself, in nano-dollars.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BudgetView {
@@ -74,7 +72,7 @@ pub(super) struct BudgetActor {
 
 /// Returns the least amount above `spent` at which somebody is told.
 fn next_alert(record: &BudgetRecord, spent: i64) -> i64 {
-    let shares = ALERT_PERCENT.iter().map(|percent| record.limit / 100 * percent);
+    let shares = DEFAULT.into_iter().map(|share| share.amount(record.limit));
     let amounts = shares.chain(record.alerts.iter().copied());
     amounts.filter(|amount| *amount > spent).min().unwrap_or(i64::MAX)
 }

@@ -287,3 +287,21 @@ async fn a_period_that_is_over_takes_what_ended_with_it_and_people_are_told_anew
     assert_eq!((view.spent, view.held, view.period_start), (33_000, 0, at));
     assert_eq!(told.lock().unwrap()[1..], [(0, 33_000)]);
 }
+
+#[test]
+fn people_are_told_at_shares_of_any_limit() {
+    for (limit, spent, next) in [
+        (190, 0, 95),
+        (190, 95, 152),
+        (190, 152, 190),
+        (190, 190, i64::MAX),
+        (10, 0, 5),
+        (10, 5, 8),
+        (3, 0, 2),
+        (1, 0, 1),
+        (i64::MAX, 0, i64::MAX / 2 + 1),
+    ] {
+        let record = BudgetRecord::named("b", "b", limit);
+        assert_eq!(next_alert(&record, spent), next, "{spent} of {limit}");
+    }
+}

@@ -13,7 +13,7 @@ use crate::cache::{Digest, Digester, Key};
 use crate::pipeline::encode::{Payload, encode};
 use crate::pipeline::guard::Guards;
 use crate::pipeline::request::Request;
-use crate::pipeline::resolve::Route;
+use crate::pipeline::resolve::{Route, header};
 use crate::pipeline::shape::Shape;
 use crate::settings::CacheScope;
 use crate::upstream::Envelope;
@@ -88,8 +88,7 @@ impl Identity<'_> {
 
     /// Adds headers of the client that the config passes on.
     fn forwarded(&self, digester: &mut Digester) {
-        let asked =
-            self.request.headers.get("x-portkey-forward-headers").and_then(|names| names.to_str().ok());
+        let asked = header(self.request, "x-portkey-forward-headers");
         let asked =
             asked.into_iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_ascii_lowercase());
         for name in asked.chain(self.target.forward_headers.iter().cloned()) {

@@ -6,6 +6,7 @@ use tidegate_config::Cache;
 use tidegate_providers::Endpoint;
 
 use crate::pipeline::request::{Body, Request};
+use crate::pipeline::resolve::header;
 
 /// What a request wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +23,11 @@ impl Wish {
         if !is_kept(request.endpoint) || !matches!(request.body, Body::Json(_)) {
             return None;
         }
-        if routing(request, "x-portkey-debug").is_some_and(|text| text.eq_ignore_ascii_case("false")) {
+        if header(request, "x-portkey-debug").is_some_and(|text| text.eq_ignore_ascii_case("false")) {
             return None;
         }
         let age = cache.max_age.or_else(|| asked_age(request)).unwrap_or(Cache::DEFAULT_AGE);
-        let refresh = routing(request, "x-portkey-cache-force-refresh")
+        let refresh = header(request, "x-portkey-cache-force-refresh")
             .is_some_and(|text| text.eq_ignore_ascii_case("true"));
         Some(Self { age: age.min(Duration::from_secs(most)), refresh })
     }
@@ -34,7 +35,7 @@ impl Wish {
 
 /// Returns the namespace that takes the place of metadata.
 pub(super) fn namespace(request: &Request) -> Option<&str> {
-    routing(request, "x-portkey-cache-namespace")
+    header(request, "x-portkey-cache-namespace")
 }
 
 /// Sound, files and counting are not kept, as with Portkey.
@@ -55,14 +56,9 @@ fn is_kept(endpoint: Endpoint) -> bool {
     }
 }
 
-fn routing<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    let text = request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    text.filter(|text| !text.is_empty())
-}
-
 /// Returns the age that headers name.
 fn asked_age(request: &Request) -> Option<Duration> {
-    let own = routing(request, "x-portkey-cache-ttl").and_then(|text| text.parse().ok());
+    let own = header(request, "x-portkey-cache-ttl").and_then(|text| text.parse().ok());
     let standard = || {
         let control = request.plain_headers.iter().find(|(name, _)| *name == "cache-control")?;
         control.1.split(',').find_map(|part| part.trim().strip_prefix("max-age=")?.parse().ok())

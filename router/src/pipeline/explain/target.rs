@@ -19,7 +19,7 @@ use crate::pipeline::encode::{Payload, encode, unsupported};
 use crate::pipeline::guard::{Guards, judged};
 use crate::pipeline::params;
 use crate::pipeline::refusals::provider_refusal;
-use crate::pipeline::resolve::Route;
+use crate::pipeline::resolve::{Route, header};
 use crate::pipeline::route::{Asked, Trip};
 use crate::pipeline::shape::{self, Shape};
 use crate::pipeline::tried::Failure;
@@ -213,8 +213,8 @@ fn health(route: &Route) -> Vec<String> {
 fn configured(trip: &Trip<'_>, target: &Target, view: &mut TargetView) {
     let settings = &trip.gateway.settings().timeouts;
     let (usual, own) = (Duration::from_millis, &target.timeouts);
-    let header = trip.request.headers.get("x-portkey-request-timeout");
-    let header = header.and_then(|ms| ms.to_str().ok()?.parse().ok()).map(Duration::from_millis);
+    let header = header(trip.request, "x-portkey-request-timeout");
+    let header = header.and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
     let said = header.or(own.head).or(target.request_timeout.map(Duration::from_millis));
     let first_event = header.or(target.request_timeout.map(Duration::from_millis));
     let ms = |name: &str, wait: Duration| format!("{name} {} ms", wait.as_millis());

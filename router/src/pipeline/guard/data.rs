@@ -5,17 +5,25 @@ use serde_json::{Map, Value};
 
 /// Texts with more brackets than this are looked at for how deep they are: who reads them stops at 128.
 const BRACKETS: usize = 100;
+/// Numbers with more digits than this may be larger than any that a double holds.
+const DIGITS: usize = 300;
 
 /// JSON, or nothing, which reads as null.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Data(Option<Box<RawValue>>);
 
 impl Data {
-    /// Takes a check's data. Text that is no JSON, or deeper than anybody reads, is kept as a text.
+    /// Takes a check's data. Text that is no JSON, or deeper or larger than anybody reads, is kept as a text. What is
+    /// written in lines is made one line: data stands in lines of streams, too.
     pub(super) fn of(json: Option<String>) -> Self {
         let Some(json) = json else { return Self(None) };
-        let is_readable = brackets(&json) <= BRACKETS || serde_json::from_str::<Value>(&json).is_ok();
+        let is_readable = is_plain(&json) || serde_json::from_str::<Value>(&json).is_ok();
         let raw = serde_json::from_str::<&RawValue>(&json).ok().filter(|_| is_readable);
+        let in_lines = raw.filter(|raw| raw.get().contains(['\n', '\r']));
+        if let Some(raw) = in_lines {
+            // Within its texts there is none, for those may not hold control characters.
+            return Self(RawValue::from_string(raw.get().replace(['\n', '\r'], " ")).ok());
+        }
         Self(raw.map(ToOwned::to_owned).or_else(|| to_raw_value(&json).ok()))
     }
 
@@ -35,8 +43,23 @@ impl Data {
     }
 }
 
-fn brackets(json: &str) -> usize {
-    json.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count()
+/// Returns whether it can be read if it is JSON at all, as far as a glance tells: neither very deep, nor with escapes that
+/// may be halves of letters, nor with numbers that may be too large.
+fn is_plain(json: &str) -> bool {
+    let (mut brackets, mut digits) = (0, 0);
+    for byte in json.bytes() {
+        match byte {
+            b'{' | b'[' => brackets += 1,
+            b'0'..=b'9' => digits += 1,
+            b'\\' => return false,
+            b'e' | b'E' if digits > 0 => return false,
+            _ => digits = 0,
+        }
+        if brackets > BRACKETS || digits > DIGITS {
+            return false;
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -71,6 +94,31 @@ mod tests {
         let (text, value) = shown(&Data::of(Some(wide.clone())));
         assert_eq!(text, wide);
         assert_eq!(value.as_array().map(Vec::len), Some(201));
+    }
+
+    #[test]
+    fn what_readers_refuse_is_kept_as_text() {
+        let digits = "1".repeat(400);
+        for (given, is_text) in [
+            ("{\"a\": 1e999}", true),
+            ("{\"a\": -2E999}", true),
+            ("{\"a\": 1e9, \"b\": \"1e999\"}", false),
+            (digits.as_str(), true),
+            (r#"{"a": "\ud800"}"#, true),
+            (r#"{"a": "\ud83d\ude00\n"}"#, false),
+        ] {
+            let (_, value) = shown(&Data::of(Some(given.to_owned())));
+            assert_eq!(value.is_string(), is_text, "{given}");
+        }
+    }
+
+    #[test]
+    fn lines_become_one() {
+        let (text, value) = shown(&Data::of(Some("{\"a\"\n:1,\r\n\n\t\"b\": \"c\\n\"}".to_owned())));
+        assert_eq!(text, "{\"a\" :1,   \t\"b\": \"c\\n\"}");
+        assert_eq!(value, serde_json::json!({"a": 1, "b": "c\n"}));
+        let (_, value) = shown(&Data::of(Some("{\"a\": \"b\nc\"}".to_owned())));
+        assert_eq!(value, Value::from("{\"a\": \"b\nc\"}"), "that is no JSON");
     }
 
     #[test]

@@ -444,8 +444,8 @@ impl Closing {
 /// Returns whether a check makes a stream wait for its end.
 fn holds(bound: &BoundHook, check: &BoundCheck) -> bool {
     let Some(info) = check.plugin.as_ref().and_then(|plugin| plugin.check_info(&check.name)) else {
-        // Nobody knows it: it errs, and its errors only matter at once.
-        return false;
+        // Nobody knows it, so it errs. Where that denies, nothing may leave before.
+        return bound.hook.deny && check.fail_on_error;
     };
     let fails_only = info.extra.iter().any(|(name, value)| name == FAILS_ONLY && value == "true");
     !knows_windows(check) && (bound.hook.deny || info.mutates || !fails_only)
