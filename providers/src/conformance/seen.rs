@@ -80,16 +80,18 @@ fn read(wire: Wire, events: &[Event]) -> Sum {
             _ => {}
         }
     }
-    if wire == Wire::Responses && sum.error.is_none() {
-        // This wire never leaves the arguments of a call empty.
+    if matches!(wire, Wire::Responses | Wire::Chat) && sum.error.is_none() {
+        // These wires never leave the arguments of a call empty.
         let told = Told::of_events(events);
-        let given = |at: usize| {
-            let of_call =
-                |event: &&Event| matches!(event, Event::ToolArguments { tool, .. } if *tool as usize == at);
-            events.iter().any(|event| of_call(&event))
+        let given = |of: u32, at: usize| {
+            events.iter().any(|event| {
+                matches!(event, Event::ToolArguments { choice, tool, .. } if *choice == of && *tool as usize == at)
+            })
         };
-        let calls = told.choices.get(&0).map_or(0, |said| said.calls.len());
-        (0..calls).filter(|at| !given(*at)).for_each(|_| text.push_str("{}"));
+        for (choice, said) in told.choices.iter().filter(|(choice, _)| wire == Wire::Chat || **choice == 0) {
+            let bare = (0..said.calls.len()).filter(|at| !given(*choice, *at));
+            bare.for_each(|_| text.push_str("{}"));
+        }
     }
     sum.letters = letters(&text);
     sum

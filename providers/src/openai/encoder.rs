@@ -110,6 +110,8 @@ struct ChoiceState {
     index: u32,
     block: Option<BlockKind>,
     block_index: u32,
+    /// Calls that have no arguments so far.
+    bare: Vec<u32>,
 }
 
 impl ChoiceState {
@@ -172,7 +174,7 @@ impl ChatEncoder {
         }
         let delta = Delta { role: Some("assistant"), content: Some(""), ..Delta::default() };
         write_chunk(&self.options, &[Choice { index, delta, finish_reason: None }], None, out);
-        self.choices.push(ChoiceState { index, block: None, block_index: 0 });
+        self.choices.push(ChoiceState { index, block: None, block_index: 0, bare: Vec::new() });
         self.choices.len() - 1
     }
 
@@ -196,6 +198,12 @@ impl ChatEncoder {
         out.extend_from_slice(before);
         write_inside(text, out);
         out.extend_from_slice(BEHIND_TEXT);
+    }
+
+    fn arguments(&mut self, choice: u32, tool: u32, json: &str, out: &mut BytesMut) {
+        let function = Function { name: None, arguments: json };
+        let call = ToolCall { index: tool, id: None, kind: None, function, extra_content: None };
+        self.delta(choice, tool_delta(call), BlockKind::Tool(tool), None, out);
     }
 
     /// Writes one delta, with its block when the client wants blocks.
@@ -271,14 +279,20 @@ impl Encoder for ChatEncoder {
                     extra_content: google.map(|google| Extra { google }),
                 };
                 self.delta(*choice, tool_delta(call), BlockKind::Tool(*tool), None, out);
+                let at = self.open(*choice, out);
+                self.choices[at].bare.push(*tool);
             }
             Event::ToolArguments { choice, tool, json } => {
-                let function = Function { name: None, arguments: json };
-                let call = ToolCall { index: *tool, id: None, kind: None, function, extra_content: None };
-                self.delta(*choice, tool_delta(call), BlockKind::Tool(*tool), None, out);
+                self.arguments(*choice, *tool, json, out);
+                let at = self.open(*choice, out);
+                self.choices[at].bare.retain(|bare| bare != tool);
             }
             Event::Finish { choice, reason } => {
-                self.open(*choice, out);
+                let at = self.open(*choice, out);
+                // Clients parse what they collected, and nothing is no JSON.
+                for tool in std::mem::take(&mut self.choices[at].bare) {
+                    self.arguments(*choice, tool, "{}", out);
+                }
                 let finish_reason = Some(finish_word(reason, self.options.strict));
                 let choice = Choice { index: *choice, delta: Delta::default(), finish_reason };
                 write_chunk(&self.options, &[choice], None, out);

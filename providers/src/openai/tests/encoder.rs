@@ -186,3 +186,23 @@ fn a_stream_that_the_gateway_ended_has_an_end_marker() {
     let error = r#"{"error":{"message":"budget used up","type":"budget_exceeded","param":null,"code":null}}"#;
     assert_eq!(got[1..], [error, "[DONE]"]);
 }
+
+#[test]
+fn a_call_without_arguments_has_an_empty_object_before_its_choice_ends() {
+    let call = |tool: u32| Event::ToolStart {
+        choice: 0,
+        tool,
+        id: format!("c{tool}"),
+        name: "f".into(),
+        signature: None,
+    };
+    let arguments = Event::ToolArguments { choice: 0, tool: 1, json: "{\"a\":1}".into() };
+    let deltas = deltas(true, &[start(), call(0), call(1), arguments, call(2), finish(), Event::End]);
+    let mut collected = [String::new(), String::new(), String::new()];
+    for call in deltas.iter().filter_map(|delta| delta["tool_calls"].get(0)) {
+        let at = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
+        collected[at].push_str(call["function"]["arguments"].as_str().unwrap());
+    }
+    assert_eq!(collected, ["{}", "{\"a\":1}", "{}"], "clients parse what they collected");
+    assert_eq!(deltas.last(), Some(&json!({})), "the finish comes last");
+}
