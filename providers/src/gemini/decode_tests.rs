@@ -8,8 +8,10 @@ fn read(value: &Value) -> Answer {
 #[test]
 fn a_documented_answer_is_read() {
     let answer = answer(include_bytes!("../../fixtures/google/response_cached.json")).unwrap();
+    let Some(Part::ToolCall { id, .. }) = answer.choices[0].parts.last() else { panic!("{answer:?}") };
+    assert!(id.starts_with("call_") && id.ends_with("_0"), "{id}");
     let call = Part::ToolCall {
-        id: "call_0".into(),
+        id: id.clone(),
         name: "get_weather".into(),
         arguments: r#"{"city":"Pune"}"#.into(),
         signature: Some("TS".into()),

@@ -5,6 +5,7 @@
 //! means tool calls is only known then.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use serde_json::Value;
 
@@ -26,6 +27,8 @@ pub(super) struct GeminiDecoder {
     failed: bool,
     /// Vendor's id of the answer.
     id: String,
+    /// In the place of that id, where the vendor gives none.
+    stem: Option<String>,
     /// Calls seen in all candidates, for ids.
     calls: u32,
     usage: Option<Usage>,
@@ -193,12 +196,21 @@ impl GeminiDecoder {
     }
 
     /// Makes the same id for the same call of the same answer. Other vendors allow only these characters.
-    fn make_id(&self) -> String {
+    fn make_id(&mut self) -> String {
         let allowed = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
-        let answer: String = self.id.chars().filter(allowed).take(MAX_ID).collect();
-        let separator = if answer.is_empty() { "" } else { "_" };
-        format!("call_{answer}{separator}{}", self.calls)
+        let mut answer: String = self.id.chars().filter(allowed).take(MAX_ID).collect();
+        if answer.is_empty() {
+            // An answer without an id: its calls must not have the ids of those of an earlier turn.
+            answer = self.stem.get_or_insert_with(random_stem).clone();
+        }
+        format!("call_{answer}_{}", self.calls)
     }
+}
+
+/// Makes a word that no other answer has. The standard library's hash maps have a random seed each.
+fn random_stem() -> String {
+    let seed = std::collections::hash_map::RandomState::new();
+    format!("{:016x}", seed.build_hasher().finish())
 }
 
 /// Returns the number of a candidate; a nonsensical index doesn't make a list of that length.

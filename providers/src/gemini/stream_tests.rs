@@ -69,16 +69,29 @@ fn a_documented_stream_is_read() {
 
 #[test]
 fn calls_are_numbered_across_events_and_keep_their_ids() {
-    let events = decoded(&[
-        parts(json!([{"functionCall": {"name": "a", "id": "own"}}])),
-        parts(json!([{"functionCall": {"name": "b", "args": null}}])),
-        stop(),
-    ]);
-    let starts = events.iter().filter_map(|event| match event {
-        Event::ToolStart { tool, id, .. } => Some((*tool, id.as_str())),
-        _ => None,
-    });
-    assert_eq!(starts.collect::<Vec<_>>(), [(0, "own"), (1, "call_1")]);
+    let starts = || {
+        let events = decoded(&[
+            parts(json!([{"functionCall": {"name": "a", "id": "own"}}])),
+            parts(json!([{"functionCall": {"name": "b", "args": null}}])),
+            parts(json!([{"functionCall": {"name": "c"}}])),
+            stop(),
+        ]);
+        let starts = events.into_iter().filter_map(|event| match event {
+            Event::ToolStart { tool, id, .. } => Some((tool, id)),
+            _ => None,
+        });
+        starts.collect::<Vec<_>>()
+    };
+    let (first, second) = (starts(), starts());
+    assert_eq!(first[0], (0, "own".to_owned()));
+    let made = |(tool, id): &(u32, String)| {
+        (*tool, id.rsplit_once('_').map(|(stem, at)| (stem.to_owned(), at.to_owned())))
+    };
+    let (tool, Some((stem, at))) = made(&first[1]) else { panic!("{first:?}") };
+    assert_eq!((tool, at.as_str()), (1, "1"));
+    assert!(stem.len() > "call_".len() && stem.len() <= 36, "{stem}");
+    assert_eq!(first[2].1, format!("{stem}_2"), "one word for one answer");
+    assert_ne!(first[1], second[1], "turns of one conversation must not share ids");
 }
 
 #[test]
