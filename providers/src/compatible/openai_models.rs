@@ -29,6 +29,10 @@ pub(crate) fn adapt_chat(model: &str, translated: bool, body: &mut Fields<'_>) {
         body.rename("max_tokens", "max_completion_tokens");
     }
     if model.contains("-chat") {
+        // They sample as the older ones do, and don't reason.
+        if translated {
+            body.remove("reasoning_effort");
+        }
         return;
     }
     // With effort `none` the newer models sample as others do.
@@ -128,6 +132,16 @@ mod tests {
     fn other_models_keep_everything() {
         let body = r#"{"max_tokens":9,"temperature":0.5,"reasoning_effort":"low"}"#;
         assert_eq!(adapted("gpt-4o", body), body);
+    }
+
+    #[test]
+    fn chat_models_of_a_new_generation_do_not_reason() {
+        let mut fields =
+            Fields::parse(br#"{"max_tokens":9,"temperature":0.5,"reasoning_effort":"low"}"#).unwrap();
+        adapt_chat("gpt-5-chat-latest", true, &mut fields);
+        assert_eq!(fields.to_vec(), br#"{"temperature":0.5,"max_completion_tokens":9}"#);
+        let own = r#"{"reasoning_effort":"low"}"#;
+        assert_eq!(adapted("gpt-5-chat-latest", own), own, "the client's own choice");
     }
 
     #[test]
