@@ -1,6 +1,6 @@
 //! Splits a byte stream into SSE frames without changing a byte: the passthrough lane's scanner.
 //!
-//! A frame ends with a blank line (`\n\n` or `\r\n\r\n`; WHATWG HTML, server-sent events). Whole frames leave as
+//! A frame ends with a blank line (`\n\n`, `\r\n\r\n` or `\r\r`; WHATWG HTML, server-sent events). Whole frames leave as
 //! slices of what came in; a frame that is cut by a read waits for its rest, so that an error event never lands
 //! inside one.
 
@@ -140,14 +140,25 @@ impl Frames {
                 _ => at = next,
             }
         }
+        let end = bare_end(bytes, start, self.searched);
         self.searched = bytes.len();
-        None
+        end
     }
+}
+
+/// Returns where a frame ends whose lines end with CR alone, as the standard allows. Asked only where a frame has no end.
+fn bare_end(bytes: &[u8], start: usize, searched: usize) -> Option<usize> {
+    let from = searched.saturating_sub(1).max(start);
+    let end = from + memchr::memmem::find(&bytes[from..], b"\r\r")? + 2;
+    memchr::memchr(b'\n', &bytes[start..end]).is_none().then_some(end)
 }
 
 fn verdict(frame: &[u8], judge: &mut impl Judge) -> Verdict {
     // A frame with bytes that are no text leaves as it came, but is looked at and counted like any other.
-    let text = String::from_utf8_lossy(frame);
+    let mut text = String::from_utf8_lossy(frame);
+    if frame.ends_with(b"\r\r") {
+        text = text.replace('\r', "\n").into();
+    }
     let mut data = text.lines().filter_map(|line| {
         let rest = line.strip_prefix("data:")?;
         Some(rest.strip_prefix(' ').unwrap_or(rest))
@@ -238,6 +249,16 @@ mod tests {
                 let cut = run(&[&STREAM[..first], &STREAM[first..second], &STREAM[second..]]);
                 assert_eq!(cut, whole, "cut at {first} and {second}");
             }
+        }
+    }
+
+    #[test]
+    fn lines_may_end_with_cr_alone() {
+        let stream = b"event: x\rdata: 1\r\r: hi\r\rdata: 2\rdata: 3\r\r";
+        let whole = run(&[stream]);
+        assert_eq!(whole, (vec!["1".into(), "2\n3".into()], stream.to_vec()));
+        for cut in 0..=stream.len() {
+            assert_eq!(run(&[&stream[..cut], &stream[cut..]]), whole, "cut at {cut}");
         }
     }
 
