@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::scan::{Scan, plain_length};
+use crate::surrogates;
 
 /// Members are found by walking, so their number is bounded; real calls have a few dozen.
 const MOST_MEMBERS: usize = 1_000;
@@ -149,7 +150,7 @@ impl<'a> Fields<'a> {
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, serde_json::Error> {
         match self.raw(name) {
             None | Some("null") => Ok(None),
-            Some(raw) => serde_json::from_str(raw).map(Some),
+            Some(raw) => surrogates::from_slice(raw.as_bytes()).map(Some),
         }
     }
 

@@ -36,6 +36,7 @@ pub mod look;
 pub mod provider;
 pub mod registry;
 pub mod scan;
+pub mod surrogates;
 pub mod texts;
 pub mod usage;
 

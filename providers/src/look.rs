@@ -1,5 +1,6 @@
 //! Reads usage, errors and text out of native answers in passing; the bytes themselves are forwarded untouched.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -12,7 +13,7 @@ use crate::provider::Wire;
 use crate::scan::Scan;
 use crate::text::Text;
 use crate::usage::Usage;
-use crate::{anthropic, openai, responses};
+use crate::{anthropic, openai, responses, surrogates};
 
 /// What one SSE frame says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -105,12 +106,18 @@ pub fn frame(wire: Wire, data: &str, text: &mut dyn FnMut(&str)) -> Seen {
     if data.trim() == "[DONE]" {
         return Seen { end: true, ..Seen::default() };
     }
-    match wire {
+    let seen = match wire {
         Wire::Chat | Wire::Completions => chat(wire, data, text),
         Wire::Messages => messages(data, text),
         Wire::Responses => response(data, text),
         Wire::Gemini => Seen::default(),
+    };
+    if seen.unread
+        && let Cow::Owned(whole) = surrogates::mended_text(data)
+    {
+        return frame(wire, &whole, text);
     }
+    seen
 }
 
 fn chat(wire: Wire, data: &str, text: &mut dyn FnMut(&str)) -> Seen {
@@ -188,7 +195,8 @@ fn pieces(raw: Option<&RawValue>, text: &mut dyn FnMut(&str)) -> bool {
                 text(&piece.0);
                 true
             }
-            _ => false,
+            Ok(_) => false,
+            Err(_) => half_a_character(raw, text),
         };
     }
     let mut any = false;
@@ -206,6 +214,13 @@ fn pieces(raw: Option<&RawValue>, text: &mut dyn FnMut(&str)) -> bool {
         }
     }
     any
+}
+
+/// Passes on the text of a string that holds half a character: a vendor cut it in the middle.
+fn half_a_character(raw: &str, text: &mut dyn FnMut(&str)) -> bool {
+    let Ok(piece) = surrogates::from_slice::<String>(raw.as_bytes()) else { return false };
+    text(&piece);
+    true
 }
 
 /// Passes on a tool call's name and arguments; true when there was any.

@@ -165,7 +165,7 @@ pub(super) fn input(arguments: &str) -> Option<Value> {
     if arguments.trim().is_empty() {
         return Some(Value::Object(Map::new()));
     }
-    serde_json::from_str(arguments).ok().filter(Value::is_object)
+    crate::surrogates::from_slice(arguments.as_bytes()).ok().filter(Value::is_object)
 }
 
 /// The vendor refuses empty texts, and OpenAI's clients send many beside tool calls.

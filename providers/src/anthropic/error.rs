@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::error::{ErrorBody, UpstreamError, anthropic_error_type};
+use crate::surrogates;
 
 /// Longest message that is taken from a body that is no JSON.
 const LONGEST_TEXT: usize = 500;
@@ -67,7 +68,7 @@ pub(super) fn read(status: u16, body: &[u8]) -> UpstreamError {
         // Last, because it matches every object.
         Flat(ErrorObject),
     }
-    match serde_json::from_slice::<Body>(body) {
+    match surrogates::from_slice::<Body>(body) {
         Ok(Body::Nested { error }) => error.into_upstream(Some(status)),
         Ok(Body::Flat(error)) if error.message.is_some() => error.into_upstream(Some(status)),
         Ok(Body::Sentence { error: message } | Body::Detail { detail: message }) => plain(status, message),

@@ -99,7 +99,7 @@ pub(crate) fn edit_messages(body: &mut Fields<'_>, no_developer: bool, no_extra:
     if !rename && !strip {
         return;
     }
-    let Ok(mut messages) = serde_json::from_str::<Vec<Value>>(raw) else { return };
+    let Ok(mut messages) = crate::surrogates::from_slice::<Vec<Value>>(raw.as_bytes()) else { return };
     let mut edited = false;
     for message in messages.iter_mut().filter_map(Value::as_object_mut) {
         if rename && message.get("role").is_some_and(|role| role == "developer") {

@@ -178,7 +178,7 @@ fn arguments_of(at: usize, arguments: &str) -> Result<Value, InvalidCall> {
     if arguments.trim().is_empty() {
         return Ok(json!({}));
     }
-    match serde_json::from_str(arguments) {
+    match crate::surrogates::from_slice(arguments.as_bytes()) {
         Ok(Value::Null) => Ok(json!({})),
         Ok(value @ Value::Object(_)) => Ok(value),
         _ => {

@@ -9,7 +9,7 @@ const MAX_PLAIN: usize = 300;
 
 /// Reads a non-2xx body: `{"error":…}`, the same in an array, a page of a proxy, or nothing.
 pub(super) fn from_body(status: u16, body: &[u8]) -> UpstreamError {
-    let read = serde_json::from_slice::<Value>(body).ok();
+    let read = crate::surrogates::from_slice::<Value>(body).ok();
     if let Some(error) = read.as_ref().and_then(|value| from_value(value, status)) {
         return UpstreamError { status, ..error };
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::json::count;
 use crate::error::{ErrorBody, UpstreamError};
+use crate::surrogates;
 
 /// Longest message taken from a body that is no JSON; error pages run to many kilobytes.
 const LONGEST_TEXT: usize = 500;
@@ -16,7 +17,7 @@ pub(crate) fn bad_gateway(message: impl Into<String>) -> UpstreamError {
 }
 
 pub(crate) fn error_from_body(status: u16, body: &[u8]) -> UpstreamError {
-    if let Ok(value) = serde_json::from_slice::<Value>(body) {
+    if let Ok(value) = surrogates::from_slice::<Value>(body) {
         return error_from_value(status, &value);
     }
     let text = String::from_utf8_lossy(body);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tidegate_config::{Condition, Facts, PluginCondition};
+use tidegate_providers::surrogates;
 use tidegate_store::KeyRecord;
 
 use super::guard::{Scene, tenant};
@@ -101,7 +102,7 @@ impl Trip<'_> {
         let (body, shape) = match self.asked {
             Asked::Json(fields) => {
                 let shape = shape::of_json(self.request.endpoint, fields)?;
-                (serde_json::from_slice::<Value>(&fields.to_vec()).ok(), shape)
+                (surrogates::from_slice::<Value>(&fields.to_vec()).ok(), shape)
             }
             Asked::Form(form) => (None, shape::of_form(self.request.endpoint, form)?),
             Asked::Raw(_) => (None, shape::unmodelled(None)),

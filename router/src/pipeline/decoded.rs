@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use eventsource_stream::{EventStream, EventStreamError, Eventsource};
 use futures_util::StreamExt;
 use tidegate_providers::event::FinishKind;
+use tidegate_providers::surrogates::Joiner;
 use tidegate_providers::{Decoder, Encoder, ErrorBody, Event, FinishReason, UpstreamError, Usage};
 
 use super::feed::Feed;
@@ -48,6 +49,7 @@ pub(super) struct Decoded {
     events: VecDeque<Event>,
     scratch: Vec<Event>,
     cleaner: Cleaner,
+    joiner: Joiner,
     /// Bytes of a large event that is not whole yet.
     large: BytesMut,
     /// Bytes since the last blank line.
@@ -78,6 +80,7 @@ impl Decoded {
             events: VecDeque::new(),
             scratch: Vec::new(),
             cleaner: Cleaner::default(),
+            joiner: Joiner::default(),
             large: BytesMut::new(),
             open: 0,
             said: None,
@@ -107,6 +110,7 @@ impl Decoded {
         std::mem::swap(&mut self.reader, &mut other.reader);
         std::mem::swap(&mut self.decoder, &mut other.decoder);
         std::mem::swap(&mut self.cleaner, &mut other.cleaner);
+        std::mem::swap(&mut self.joiner, &mut other.joiner);
         self.provider = other.provider;
         self.events.clear();
         self.scratch.clear();
@@ -187,7 +191,8 @@ impl Decoded {
             }
             match self.reader.poll_next_unpin(&mut Context::from_waker(std::task::Waker::noop())) {
                 Poll::Ready(Some(Ok(event))) => {
-                    self.decoder.decode(&event.event, &event.data, &mut self.scratch);
+                    let data = self.joiner.mend(event.data);
+                    self.decoder.decode(&event.event, &data, &mut self.scratch);
                     self.feed.note(&self.scratch, self.decoder.repeats());
                     progress.heard |= !self.scratch.is_empty();
                     self.events.extend(self.scratch.drain(..));

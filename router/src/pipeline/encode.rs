@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde_json::Value;
 use tidegate_providers::provider::Destination;
-use tidegate_providers::{Credential, Endpoint, Fields, Lane, Wire, registry};
+use tidegate_providers::{Credential, Endpoint, Fields, Lane, Wire, registry, surrogates};
 
 use super::form::Form;
 use super::proxy::RawBody;
@@ -153,7 +153,7 @@ fn translate(
     let Some(codec) = endpoint.wire().and_then(registry::inbound) else {
         return Err(unsupported(endpoint, route.provider.vendor().slug()));
     };
-    let body: Value = serde_json::from_slice(&fields.to_vec())
+    let body: Value = surrogates::from_slice(&fields.to_vec())
         .map_err(|error| GatewayError::new(ErrorKind::Invalid, format!("the body is not JSON: {error}")))?;
     let mut call = codec.read_call(&body)?;
     call.model.clone_from(&route.model);

@@ -9,7 +9,7 @@ use memchr::memmem::{self, Finder};
 use serde_json::Value;
 use tidegate_prices::tokens;
 use tidegate_providers::anthropic::MessagesCodec;
-use tidegate_providers::{Fields, Inbound, Part};
+use tidegate_providers::{Fields, Inbound, Part, surrogates};
 
 use crate::error::{ErrorKind, GatewayError};
 
@@ -82,7 +82,7 @@ pub(super) fn exact(fields: &Fields<'_>, vendor: &str) -> u64 {
 /// # Errors
 /// 400 when the body is no Messages call.
 pub(super) fn counted(fields: &Fields<'_>, vendor: &str) -> Result<u64, GatewayError> {
-    let mut body: Value = serde_json::from_slice(&fields.to_vec())
+    let mut body: Value = surrogates::from_slice(&fields.to_vec())
         .map_err(|error| GatewayError::new(ErrorKind::Bug, error.to_string()))?;
     if let Value::Object(members) = &mut body {
         // Counting needs no output limit; reading a call does.

@@ -1,5 +1,6 @@
 //! A whole answer: read, understood as far as needed, handed on.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tidegate_prices::tokens;
 use tidegate_providers::{
-    Answer, EncodeOptions, Endpoint, Fields, Inbound, Lane, Part, Usage, Wire, look, registry,
+    Answer, EncodeOptions, Endpoint, Fields, Inbound, Lane, Part, Usage, Wire, look, registry, surrogates,
 };
 
 use super::attempt::{read_whole, unreachable};
@@ -187,7 +188,7 @@ impl Exchanged<'_> {
                 let counted_output = if usage.is_none() { self.count(&bytes) } else { 0 };
                 Ok(Read { content_type, bytes, usage, counted_output, answer: None })
             }
-            Lane::Translate(wire) => self.translate(wire, &bytes),
+            Lane::Translate(wire) => self.translate(wire, &surrogates::mended(&bytes)),
             Lane::Exchange(exchange) => {
                 let answer =
                     exchange.answer(self.model, self.asked, &bytes).map_err(|error| self.failure(error))?;
@@ -226,9 +227,17 @@ impl Exchanged<'_> {
         guards: &Guards,
         results: &mut HookResults,
     ) -> Result<Bytes, GatewayError> {
-        let mut answer = match answer {
-            Some(answer) => answer,
-            None => registry::outbound(wire).read_answer(&bytes).map_err(|error| self.failure(error))?,
+        let (bytes, mut answer) = match answer {
+            Some(answer) => (bytes, answer),
+            None => {
+                let bytes = match surrogates::mended(&bytes) {
+                    Cow::Owned(whole) => whole.into(),
+                    Cow::Borrowed(_) => bytes,
+                };
+                let answer =
+                    registry::outbound(wire).read_answer(&bytes).map_err(|error| self.failure(error))?;
+                (bytes, answer)
+            }
         };
         let codec = registry::inbound(wire)
             .ok_or_else(|| GatewayError::new(ErrorKind::Bug, "the endpoint has no wire"))?;
@@ -260,8 +269,10 @@ impl Exchanged<'_> {
         }
         let mut fields = Fields::parse(&bytes)
             .map_err(|_| unreachable("The provider's answer is not a JSON object".into()))?;
-        let text =
-            fields.raw("text").and_then(|raw| serde_json::from_str::<String>(raw).ok()).unwrap_or_default();
+        let text = fields
+            .raw("text")
+            .and_then(|raw| surrogates::from_slice::<String>(raw.as_bytes()).ok())
+            .unwrap_or_default();
         let Some(masked) = guards.after_text(&text, results).await? else { return Ok(bytes) };
         fields.set_str("text", &masked);
         // They spell the same words again.
@@ -274,7 +285,7 @@ impl Exchanged<'_> {
     /// Counts the output of a native answer that reports no usage.
     fn count(&self, bytes: &[u8]) -> u64 {
         let Some(wire) = self.endpoint.wire() else { return 0 };
-        match registry::outbound(wire).read_answer(bytes) {
+        match registry::outbound(wire).read_answer(&surrogates::mended(bytes)) {
             Ok(answer) => output_of(&answer, self.vendor),
             // Legacy completions and responses have shapes of their own; their bytes bound their text.
             Err(_) => (bytes.len() as u64).div_ceil(4),

@@ -1,11 +1,12 @@
 //! Hooks before the request: they judge its texts and may put others in their places.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
 use tidegate_plugin_host::Hook;
-use tidegate_providers::Fields;
 use tidegate_providers::texts::{self, PlainTexts, TextKind};
+use tidegate_providers::{Fields, surrogates};
 
 use super::exhibit::{Exhibit, Frame, NoBody};
 use super::results::HookResults;
@@ -29,7 +30,14 @@ impl Guards {
         if !self.judge_requests() {
             return Ok((results, None));
         }
-        let text = || String::from_utf8(fields.to_vec()).unwrap_or_default();
+        let text = || {
+            let text = String::from_utf8(fields.to_vec()).unwrap_or_default();
+            // Guards judge what can be read; what they leave alone goes on as it came.
+            match surrogates::mended_text(&text) {
+                Cow::Owned(whole) => whole,
+                Cow::Borrowed(_) => text,
+            }
+        };
         let shown = |side: &Side| {
             let plain =
                 if wants_more(side) { None } else { texts::of_plain_fields(self.scene.endpoint, fields) };
