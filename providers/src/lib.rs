@@ -57,6 +57,7 @@ pub mod gemini;
 pub mod openai;
 pub mod responses;
 
+mod look_whole;
 mod text;
 
 #[cfg(test)]

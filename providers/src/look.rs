@@ -1,16 +1,14 @@
 //! Reads usage, errors and text out of native answers in passing; the bytes themselves are forwarded untouched.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::UpstreamError;
+pub use crate::look_whole::{NoAnswer, NotJson, answer_of, usage_of};
 use crate::provider::Wire;
-use crate::scan::Scan;
 use crate::text::Text;
 use crate::usage::Usage;
 use crate::{anthropic, openai, responses, surrogates};
@@ -118,6 +116,15 @@ pub fn frame(wire: Wire, data: &str, text: &mut dyn FnMut(&str)) -> Seen {
         return frame(wire, &whole, text);
     }
     seen
+}
+
+/// Makes the error of an event that is named `error`, whatever its data are.
+#[must_use]
+pub fn error_event(wire: Wire, data: &str) -> UpstreamError {
+    error_in(wire, data).unwrap_or_else(|| match surrogates::from_slice::<Value>(data.as_bytes()) {
+        Ok(value) => openai::error_inside_answer(&value),
+        Err(_) => openai::bad_gateway(openai::shorten(data)),
+    })
 }
 
 fn chat(wire: Wire, data: &str, text: &mut dyn FnMut(&str)) -> Seen {
@@ -407,77 +414,6 @@ fn error_in(wire: Wire, data: &str) -> Option<UpstreamError> {
         Wire::Responses => responses::error_of_event(value),
         _ => openai::error_inside_answer(&value),
     })
-}
-
-/// The bytes are no JSON document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotJson;
-
-/// Reads the tokens of a whole native answer: OpenAI's and Anthropic's shapes, embeddings, images, transcriptions.
-///
-/// # Errors
-/// [`NotJson`]
-pub fn usage_of(body: &[u8]) -> Result<Option<Usage>, NotJson> {
-    if let Some(usage) = plain_usage(body) {
-        return Ok(usage);
-    }
-    let Some(usage) = any_usage(body)? else { return Ok(None) };
-    Ok(if is_anthropics(usage) { anthropic::usage_from(usage) } else { openai::usage_from_text(usage) })
-}
-
-/// Anthropic's `input_tokens` exclude the cache, OpenAI's include it; only Anthropic names its own members.
-fn is_anthropics(usage: &str) -> bool {
-    static OWN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"cache_read_input_tokens\""));
-    OWN.find(usage.as_bytes()).is_some() && !usage.contains("\"prompt_tokens\"")
-}
-
-/// Reads the usage of a document that is plain, if it has one; of any other nothing is said.
-fn plain_usage(body: &[u8]) -> Option<Option<Usage>> {
-    let mut scan = Scan::new(std::str::from_utf8(body).ok()?);
-    let mut usage = None;
-    // All of it, also what comes before: a broken answer is tried again elsewhere, not handed on.
-    scan.object(|name, scan| usage_member(name, scan, &mut usage))?;
-    scan.end()?;
-    Some(usage.flatten())
-}
-
-/// Takes a member of an answer; the usage is `Some(None)` if there is one without a figure.
-fn usage_member(name: &str, scan: &mut Scan<'_>, usage: &mut Option<Option<Usage>>) -> Option<()> {
-    if name != "usage" {
-        return scan.value().map(drop);
-    }
-    let mut ahead = scan.clone();
-    let read = match scan.peek()? {
-        b'{' => match openai::scan_usage(&mut ahead) {
-            Some(read) => {
-                *scan = ahead;
-                read
-            }
-            None => {
-                let text = scan.value()?;
-                is_anthropics(text).then(|| anthropic::usage_from(text))?
-            }
-        },
-        b'n' => scan.value().map(|_| None)?,
-        _ => return None,
-    };
-    // Said twice, it is serde's business.
-    usage.replace(read).is_none().then_some(())
-}
-
-/// Returns the usage of any document, if it has one.
-fn any_usage(body: &[u8]) -> Result<Option<&str>, NotJson> {
-    #[derive(Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow, default)]
-        usage: Option<&'a RawValue>,
-    }
-    let Ok(body) = serde_json::from_slice::<Body<'_>>(body) else {
-        // Another document than an object, or one that says its usage twice.
-        let read = serde_json::from_slice::<serde::de::IgnoredAny>(body);
-        return read.map(|_| None).map_err(|_| NotJson);
-    };
-    Ok(body.usage.map(RawValue::get))
 }
 
 #[cfg(test)]

@@ -23,8 +23,11 @@ pub(super) fn answer_from_completion(body: &[u8]) -> Result<Answer, Box<Upstream
 fn answer_from(body: &[u8], choice: fn(&Value) -> Choice) -> Result<Answer, Box<UpstreamError>> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| bad_gateway(format!("the answer is not JSON ({error})")))?;
-    let Some(choices) = value.get("choices").and_then(Value::as_array) else {
-        if value.get("error").is_some_and(|error| !error.is_null()) || value.is_array() {
+    let has_error = value.get("error").is_some_and(|error| !error.is_null());
+    let choices = value.get("choices").and_then(Value::as_array);
+    // Some say an error beside an empty list.
+    let Some(choices) = choices.filter(|choices| !(choices.is_empty() && has_error)) else {
+        if has_error || value.is_array() {
             return Err(Box::new(error_inside_answer(&value)));
         }
         let message = format!("the answer has no choices: {}", shorten(&value.to_string()));

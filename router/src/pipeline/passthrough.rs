@@ -38,8 +38,9 @@ impl Passthrough {
             ended: false,
             open_block: None,
             sample: String::new(),
+            heard: false,
             failure: None,
-            garbage: false,
+            fault: None,
             unread: false,
             costs: None,
             alike: Alike::default(),
@@ -58,8 +59,8 @@ impl Passthrough {
         if let Some(error) = self.watch.failure.take() {
             return self.failed(error, bytes);
         }
-        if std::mem::take(&mut self.watch.garbage) {
-            return self.unreadable(&bytes);
+        if let Some(error) = self.watch.fault.take() {
+            return self.faulty(error, &bytes);
         }
         if self.watch.ended {
             // A vendor that keeps its connection open after the end keeps nobody waiting.
@@ -93,6 +94,9 @@ impl Passthrough {
         let rest = frames.finish(&mut Last(Watching { watch, progress }));
         if let Some(error) = self.watch.failure.take() {
             return self.failed(error, rest);
+        }
+        if let Some(error) = self.watch.fault.take() {
+            return self.faulty(error, &rest);
         }
         if self.watch.ended {
             return Step::End(rest);
@@ -128,10 +132,8 @@ impl Passthrough {
         Step::Failed { error: Box::new(GatewayError::upstream(failure)), frames }
     }
 
-    /// No client could read it either, and what else is wrong with the answer nobody knows.
-    fn unreadable(&mut self, before: &Bytes) -> Step {
-        let message = "The provider sent an event that is not JSON".into();
-        let error = UpstreamError { status: 502, message, kind: None, code: None, param: None };
+    /// No client could read what the vendor sent: the error is said in the client's dialect.
+    fn faulty(&mut self, error: UpstreamError, before: &Bytes) -> Step {
         let failure = UpstreamFailure {
             error,
             provider: self.provider,
@@ -168,6 +170,16 @@ fn is_json(data: &str) -> bool {
     data.trim().is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok()
 }
 
+fn bad_gateway(message: &str) -> UpstreamError {
+    UpstreamError { status: 502, message: message.into(), kind: None, code: None, param: None }
+}
+
+/// Returns whether a frame is an event that is named `error`. Only what says nothing is asked.
+fn is_named_error(frame: &[u8]) -> bool {
+    let mut lines = frame.split(|byte| matches!(byte, b'\n' | b'\r'));
+    lines.any(|line| line.strip_prefix(b"event:").is_some_and(|name| name.trim_ascii() == b"error"))
+}
+
 /// Looks at one frame after the other and remembers what matters.
 struct Watch {
     wire: Wire,
@@ -179,9 +191,12 @@ struct Watch {
     open_block: Option<u32>,
     /// Data of an early frame: id and model of the stream, should it be cut.
     sample: String,
+    /// A frame came that is more than an end.
+    heard: bool,
+    /// The vendor's own error, whose frame leaves as it came.
     failure: Option<UpstreamError>,
-    /// A frame was no JSON.
-    garbage: bool,
+    /// What is wrong with a frame that can't leave.
+    fault: Option<UpstreamError>,
     /// A frame passed that could not be read.
     unread: bool,
     /// Output that the next frame would make, where the holds don't afford it.
@@ -229,7 +244,7 @@ impl Judge for Last<'_> {
 impl Watch {
     /// Returns whether nothing follows: an error or the end came.
     fn is_over(&self) -> bool {
-        self.failure.is_some() || self.garbage || self.ended
+        self.failure.is_some() || self.fault.is_some() || self.ended
     }
 
     fn judge(&mut self, progress: &mut Progress, data: &str, frame: &[u8]) -> Verdict {
@@ -249,11 +264,24 @@ impl Watch {
             // Only what says nothing but one text is a pattern.
             *alike = Alike::default();
         }
-        if (seen.unread || seen == Seen::default()) && !is_json(data) {
+        if seen.unread || seen == Seen::default() {
+            self.fault = if is_named_error(frame) {
+                Some(look::error_event(self.wire, data))
+            } else if is_json(data) {
+                None
+            } else {
+                Some(bad_gateway("The provider sent an event that is not JSON"))
+            };
+        }
+        if seen.end && !seen.content && seen.error.is_none() && !self.heard {
+            self.fault = Some(bad_gateway("The provider ended the stream before its answer began"));
+        }
+        if self.fault.is_some() {
             meter.forget();
-            self.garbage = true;
             return Verdict::Hide;
         }
+        // Keep-alives carry no data.
+        self.heard |= !data.is_empty();
         let is_metered = meter.has_fresh();
         if self.pay(progress) == Verdict::Pause {
             return Verdict::Pause;
@@ -283,5 +311,82 @@ impl Watch {
         }
         progress.meter.keep();
         Verdict::Forward
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_providers::{EncodeOptions, registry};
+
+    use super::*;
+    use crate::pipeline::meter::Meter;
+
+    /// Sends a stream through the lane: what leaves, and the error that ends it.
+    fn passed(wire: Wire, stream: &str) -> (String, Option<(u16, String)>) {
+        let encoder = registry::inbound(wire).unwrap().encoder(EncodeOptions::default());
+        let mut lane = Passthrough::new(wire, "openai", true, 1, encoder);
+        let meter = Meter::new("openai", false);
+        let mut progress = Progress { meter, affords: u64::MAX, usage: None, heard: false, committed: false };
+        lane.push(Bytes::copy_from_slice(stream.as_bytes()));
+        let mut out = String::new();
+        loop {
+            let mut step = lane.step(&mut progress);
+            if matches!(step, Step::Hungry) {
+                step = lane.finish(&mut progress);
+            }
+            match step {
+                Step::Bytes(bytes) => out.push_str(std::str::from_utf8(&bytes).unwrap()),
+                Step::End(bytes) => {
+                    out.push_str(std::str::from_utf8(&bytes).unwrap());
+                    return (out, None);
+                }
+                Step::Failed { error, frames } => {
+                    out.push_str(std::str::from_utf8(&frames).unwrap());
+                    return (out, Some((error.status(), error.message)));
+                }
+                _ => panic!("neither an end nor an error"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_without_a_beginning_is_an_error() {
+        let message_stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+        for (wire, stream) in [
+            (Wire::Chat, "data: [DONE]\n\n"),
+            (Wire::Completions, ": hi\n\ndata:\n\ndata: [DONE]"),
+            (Wire::Responses, "data: [DONE]\n\n"),
+            (Wire::Messages, message_stop),
+        ] {
+            let (_, error) = passed(wire, stream);
+            assert_eq!(error.map(|(status, _)| status), Some(502), "{wire:?} {stream}");
+        }
+        let begun = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\ndata: [DONE]\n\n";
+        assert_eq!(passed(Wire::Chat, begun), (begun.to_owned(), None));
+        let ended = "data: {\"type\":\"response.completed\",\"response\":{}}\n\n";
+        assert_eq!(passed(Wire::Responses, ended), (ended.to_owned(), None));
+    }
+
+    #[test]
+    fn an_event_that_is_named_error_is_one_whatever_it_holds() {
+        for (wire, data, message) in [
+            (Wire::Chat, "{\"message\":\"kaputt\"}", "kaputt"),
+            (Wire::Chat, "kaputt", "kaputt"),
+            (Wire::Responses, "{\"message\":\"kaputt\"}", "kaputt"),
+            (Wire::Messages, "{\"detail\":\"kaputt\"}", "kaputt"),
+        ] {
+            let stream = format!("event: error\r\ndata: {data}\r\n\r\ndata: [DONE]\n\n");
+            let (out, error) = passed(wire, &stream);
+            let told = error.map(|(_, told)| told).unwrap_or_default();
+            assert!(told.contains(message), "{wire:?} {data}: {told}");
+            assert!(!out.contains("[DONE]"), "{out}");
+        }
+        let first = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+        let (out, error) =
+            passed(Wire::Chat, &format!("{first}event: error\ndata: {{\"message\":\"kaputt\"}}\n\n"));
+        assert!(error.is_some_and(|(_, told)| told.contains("kaputt")));
+        assert_eq!(out.matches("kaputt").count(), 1, "{out}");
+        assert_eq!(out.matches("data:").count(), 2, "one error behind the content: {out}");
+        assert!(out.contains("\"error\":{\"message\":"), "{out}");
     }
 }

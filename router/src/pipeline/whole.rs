@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 use tidegate_prices::tokens;
+use tidegate_providers::look::{self, NoAnswer};
 use tidegate_providers::{
-    Answer, EncodeOptions, Endpoint, Fields, Inbound, Lane, Part, Usage, Wire, look, registry, surrogates,
+    Answer, EncodeOptions, Endpoint, Fields, Inbound, Lane, Part, Usage, Wire, registry, surrogates,
 };
 
 use super::attempt::{read_whole, unreachable};
@@ -37,7 +38,7 @@ pub(super) async fn whole(
     let read = read_whole(&mut body, limit, patience).await;
     settlement.first_byte();
     let bytes = match read {
-        Ok(bytes) => bytes,
+        Ok(bytes) => unmarked(bytes),
         Err(error) => {
             settlement.finish(Ending {
                 outcome: error.outcome(),
@@ -93,6 +94,14 @@ pub(super) async fn whole(
 }
 
 const JSON: &str = "application/json";
+
+/// Drops the byte order mark that some servers write before JSON, and JSON's readers refuse.
+fn unmarked(mut bytes: Bytes) -> Bytes {
+    if bytes.starts_with(b"\xef\xbb\xbf{") {
+        bytes.advance(3);
+    }
+    bytes
+}
 
 /// An answer for the client.
 pub(super) struct Whole {
@@ -178,11 +187,13 @@ impl Exchanged<'_> {
             Lane::Native => {
                 // Whole calls of every wire, embeddings, counts and pictures are JSON; a transcript may be plain text.
                 let is_json = self.endpoint.wire().is_some() || content_type.contains("json");
-                let usage = match look::usage_of(&bytes) {
-                    Err(look::NotJson) if is_json => {
+                let usage = match look::answer_of(self.endpoint, &bytes) {
+                    Ok(usage) => usage,
+                    Err(NoAnswer::NotJson) if is_json => {
                         return Err(unreachable("The provider's answer is not JSON".into()));
                     }
-                    read => read.unwrap_or_default(),
+                    Err(NoAnswer::NotJson) => None,
+                    Err(NoAnswer::Fault(error)) => return Err(self.failure(*error)),
                 };
                 self.quantities(&bytes, settlement);
                 let counted_output = if usage.is_none() { self.count(&bytes) } else { 0 };
