@@ -37,7 +37,7 @@ pub(crate) struct Turns {
 impl Turns {
     /// Starts it. An answer is an object with `status` (200), `headers`, `content_type`, `delay_ms`, `destroy`; `says`:
     /// the text of its choice, or a list for several; `completion`: its id; `boom`: an error's sentence; `body`: all of
-    /// it; `text`: the same as text; `chunks`: the events of a stream instead; `kill`: it never ends.
+    /// it; `text`: the same as text; `bytes`: the same as bytes; `chunks`: the events of a stream instead; `kill`: it never ends.
     pub(crate) async fn start(answers: Vec<Value>) -> Turns {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
@@ -113,8 +113,10 @@ async fn serve(mut stream: TcpStream, answers: Arc<Mutex<Vec<Value>>>, calls: Ar
     let stream_kind =
         if events.is_some() || answer["kill"] == true { "text/event-stream" } else { "application/json" };
     let kind = answer["content_type"].as_str().unwrap_or(stream_kind);
+    let bytes: Option<Vec<u8>> = serde_json::from_value(answer["bytes"].clone()).ok();
     let body = match events {
         Some(events) => events,
+        None if bytes.is_some() => String::new(),
         None if answer.get("text").is_some() => answer["text"].as_str().unwrap_or_default().to_owned(),
         None if answer.get("body").is_some() => answer["body"].to_string(),
         None if status < 300 => {
@@ -135,10 +137,11 @@ async fn serve(mut stream: TcpStream, answers: Arc<Mutex<Vec<Value>>>, calls: Ar
         head.push_str(&format!("{name}: {}\r\n", value.as_str().unwrap_or_default()));
     }
     // A length that is never reached: the connection breaks off in the middle.
+    let body = bytes.unwrap_or(body.into_bytes());
     let length = body.len() + if answer["kill"] == true { 1_000 } else { 0 };
-    let message = format!("{head}content-length: {length}\r\n\r\n{body}");
+    let head = format!("{head}content-length: {length}\r\n\r\n");
     // The gateway may have given up meanwhile.
-    let _ = stream.write_all(message.as_bytes()).await;
+    let _ = stream.write_all(&[head.as_bytes(), &body].concat()).await;
 }
 
 /// A chat completion that says one text, or several in as many choices.

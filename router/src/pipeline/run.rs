@@ -207,6 +207,7 @@ async fn answer(
     if request.proxy.is_some() {
         return Box::pin(proxy::answer(route, reply, settlement, about, patience)).await;
     }
+    let packed = unpack(&mut reply);
     if !reply.status.is_success() {
         let error = Box::pin(upstream_error(&mut reply, request, lane, vendor, &patience)).await;
         settlement.first_byte();
@@ -231,13 +232,16 @@ async fn answer(
         strict: route.strict,
     };
     let headers = attempt::passed_headers(&reply.headers);
-    if resuming && !is_stream(&reply, request.endpoint) {
-        let error = attempt::unreachable("The provider answered a stream with no stream".to_owned());
+    let no_stream = resuming && !is_stream(&reply, request.endpoint);
+    let no_stream = no_stream.then(|| "The provider answered a stream with no stream".to_owned());
+    if let Some(fault) = packed.or(no_stream) {
+        let error = attempt::unreachable(fault);
         settlement.finish(Ending {
             outcome: error.outcome(),
             status: error.status(),
             error: Some(error.message.clone()),
             unfinished: true,
+            unpaid: !resuming,
             fault: true,
             ..Ending::default()
         });
@@ -331,6 +335,15 @@ fn stream_lane(
             StreamLane::Passthrough(Box::new(lane))
         }
     }
+}
+
+/// Unpacks an answer that the vendor packed unasked. Returns what is wrong where that can't be done.
+fn unpack(reply: &mut Reply) -> Option<String> {
+    let coding =
+        reply.headers.text("content-encoding").filter(|coding| !matches!(*coding, "" | "identity"))?;
+    let is_known = reply.body.unpack(coding);
+    (!is_known)
+        .then(|| format!("The provider answered in Content-Encoding {coding}, which was not asked for"))
 }
 
 fn is_stream(reply: &Reply, endpoint: Endpoint) -> bool {

@@ -18,6 +18,7 @@ use super::head::{self, Head};
 use super::outgoing::Unsent;
 use super::pool::Home;
 use super::reply::Reply;
+use super::unpack::Unpacking;
 
 /// One read of a connection.
 const READ_BYTES: usize = 64 << 10;
@@ -162,7 +163,7 @@ impl Live {
             }
         };
         self.keeps &= keeps;
-        let mut incoming = Incoming { live: Some(self), framing, ready };
+        let mut incoming = Incoming { live: Some(self), framing, ready, unpacking: None };
         incoming.end_if_over();
         Ok(Reply { status, headers, body: incoming })
     }
@@ -175,9 +176,40 @@ pub struct Incoming {
     framing: Framing,
     /// What was read and not taken yet.
     ready: Bytes,
+    /// Where the vendor packed it.
+    unpacking: Option<Box<Unpacking>>,
 }
 
 impl Incoming {
+    /// Unpacks the body from now on. Returns whether that coding is known.
+    pub(crate) fn unpack(&mut self, coding: &str) -> bool {
+        self.unpacking = Unpacking::of(coding).map(Box::new);
+        self.unpacking.is_some()
+    }
+
+    /// Returns the next unpacked bytes.
+    fn poll_unpacked(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        loop {
+            let Some(unpacking) = &mut self.unpacking else { return Poll::Ready(None) };
+            match unpacking.next() {
+                Ok(None) => {}
+                unpacked => return Poll::Ready(unpacked.map_err(Broken::from).transpose()),
+            }
+            match ready!(self.poll_bytes(context)) {
+                Some(Ok(packed)) => {
+                    if let Some(unpacking) = &mut self.unpacking {
+                        unpacking.push(packed);
+                    }
+                }
+                Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
+                None => {
+                    let last = self.unpacking.as_mut().map_or(Ok(None), |unpacking| unpacking.finish());
+                    return Poll::Ready(last.map_err(Broken::from).transpose());
+                }
+            }
+        }
+    }
+
     /// Gives the connection back where the answer is complete.
     fn end_if_over(&mut self) {
         if !self.framing.is_over() {
@@ -240,10 +272,12 @@ impl Body for Incoming {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        self.poll_bytes(context).map(|read| read.map(|read| read.map(Frame::data)))
+        let read =
+            if self.unpacking.is_some() { self.poll_unpacked(context) } else { self.poll_bytes(context) };
+        read.map(|read| read.map(|read| read.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ready.is_empty() && self.framing.is_over()
+        self.unpacking.is_none() && self.ready.is_empty() && self.framing.is_over()
     }
 }
