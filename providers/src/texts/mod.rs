@@ -27,6 +27,7 @@ mod answer;
 mod content;
 mod finder;
 mod items;
+mod names;
 mod plain;
 mod replace;
 mod request;
@@ -44,6 +45,7 @@ mod request_tests;
 mod view_tests;
 
 pub use answer::{AnswerSlot, of_answer, replace_in_answer};
+pub use names::{odd_name, odd_name_in_messages};
 pub use plain::{PlainText, PlainTexts, of_plain_fields, of_plain_request};
 pub use replace::{ReplaceError, replace, replace_all};
 pub use request::of_request;

@@ -54,7 +54,7 @@ mod whole;
 
 use std::sync::Arc;
 
-use tidegate_providers::Fields;
+use tidegate_providers::{Fields, texts};
 use tidegate_store::LogRow;
 
 pub use admit::SCOPE;
@@ -147,6 +147,9 @@ fn read(request: &Request) -> Result<(Asked<'_>, Option<String>), GatewayError> 
                 Ok((Asked::Json(fields), model))
             }
             Ok(fields) => {
+                if let Some(odd) = texts::odd_name(&fields) {
+                    return Err(GatewayError::new(ErrorKind::Invalid, odd));
+                }
                 let model = shape::model(&fields)?;
                 Ok((Asked::Json(fields), model))
             }

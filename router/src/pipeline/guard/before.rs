@@ -21,7 +21,7 @@ impl Guards {
     /// Judges a JSON request. Returns the results, and the body if it became another.
     ///
     /// # Errors
-    /// 446 when a hook denies it, 400 when a change can't be put into the body.
+    /// 446 when a hook denies it, 400 when a change can't be put into the body, or a vendor could read other texts in it.
     pub(in crate::pipeline) async fn before(
         &self,
         fields: &Fields<'_>,
@@ -29,6 +29,9 @@ impl Guards {
         let mut results = HookResults::default();
         if !self.judge_requests() {
             return Ok((results, None));
+        }
+        if let Some(odd) = texts::odd_name_in_messages(fields) {
+            return Err(GatewayError::new(ErrorKind::Invalid, odd).at("messages"));
         }
         let text = || {
             let text = String::from_utf8(fields.to_vec()).unwrap_or_default();
