@@ -17,6 +17,7 @@ mod governance;
 mod guard_streams;
 mod guardrails;
 mod headers;
+mod no_answers;
 mod observed;
 mod openwebui;
 mod operator;
