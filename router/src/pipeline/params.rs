@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 use tidegate_config::Target;
-use tidegate_providers::Fields;
+use tidegate_providers::{Fields, surrogates};
 
 use super::form::{Field, Form};
 
@@ -31,7 +31,7 @@ pub(super) fn applied<'b, 'a>(target: &Target, body: &'b Fields<'a>) -> Cow<'b, 
             continue;
         }
         let Some(raw) = fields.raw(path.member()) else { continue };
-        let Ok(mut value) = serde_json::from_str::<Value>(raw) else { continue };
+        let Ok(mut value) = surrogates::from_slice::<Value>(raw.as_bytes()) else { continue };
         if path.remove_from(&mut value) {
             fields.set_raw(path.member(), value.to_string());
         }
