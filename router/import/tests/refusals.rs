@@ -35,6 +35,26 @@ fn mistakes_in_yaml_are_named_by_line_and_path() {
 }
 
 #[test]
+fn what_an_export_masked_is_left_to_fill_in() {
+    let export = r#"{"guardrails": [{"id": "g", "checks": [{"id": "default.webhook", "parameters": {
+        "webhookURL": "https://x.example/*****", "headers": {"x-any": "*****"}}},
+        {"id": "default.regexReplace", "parameters": {"rule": "a", "redactText": "*****"}}]}],
+        "configs": [{"slug": "a", "config": {"provider": "openai", "api_key": "sk-SE*****end"}}]}"#;
+    let converted = portkey(export).unwrap();
+    let notes: Vec<&str> = converted.notes.iter().map(|note| note.path.as_str()).collect();
+    for part in ["webhookURL", "x-any"] {
+        assert!(notes.iter().any(|path| path.ends_with(part)), "{part}: {notes:?}");
+    }
+    assert!(
+        !converted.toml.contains("x.example") && !converted.toml.contains("sk-SE*"),
+        "{}",
+        converted.toml
+    );
+    assert!(converted.toml.contains("env:OPENAI_API_KEY"), "{}", converted.toml);
+    assert!(converted.toml.contains(r#""redactText": "*****""#), "{}", converted.toml);
+}
+
+#[test]
 fn mistakes_in_json_are_named_by_line_or_path() {
     for (json, expected) in [
         ("{\n,", "line 2: not JSON"),

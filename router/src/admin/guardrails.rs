@@ -16,6 +16,7 @@ use super::route::{Route, route};
 use super::slugs;
 use crate::error::GatewayError;
 use crate::pipeline::vet_hook;
+use crate::secret::shown;
 
 const NAME: Field = Field::new("name", Kind::Text(255), "name for people");
 const CHECKS: Field = Field::new("checks", Kind::Objects, "id (plugin.check), parameters, name, is_enabled");
@@ -36,6 +37,9 @@ const LISTED: &[Field] =
 
 /// Members of a hook that actions set.
 const OF_HOOK: [&str; 6] = ["deny", "async", "sequential", "speculative", "on_success", "on_fail"];
+/// What actions may say: those members, in Portkey's app's spelling too, and what its Terraform provider sends beside them.
+const ACTION_NAMES: [&str; 9] =
+    ["deny", "async", "sequential", "speculative", "on_success", "on_fail", "onSuccess", "onFail", "message"];
 /// Most checks of one guardrail.
 const MOST: usize = 100;
 /// Letters of the name in a slug, as Portkey makes them.
@@ -81,6 +85,11 @@ fn whole(ctx: &Ctx, object: &ObjectRecord) -> Value {
     row
 }
 
+/// Shows a guardrail as the audit log keeps it: its parameters hold keys and addresses that are secret.
+fn audited(ctx: &Ctx, object: &ObjectRecord) -> Value {
+    shown(&whole(ctx, object))
+}
+
 async fn list(ctx: Ctx) -> Result<Value, GatewayError> {
     let workspace = ctx.workspace_asked()?;
     let ids: Option<Vec<&str>> = ctx.asked("ids").map(|ids| ids.split(',').map(str::trim).collect());
@@ -93,8 +102,17 @@ async fn list(ctx: Ctx) -> Result<Value, GatewayError> {
     ctx.list(all.iter().filter(|it| fits(it)).map(|it| row(&ctx, it)).collect())
 }
 
+/// Refuses actions that nobody knows: a guardrail whose `deny` is misspelt would only look on.
+fn known_actions(ctx: &Ctx) -> Result<(), GatewayError> {
+    let said = ctx.body.get("actions").and_then(Value::as_object);
+    let unknown = said.into_iter().flatten().find(|(name, _)| !ACTION_NAMES.contains(&name.as_str()));
+    let Some((name, _)) = unknown else { return Ok(()) };
+    Err(invalid(&format!("actions.{name}"), &format!("is unknown; {} are accepted", ACTION_NAMES.join(", "))))
+}
+
 /// Puts what the body says over what is known, in both forms, and lets the plugins in force look at it.
 async fn put(ctx: &Ctx, before: &Value, slug: &str) -> Result<Value, GatewayError> {
+    known_actions(ctx)?;
     let mut said = ctx.merged(before, &["name", "checks", "actions"]);
     for kept in ["name", "checks", "actions"] {
         if said[kept].is_null() {
@@ -163,15 +181,14 @@ async fn create(ctx: Ctx) -> Result<Value, GatewayError> {
     let slug = new_slug(&ctx, ctx.text("name").unwrap_or_default());
     let body = put(&ctx, &json!({}), &slug).await?;
     let object = ctx.new_object(ObjectKind::Guardrail, workspace.clone(), slug, body);
-    let after = whole(&ctx, &object);
-    let id = object.id.clone();
+    let (after, id) = (whole(&ctx, &object), object.id.clone());
     let change = Change {
         resource: "guardrail",
         id: &id,
         action: "create",
         workspace: workspace.as_deref(),
         before: Value::Null,
-        after: after.clone(),
+        after: audited(&ctx, &object),
     };
     ctx.commit(change, vec![Write::PutObject(Box::new(object))]).await?;
     Ok(written(&after))
@@ -210,17 +227,17 @@ async fn change(ctx: Ctx) -> Result<Value, GatewayError> {
     let before = changeable(&ctx, "update")?;
     let body = put(&ctx, &before.body, &before.slug).await?;
     let after = ctx.next_version(&before, body);
-    let shown = whole(&ctx, &after);
+    let answer = written(&whole(&ctx, &after));
     let change = Change {
         resource: "guardrail",
         id: &before.id,
         action: "update",
         workspace: before.workspace.as_deref(),
-        before: whole(&ctx, &before),
-        after: shown.clone(),
+        before: audited(&ctx, &before),
+        after: audited(&ctx, &after),
     };
     ctx.commit(change, vec![Write::PutObject(Box::new(after))]).await?;
-    Ok(written(&shown))
+    Ok(answer)
 }
 
 /// Returns what names a guardrail: all requests of those would fail without it.
@@ -263,7 +280,7 @@ async fn remove(ctx: Ctx) -> Result<Value, GatewayError> {
         id: &object.id,
         action: "delete",
         workspace: object.workspace.as_deref(),
-        before: whole(&ctx, &object),
+        before: audited(&ctx, &object),
         after: Value::Null,
     };
     let write = Write::DeleteObject { kind: ObjectKind::Guardrail, id: object.id.clone() };

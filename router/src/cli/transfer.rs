@@ -14,7 +14,7 @@ use super::audited::{self, Change};
 use super::running::Running;
 use super::{Context, Failure, show};
 use crate::gateway::{lock, store_path};
-use crate::secret::MasterKey;
+use crate::secret::{MasterKey, shown};
 
 #[derive(Args, Debug)]
 pub(super) struct Import {
@@ -110,7 +110,21 @@ pub(super) fn export(context: &Context, export: &Export) -> Result<(), Failure> 
         "organisation".to_owned(),
         export.gateway.ask(context, Method::GET, "/v1/admin/organisation", Bytes::new())?,
     );
+    hide(&mut document);
     show::json(&Value::Object(document))
+}
+
+/// Masks the secrets that configs and guardrails hold; those of integrations came masked.
+fn hide(document: &mut Map<String, Value>) {
+    for name in ["configs", "guardrails"] {
+        for row in document[name].as_array_mut().into_iter().flatten() {
+            *row = shown(row);
+        }
+    }
+    for row in document["api_keys"].as_array_mut().into_iter().flatten() {
+        // A key may hold its config itself.
+        row["defaults"]["config_id"] = shown(&row["defaults"]["config_id"]);
+    }
 }
 
 fn whole(context: &Context, gateway: &Running, path: &str) -> Result<Vec<Value>, Failure> {

@@ -148,17 +148,16 @@ pub(super) fn redact(value: &mut Value, path: &str, draft: &mut Draft) {
                 let at = joined(path, name);
                 match value {
                     Value::String(text)
-                        if (is_secret(name) || has_credentials(text))
+                        if (is_secret(name) || has_credentials(text) || is_masked(text, path))
                             && !text.is_empty()
                             && text != FILL_IN =>
                     {
-                        draft.note(
-                            at,
-                            format!(
-                                "a secret in clear text ({}) is not written; put it in yourself",
-                                masked(text)
-                            ),
-                        );
+                        let what = if is_masked(text, path) {
+                            "a masked secret".to_owned()
+                        } else {
+                            format!("a secret in clear text ({})", masked(text))
+                        };
+                        draft.note(at, format!("{what} is not written; put it in yourself"));
                         *value = Value::from(FILL_IN);
                     }
                     _ => redact(value, &at, draft),
@@ -178,6 +177,14 @@ pub(super) fn redact(value: &mut Value, path: &str, draft: &mut Draft) {
 fn has_credentials(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     scheme.len() < 16 && rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+}
+
+/// Whether a text is what `tidegate export` shows in place of a secret. Of headers every value is one.
+fn is_masked(text: &str, path: &str) -> bool {
+    const MASK: &str = "*****";
+    let Some((start, end)) = text.split_once(MASK) else { return false };
+    let is_key = start.chars().count() == 5 && end.chars().count() == 3;
+    is_key || text.contains("://") || (text == MASK && path.ends_with("headers"))
 }
 
 /// Returns a member of a snake-case name or its camel-case spelling.
