@@ -511,3 +511,27 @@ async fn headers_in_other_letters_are_read() {
         answer.bytes().await;
     }
 }
+
+#[tokio::test]
+async fn refusals_name_what_is_missing_or_unknown() {
+    let world = world().await;
+    let client = &world.client;
+    let told = async |request: tidegate_tests::Request| request.send().await.expect(400).await;
+    let nameless = json!({"messages": [{"role": "user", "content": "hi"}]});
+    let body = told(client.chat(&nameless)).await;
+    assert!(openai_error(&body).starts_with("model is missing;"), "{body}");
+    let body = told(client.get("/v1/files")).await;
+    assert!(openai_error(&body).starts_with("the header x-portkey-provider is missing;"), "{body}");
+    let plain = chat("@openai-prod/mock", "hi");
+    let body = told(client.chat(&plain).header("x-portkey-config", "nope")).await;
+    assert_eq!(body["message"], "Invalid config passed. You need to pass a valid json");
+    assert!(
+        openai_error(&body).starts_with("Invalid config passed. You need to pass a valid json"),
+        "{body}"
+    );
+    assert!(openai_error(&body).contains("there is none \"nope\""), "{body}");
+    for (host, part) in [("http://10.0.0.1/v1", "security.trusted_hosts"), ("https://a.example/#b", "`#`")] {
+        let body = told(client.chat(&plain).header("x-portkey-custom-host", host)).await;
+        assert!(openai_error(&body).contains(part), "{host}: {body}");
+    }
+}

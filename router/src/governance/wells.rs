@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::Bad;
 use crate::settings::{Secret, Settings};
-use crate::upstream::address::check_base_url;
+use crate::upstream::address::check_custom_host;
 use crate::upstream::address::is_trusted;
 use crate::upstream::{Client, ConnectFailure};
 
@@ -170,7 +170,7 @@ impl Vault {
         };
         let address = needed("vault_addr")?.trim_end_matches('/').to_owned();
         let trusted = is_trusted(&settings.trusted_hosts, &address);
-        check_base_url(&address, trusted).map_err(|reason| Bad::new("auth_config.vault_addr", reason))?;
+        check_custom_host(&address, trusted).map_err(|reason| Bad::new("auth_config.vault_addr", reason))?;
         let login = match text("vault_auth_type").unwrap_or("token") {
             "token" => Login::Token(Secret::new(needed("vault_token")?)),
             "approle" => Login::AppRole {

@@ -11,7 +11,7 @@ use super::resolve::{header, invalid};
 use crate::actors::provider::ProviderHandle;
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
-use crate::upstream::address::{check_base_url, is_trusted};
+use crate::upstream::address::{check_custom_host, is_trusted};
 use tidegate_config::Target;
 
 /// Portkey's words for every refusal.
@@ -33,7 +33,7 @@ pub(super) fn of_guest(
     host: &str,
 ) -> Result<bool, GatewayError> {
     let trusted = is_trusted(&gateway.settings().trusted_hosts, host);
-    check_base_url(host, trusted).map_err(|reason| refused(&reason))?;
+    check_custom_host(host, trusted).map_err(|reason| refused(&reason))?;
     // A saved config's key is not the client's to send about.
     let own_config = header(request, "x-portkey-config").is_some_and(|text| text.starts_with('{'));
     let others_key = target.api_key.is_some() && !own_config;
@@ -55,7 +55,7 @@ pub(super) fn of_stored(
 ) -> Result<Option<String>, GatewayError> {
     let Some(host) = wanted(request, target) else { return Ok(None) };
     let trusted = is_trusted(&gateway.settings().trusted_hosts, host);
-    check_base_url(host, true).map_err(|reason| refused(&reason))?;
+    check_custom_host(host, true).map_err(|reason| refused(&reason))?;
     if trusted {
         return Ok(Some(host.to_owned()));
     }

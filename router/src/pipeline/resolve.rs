@@ -17,6 +17,9 @@ use crate::actors::provider::ProviderHandle;
 use crate::error::{ErrorKind, FailureWords, GatewayError};
 use crate::gateway::Gateway;
 
+/// Characters of an unknown config's id that a refusal shows.
+const MOST_SHOWN: usize = 64;
+
 /// Where an attempt goes.
 pub(super) struct Route {
     /// The provider.
@@ -143,12 +146,13 @@ pub(super) fn plan(
     } else if let Some(saved) = (!is_text).then(|| gateway.config_for(key, wanted)).flatten() {
         saved.plan.clone()
     } else if !is_text {
-        let message = if wanted.starts_with("pc-") {
-            format!("Following keys are not valid: {wanted}")
-        } else {
-            "Invalid config passed. You need to pass a valid json".to_owned()
-        };
-        return Err(invalid("x-portkey-config", &message));
+        if wanted.starts_with("pc-") {
+            return Err(invalid("x-portkey-config", &format!("Following keys are not valid: {wanted}")));
+        }
+        let words = "Invalid config passed. You need to pass a valid json";
+        let shown: String = wanted.chars().take(MOST_SHOWN).collect();
+        let message = format!("{words}, or the id of a config; there is none \"{shown}\"");
+        return Err(invalid("x-portkey-config", &message).said_as(words));
     } else if header.is_none() {
         gateway.plans.saved(wanted)
     } else {
@@ -408,9 +412,12 @@ fn only_provider(
         )),
         (_, None) if request.proxy.is_some() => Err(invalid(
             "x-portkey-provider",
-            &format!("is missing; it names the provider that is asked, one of: {}", slugs(gateway, key)),
+            &format!(
+                "the header x-portkey-provider is missing; it names the provider that is asked, one of: {}",
+                slugs(gateway, key)
+            ),
         )),
-        (_, None) => Err(invalid("model", "is missing; a string like \"@provider/model\" is expected")),
+        (_, None) => Err(invalid("model", "model is missing; a string like \"@provider/model\" is expected")),
     }
 }
 

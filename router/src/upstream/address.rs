@@ -27,6 +27,18 @@ const PRIVATE_SUFFIXES: &[&str] = &[
 /// # Errors
 /// A sentence with what is accepted.
 pub fn check_base_url(url: &str, trusted: bool) -> Result<(), String> {
+    check_url(url, trusted, "`trusted = true` (`--trusted`) allows it")
+}
+
+/// Checks an address that is asked for in place of a provider's own.
+///
+/// # Errors
+/// A sentence with what is accepted.
+pub fn check_custom_host(url: &str, trusted: bool) -> Result<(), String> {
+    check_url(url, trusted, "security.trusted_hosts in the settings allows it")
+}
+
+fn check_url(url: &str, trusted: bool, allowed_by: &str) -> Result<(), String> {
     let uri: Uri = url.parse().map_err(|_| format!("\"{url}\" is not a URL"))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err(format!("\"{url}\" must begin with http:// or https://"));
@@ -38,11 +50,12 @@ pub fn check_base_url(url: &str, trusted: bool) -> Result<(), String> {
     if uri.query().is_some() {
         return Err("a base URL must not hold a query".to_owned());
     }
+    // What is read of it ends there, and so would a path that is put behind it.
+    if url.contains('#') {
+        return Err("a base URL must not hold a `#`".to_owned());
+    }
     if !trusted && is_private_host(authority.host()) {
-        return Err(format!(
-            "host {} is private; `trusted = true` (`--trusted`) allows it",
-            authority.host()
-        ));
+        return Err(format!("host {} is private; {allowed_by}", authority.host()));
     }
     Ok(())
 }
@@ -185,8 +198,11 @@ mod tests {
             "https://u:p@a.com",
             "api.openai.com/v1",
             "https://a.com?x=1",
+            "https://a.com/v1#x",
         ] {
             assert!(check_base_url(url, false).is_err(), "{url}");
         }
+        assert!(check_base_url("http://10.0.0.1", false).is_err_and(|it| it.contains("trusted = true")));
+        assert!(check_custom_host("http://10.0.0.1", false).is_err_and(|it| it.contains("trusted_hosts")));
     }
 }

@@ -9,8 +9,7 @@ use crate::admin::ctx::{Ctx, invalid};
 use crate::error::{ErrorKind, GatewayError};
 use crate::pipeline::may_go_on;
 use crate::secret::mask;
-use crate::upstream::address::check_base_url;
-use crate::upstream::address::is_trusted;
+use crate::upstream::address::{check_custom_host, is_trusted};
 
 /// Members of every vendor.
 const COMMON: [&str; 2] = ["custom_host", "custom_headers"];
@@ -123,11 +122,7 @@ pub(super) fn host(ctx: &Ctx, value: &Value, path: &str) -> Result<Value, Gatewa
     let Some(host) = value.as_str() else { return Err(invalid(path, "a text is expected")) };
     let host = host.trim().trim_end_matches('/');
     let trusted = is_trusted(&ctx.gateway().settings().trusted_hosts, host);
-    check_base_url(host, trusted).map_err(|reason| {
-        let reason =
-            reason.replace("`trusted = true` (`--trusted`) allows it", "security.trusted_hosts allows it");
-        invalid(path, &reason)
-    })?;
+    check_custom_host(host, trusted).map_err(|reason| invalid(path, &reason))?;
     Ok(host.into())
 }
 
