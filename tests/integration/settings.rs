@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tidegate_tests::gateway::start_in_vain;
 use tidegate_tests::{Mock, Settings, gateway, wait};
 
 use crate::support::{KEY, World, chat, providers, world_with};
@@ -109,6 +110,46 @@ async fn a_bad_file_while_running_is_refused_and_the_last_good_one_stays() {
     // And a good file is taken again afterwards.
     world.gateway.write_settings(&providers(&world.mock).key("tests", KEY, ""));
     until_key_answers(&world, OTHER_KEY, 401).await;
+}
+
+/// Settings with a guardrail in a config, and with a saved one.
+fn guarded_by(check: &str) -> [String; 2] {
+    [
+        format!(
+            "[[config]]\nid = \"c\"\njson = '{{\"input_guardrails\":[{{\"{check}\":{{}},\"deny\":true}}]}}'\n"
+        ),
+        format!(
+            "[[guardrail]]\nid = \"g\"\njson = '{{\"checks\":[{{\"id\":\"{check}\"}}],\"deny\":true}}'\n"
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_misspelt_check_of_a_bundled_plugin_is_refused_in_the_words_of_the_api() {
+    let world = crate::guardrails::guarded().await;
+    for plugin in ["default", "pii", "secrets", "topics", "prompt"] {
+        let check = format!("{plugin}.detekt");
+        let config = serde_json::json!({"input_guardrails": [{&check: {}}]});
+        let order = serde_json::json!({"name": "c", "config": config});
+        // The plugin may be compiled for it, which takes a debug build longer than a test usually waits.
+        let request = world.gateway.admin().post("/v1/configs", &order);
+        let refused = request.try_send().await.expect("an answer").expect(400).await;
+        let said = refused["message"].as_str().expect("a message");
+        let words = &said[said.find("plugin ").expect("the plugin")..];
+        assert!(words.contains("has no check detekt; it has: "), "{words}");
+        for settings in guarded_by(&check) {
+            let (status, output) = start_in_vain(&settings).await;
+            assert!(!status.success() && output.contains(words), "not {words}: {output}");
+        }
+    }
+    // A running gateway keeps the last good file.
+    let good = world.gateway.settings_text();
+    world.gateway.write_settings_text(&format!("{good}\n{}", guarded_by("default.contians")[0]));
+    wait::until("the refusal in the gateway's output", || {
+        world.gateway.output().contains("did you mean contains?").then_some(())
+    })
+    .await;
+    assert_eq!(status_of(&world, KEY).await, 200);
 }
 
 #[tokio::test]

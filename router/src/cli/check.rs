@@ -56,7 +56,8 @@ pub(super) fn run(context: &Context, command: Check) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Lists what has no effect in declared configs, or another one than with Portkey: config, path, message.
+/// Lists what has no effect in declared configs, or another one than with Portkey, and what is nowhere yet: config,
+/// path, message.
 fn notes(settings: &Settings) -> Vec<(String, String, String)> {
     let inline = settings.keys.iter().filter_map(|key| {
         let config = key.settings.config.as_ref().filter(|config| !settings.configs.contains_key(*config))?;
@@ -69,6 +70,9 @@ fn notes(settings: &Settings) -> Vec<(String, String, String)> {
         let Ok(plan) = Plan::parse(json) else { continue };
         for note in plan.notes() {
             notes.push((name.clone(), note.path.clone(), note.message.clone()));
+        }
+        for (path, message) in settings.doubts(&plan) {
+            notes.push((name.clone(), path, message));
         }
     }
     notes

@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tidegate_config::{ConfigError, Hooks, Node, Plan, Strategy, Target};
+use tidegate_config::{ConfigError, Hooks, Plan, Target};
+use tidegate_plugin_host::CallError;
 
 use super::aim::model_of;
 use super::resolve::{slug_of, split_model};
 use crate::gateway::Gateway;
-use crate::upstream::address::{check_base_url, is_trusted};
+use crate::settings::checks::{self, Called};
+use crate::upstream::address::{check_custom_host, is_trusted};
 
 /// Ids that a refusal names as accepted, at most.
 const MOST_NAMED: usize = 20;
@@ -88,7 +90,7 @@ fn providers(gateway: &Gateway, plan: &Plan, workspace: &str) -> Result<(), Conf
     for target in plan.targets() {
         if let Some(host) = &target.custom_host {
             let trusted = is_trusted(&gateway.settings().trusted_hosts, host);
-            check_base_url(host, trusted).map_err(|reason| {
+            check_custom_host(host, trusted).map_err(|reason| {
                 refused(&member(target, "custom_host"), format!("Invalid custom host: {reason}"))
             })?;
         }
@@ -145,18 +147,7 @@ fn by_vendor(gateway: &Gateway, target: &Target, vendor: &str, workspace: &str) 
 
 /// Checks what plugins must answer. Bundled plugins are loaded for it.
 async fn plugins(gateway: &Gateway, plan: &Plan) -> Result<(), ConfigError> {
-    let mut wanted = Wanted::default();
-    let mut seen = BTreeSet::new();
-    for target in plan.targets() {
-        for hook in target.hooks.before.iter().chain(&target.hooks.after) {
-            // Hooks are inherited: each is looked at once.
-            if seen.insert(Arc::as_ptr(hook).addr()) {
-                hook.checks.iter().for_each(|check| wanted.add(&check.id, false, &hook.path));
-            }
-        }
-    }
-    wanted.conditions(plan.root());
-    wanted.look(gateway).await
+    look(gateway, checks::of_plan(plan)).await
 }
 
 /// Reads a guardrail and checks that plugins have its checks.
@@ -164,84 +155,54 @@ async fn plugins(gateway: &Gateway, plan: &Plan) -> Result<(), ConfigError> {
 /// # Errors
 /// [`ConfigError`] with the JSON path, which begins with `[0]`, and what is accepted.
 pub async fn vet_hook(gateway: &Gateway, json: &str) -> Result<(), ConfigError> {
-    let hooks = Hooks::parse(json)?;
-    let mut wanted = Wanted::default();
-    for hook in &hooks.before {
-        for (at, check) in hook.checks.iter().enumerate() {
-            wanted.add(&check.id, false, &format!("{}.checks[{at}].id", hook.path));
-        }
+    let mut all = checks::of_hooks(&Hooks::parse(json)?);
+    for called in &mut all {
+        called.path = format!("{}.checks[{}].id", called.path, called.at);
     }
-    wanted.look(gateway).await
+    look(gateway, all).await
 }
 
-/// Something that a plugin must have.
-struct Want {
-    plugin: String,
-    name: String,
-    is_condition: bool,
-    path: String,
-}
-
-#[derive(Default)]
-struct Wanted {
-    all: Vec<Want>,
-}
-
-impl Wanted {
-    /// Looks at the plugins in force.
-    async fn look(self, gateway: &Gateway) -> Result<(), ConfigError> {
-        let ids: BTreeSet<&str> = self.all.iter().map(|want| want.plugin.as_str()).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<&str> = ids.into_iter().collect();
-        let set = gateway.plugins.ready(|| ids.iter().copied()).await;
-        for want in self.all {
-            let known = set.get(&want.plugin).is_some_and(|plugin| {
-                if want.is_condition {
-                    plugin.condition_info(&want.name).is_some()
-                } else {
-                    plugin.check_info(&want.name).is_some()
-                }
-            });
-            if known {
-                continue;
+/// Looks at the plugins in force: whether they have what is named, and can use what it is given.
+async fn look(gateway: &Gateway, all: Vec<Called>) -> Result<(), ConfigError> {
+    let ids: BTreeSet<&str> = all.iter().map(|called| called.plugin.as_str()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let set = gateway.plugins.ready(|| ids.iter().copied()).await;
+    for called in &all {
+        let Some(plugin) = set.get(&called.plugin) else {
+            let what = if called.is_condition { "condition" } else { "check" };
+            let message = format!(
+                "no plugin has the {what} {}.{}; plugins in force: {}",
+                called.plugin,
+                called.name,
+                listed(set.iter().map(|(id, _)| id))
+            );
+            return Err(refused(&called.path, message));
+        };
+        let manifest = plugin.manifest();
+        if called.is_condition {
+            if plugin.condition_info(&called.name).is_none() {
+                let names = manifest.conditions.iter().map(|info| info.name.as_str());
+                return Err(refused(&called.path, called.lacking(names)));
             }
-            let what = if want.is_condition { "condition" } else { "check" };
-            let message = match set.get(&want.plugin) {
-                None => format!(
-                    "no plugin has the {what} {}.{}; plugins in force: {}",
-                    want.plugin,
-                    want.name,
-                    listed(set.iter().map(|(id, _)| id))
-                ),
-                Some(plugin) => {
-                    let manifest = plugin.manifest();
-                    let names = if want.is_condition {
-                        listed(manifest.conditions.iter().map(|info| info.name.as_str()))
-                    } else {
-                        listed(manifest.checks.iter().map(|info| info.name.as_str()))
-                    };
-                    format!("plugin {} has no {what} {}; it has: {names}", want.plugin, want.name)
-                }
-            };
-            return Err(refused(&want.path, message));
+            continue;
         }
-        Ok(())
-    }
-
-    fn add(&mut self, id: &str, is_condition: bool, path: &str) {
-        let (plugin, name) = id.split_once('.').unwrap_or(("default", id));
-        let (plugin, name) = (plugin.to_owned(), name.to_owned());
-        self.all.push(Want { plugin, name, is_condition, path: path.to_owned() });
-    }
-
-    fn conditions(&mut self, node: &Node) {
-        if let Strategy::Conditional { conditions, .. } = &node.strategy {
-            for condition in conditions.iter().flat_map(|condition| condition.query.plugin_conditions()) {
-                self.add(&condition.id, true, &condition.path);
-            }
+        let Some(info) = plugin.check_info(&called.name) else {
+            let names = manifest.checks.iter().map(|info| info.name.as_str());
+            return Err(refused(&called.path, called.lacking(names)));
+        };
+        if !info.streams {
+            continue;
         }
-        node.children.iter().for_each(|child| self.conditions(child));
+        // Checks of streams say what they need of their parameters, so those that they can't use are known now. Any
+        // other trouble of the plugin is none of the guardrail's.
+        let (name, parameters) = (called.name.as_str(), called.parameters.clone());
+        if let Err(CallError::Check(error)) = plugin.needs("default", name, parameters, None).await {
+            let path = called.path.strip_suffix(".id").map(|check| format!("{check}.parameters"));
+            let message = format!("{}.{name} can't use its parameters: {}", called.plugin, error.message);
+            return Err(refused(path.as_deref().unwrap_or(&called.path), message));
+        }
     }
+    Ok(())
 }

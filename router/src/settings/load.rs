@@ -10,6 +10,7 @@ use tidegate_store::{BudgetRecord, LimitRecord, ProviderRecord};
 use toml::Spanned;
 
 use super::cache::{self, CacheSettings};
+use super::checks::{self, Replacements};
 use super::file::{
     ConfigSettings, CorsSettings, File, KeySettings, LimitsSettings, LogSettings, ProviderSettings,
     TimeoutSettings, Unpriced,
@@ -196,25 +197,30 @@ impl Settings {
                 return Err(refuse(format!("plugin.id: \"{}\" is declared twice", declared.id)));
             }
         }
+        let data = PathBuf::from(file.data.clone().unwrap_or_else(|| "./data".to_owned()));
+        let plugins = PathBuf::from(file.plugins.clone().unwrap_or_else(|| "./plugins.d".to_owned()));
+        let replacements = Replacements::of(&plugins, &data);
         let mut guardrails = BTreeMap::new();
         for entry in &file.guardrail {
             let refuse = |message: String| at(Some(place_of(text, entry.span().start, &message)), message);
             let declared = entry.get_ref();
             let hooks = plugins::guardrail(declared).map_err(refuse)?;
+            checks::check(&checks::of_hooks(&hooks), &replacements)
+                .map_err(|error| refuse(format!("guardrail.json: {error}")))?;
             if guardrails.insert(declared.id.clone(), hooks).is_some() {
                 return Err(refuse(format!("guardrail.id: \"{}\" is declared twice", declared.id)));
             }
         }
         for entry in &file.config {
             let config = entry.get_ref();
-            references::check(&config.json, &guardrails).map_err(|message| {
+            references::check(&config.json, &guardrails, &replacements).map_err(|message| {
                 at(Some(entry.span().start), format!("config \"{}\": {message}", config.id))
             })?;
         }
         for entry in &file.key {
             let inline = entry.get_ref().config.as_ref().filter(|config| !configs.contains_key(*config));
             if let Some(config) = inline {
-                references::check(config, &guardrails)
+                references::check(config, &guardrails, &replacements)
                     .map_err(|message| at(Some(entry.span().start), format!("key.config: {message}")))?;
             }
         }
@@ -276,8 +282,8 @@ impl Settings {
         }
         Ok(Self {
             listen: file.listen.unwrap_or_else(|| "127.0.0.1:8787".to_owned()),
-            data: file.data.unwrap_or_else(|| "./data".to_owned()).into(),
-            plugins: file.plugins.unwrap_or_else(|| "./plugins.d".to_owned()).into(),
+            data,
+            plugins,
             admin_key,
             workers: file.workers,
             control_threads: file.control_threads.unwrap_or(1),

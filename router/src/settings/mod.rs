@@ -1,6 +1,7 @@
 //! Settings: `tidegate.toml` plus the environment, read whole, validated whole, swapped whole.
 
 mod cache;
+pub(crate) mod checks;
 mod file;
 mod load;
 mod place;

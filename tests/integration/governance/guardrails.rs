@@ -1,8 +1,10 @@
 //! Guardrails of the Admin API: named by configs, by a workspace, by the organisation.
 
 use serde_json::{Value, json};
+use tidegate_tests::gateway;
 
 use super::bench::Bench;
+use crate::guardrails::warm::warm_default;
 use crate::support::{KEY, chat};
 
 fn no_hello() -> Value {
@@ -52,6 +54,59 @@ async fn checks_that_nobody_has_are_refused_with_what_exists() {
         let (status, answer) = bench.ask("POST", "/guardrails", &order).await;
         assert_eq!((status, &answer["error"]["param"]), (400, &json!(param)), "{answer}");
         assert!(answer["message"].as_str().is_some_and(|message| message.contains(part)), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn actions_and_parameters_that_would_guard_nothing_are_refused() {
+    let bench = Bench::start("").await;
+    warm_default(&bench.gateway).await;
+    let rule = |rule: &str| json!([{"id": "default.regexMatch", "parameters": {"rule": rule}}]);
+    for (checks, actions, param, part) in [
+        (rule("a"), json!({"dny": 1}), "actions.dny", "deny"),
+        (rule("a"), json!({"deny": 1}), "actions.deny", "true or false"),
+        (rule("("), json!({"deny": true}), "checks[0].parameters", "default.regexMatch can't use"),
+    ] {
+        let order = json!({"name": "x", "checks": checks, "actions": actions});
+        let (status, answer) = bench.ask("POST", "/guardrails", &order).await;
+        assert_eq!((status, &answer["error"]["param"]), (400, &json!(param)), "{answer}");
+        assert!(answer["message"].as_str().is_some_and(|message| message.contains(part)), "{answer}");
+    }
+    let config = json!({"input_guardrails": [{"default.regexMatch": {"rule": "("}, "deny": true}]});
+    let (status, answer) = bench.ask("POST", "/configs", &json!({"name": "c", "config": config})).await;
+    assert_eq!((status, &answer["error"]["param"]), (400, &json!("config.input_guardrails[0]")), "{answer}");
+}
+
+#[tokio::test]
+async fn secrets_of_guardrails_and_configs_are_in_no_audit_row_and_no_export() {
+    let bench = Bench::start("").await;
+    warm_default(&bench.gateway).await;
+    let webhook = |secret: &str| {
+        json!([{"id": "default.webhook", "parameters": {"webhookURL": format!("https://x.example/{secret}"),
+            "headers": {"Authorization": secret}}}])
+    };
+    let order = json!({"name": "g", "checks": webhook("SEC-ONE"), "actions": {}});
+    let made = bench.done("POST", "/guardrails", &order).await;
+    let path = format!("/guardrails/{}", made["slug"].as_str().expect("a slug"));
+    bench.done("PUT", &path, &json!({"checks": webhook("SEC-TWO")})).await;
+    // Who may read it needs it as it is: Terraform compares.
+    let known = bench.done("GET", &path, &Value::Null).await;
+    assert_eq!(known["checks"], webhook("SEC-TWO"));
+    let config = json!({"provider": "openai", "api_key": "SEC-THREE", "input_guardrails": [
+        {"default.log": {"logURL": "https://x.example/SEC-FOUR"}}]});
+    bench.done("POST", "/configs", &json!({"name": "c", "config": config})).await;
+    let url = format!("http://{}", bench.gateway.addr());
+    let export = ["export", "--url", &url, "--admin-key", tidegate_tests::gateway::ADMIN_KEY];
+    let exported = bench.gateway.cli(&export).to_string();
+    bench.done("DELETE", &path, &Value::Null).await;
+    let rows = gateway::rows(bench.gateway.cli(&["audit", "export"]), &[]);
+    assert_eq!(
+        rows.iter().filter(|row| row["resource"] == "guardrail").count(),
+        2 + 3,
+        "with the one that warmed up"
+    );
+    for shown in [exported, Value::from(rows).to_string()] {
+        assert!(shown.contains("https://x.example/*****") && !shown.contains("SEC-"), "{shown}");
     }
 }
 
