@@ -16,6 +16,9 @@ use crate::turns::{Call, Turns, completion};
 
 const CASES: &str = include_str!("../fixtures/routing/observed.json");
 const TABLE: &str = include_str!("../fixtures/routing/differences.md");
+/// What Portkey says when a guardrail denies.
+const DENIED: &str = "The guardrail checks defined in the config failed. You can find more information in the \
+                      `hook_results` object.";
 /// Headers that every answer of a target has.
 const OF_TARGETS: [&str; 4] = [
     "x-portkey-provider",
@@ -141,6 +144,10 @@ fn expected(case: &Value) -> (Value, Vec<&'static str>) {
     }
     if answer["status"] == 200 && answer.get("body").is_none() && answer["portkey"] == true {
         answer["body"] = completion(&Value::Null);
+    }
+    if answer["body"]["error"]["message"] == DENIED {
+        answer["body"]["error"]["message"] = format!("{DENIED} Failed: default.*").into();
+        rules.push("denials");
     }
     let plain =
         answer["body"]["error"]["message"].as_str().and_then(|told| told.strip_prefix("openai error: "));

@@ -74,8 +74,16 @@ pub(super) fn answer(page: &Page<'_>, settings: &Settings, trace_id: &str, answe
         }
     };
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-    let rendered = Rendered::new(status, lines, body);
-    if answer.status == 246 { rendered.because("Hooks failed") } else { rendered }
+    because(Rendered::new(status, lines, body))
+}
+
+/// Gives Portkey's own statuses their words: clients that show nothing else of an error show these.
+fn because(rendered: Rendered) -> Rendered {
+    match rendered.status().as_u16() {
+        246 => rendered.because("Hooks failed"),
+        446 => rendered.because("Guardrail checks failed"),
+        _ => rendered,
+    }
 }
 
 /// Passes on what a vendor said, but for limits where the gateway has its own.
@@ -130,7 +138,7 @@ pub(super) fn error(
     lines.put("content-type", untouched.unwrap_or("application/json"));
     page.allow(&worker.gateway.settings().cors.origins, &mut lines);
     // Browsers alone send an Origin. Open WebUI's pages take any `status` member for a stream that began.
-    Rendered::new(status, lines, BoxBody::new(error_body(dialect, error, page.asks())))
+    because(Rendered::new(status, lines, BoxBody::new(error_body(dialect, error, page.asks()))))
 }
 
 /// Renders an error of a route that is no inference; the trace id is made here.

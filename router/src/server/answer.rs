@@ -37,6 +37,11 @@ impl Answer {
         Self::new(status, Lines { bytes: Vec::new(), dated: false }, BoxBody::new(()))
     }
 
+    /// Returns the status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Says other words beside the status than the usual ones.
     pub(crate) fn because(self, reason: &'static str) -> Self {
         Self { reason: Some(reason), ..self }

@@ -11,8 +11,9 @@ use tidegate_tests::Client;
 use crate::support::{KEY, World};
 use crate::turns::{Turns, completion};
 
+/// Portkey's sentence, and behind it which checks failed and why.
 const DENIED: &str = "The guardrail checks defined in the config failed. You can find more information in the \
-                      `hook_results` object.";
+                      `hook_results` object. Failed: *";
 
 /// Reads cases.
 pub(super) fn read(text: &str) -> Vec<Value> {

@@ -75,10 +75,16 @@ async fn a_denied_input_reaches_no_vendor_on_any_route() {
         for provider in providers {
             let mut answer = post(&world.client, path, &body(path, provider, "now please"), &deny).await;
             assert_eq!(answer.status, 446, "{path} {provider}");
+            // Open WebUI shows nothing else of an error of pictures.
+            assert_eq!(answer.reason, "Guardrail checks failed", "{path} {provider}");
             assert_eq!(answer.header("content-type"), "application/json", "{path}");
             assert_eq!(answer.header("x-portkey-last-used-option-index"), "config", "{path}");
             let body = answer.json().await;
             assert_denied_on(path, &body);
+            let message = body["error"]["message"].as_str().unwrap_or_default();
+            let named =
+                "object. Failed: default.contains (Check failed for 'none' words. Some words were found).";
+            assert!(message.ends_with(named), "{path}: {message}");
             assert_eq!(body["hook_results"]["before_request_hooks"][0]["deny"], true, "{path}: {body}");
         }
     }

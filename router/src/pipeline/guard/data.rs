@@ -32,6 +32,12 @@ impl Data {
         self.0.as_ref().map_or("null", |data| data.get())
     }
 
+    /// Returns the explanation in it, if there is one.
+    pub(super) fn explanation(&self) -> Option<String> {
+        let members: Map<String, Value> = serde_json::from_str(self.text()).ok()?;
+        members.get("explanation")?.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
+    }
+
     /// Adds the reason, unless there is an explanation already or the data is no object.
     pub(super) fn explain(&mut self, message: &str) {
         let known = self.0.as_ref().map(|data| serde_json::from_str::<Map<String, Value>>(data.get()));

@@ -172,7 +172,9 @@ fn saved<'a>(
 
 /// Makes the error of a denied request or answer.
 pub(super) fn denied(results: &HookResults) -> GatewayError {
-    let mut error = GatewayError::new(ErrorKind::Guardrail, DENIED);
+    // Behind Portkey's sentence: clients that show no `hook_results` show this.
+    let message = format!("{DENIED}{}", results.denial());
+    let mut error = GatewayError::new(ErrorKind::Guardrail, message);
     error.hook_results = Some(Box::new(results.to_json()));
     error
 }

@@ -9,6 +9,10 @@ use time::OffsetDateTime;
 
 use super::data::Data;
 
+/// Checks that the sentence of a denial names, and characters of the reason of each.
+const MOST_NAMED: usize = 5;
+const LONGEST_REASON: usize = 200;
+
 /// Bytes that most results have room in.
 const ROOM: usize = 1 << 10;
 
@@ -144,6 +148,18 @@ impl HookResult {
 }
 
 impl CheckResult {
+    /// Names the check, and says why it failed where it says so itself.
+    fn reason(&self) -> String {
+        let reason = match &self.error {
+            Some(failure) => Some(format!("it could not judge: {}", failure.message)),
+            None => self.data.explanation(),
+        };
+        let Some(reason) = reason else { return self.id.to_string() };
+        let mut shown: String = reason.trim_end_matches('.').chars().take(LONGEST_REASON).collect();
+        shown.retain(|letter| !letter.is_control());
+        format!("{} ({shown})", self.id)
+    }
+
     fn write(&self, text: &mut String) {
         let Self { data, verdict, id, error, execution_time, transformed, created_at, fail_on_error } = self;
         text.push_str("{\"data\":");
@@ -252,6 +268,15 @@ impl HookResults {
         self.before_request_hooks.iter().chain(&self.after_request_hooks).any(|hook| !hook.verdict)
     }
 
+    /// Says which checks forbade to go on, and why: ` Failed: default.contains (…).`; nothing where none says so.
+    pub(super) fn denial(&self) -> String {
+        let hooks = self.before_request_hooks.iter().chain(&self.after_request_hooks);
+        let checks = hooks.filter(|hook| hook.deny).flat_map(|hook| &hook.checks);
+        let failed = checks.filter(|check| !check.verdict && (check.error.is_none() || check.fail_on_error));
+        let failed: Vec<String> = failed.take(MOST_NAMED).map(CheckResult::reason).collect();
+        if failed.is_empty() { String::new() } else { format!(" Failed: {}.", failed.join(", ")) }
+    }
+
     /// Returns the results of one side.
     pub(super) fn side(&self, before: bool) -> &[HookResult] {
         if before { &self.before_request_hooks } else { &self.after_request_hooks }
@@ -319,6 +344,49 @@ mod tests {
         ] {
             assert_eq!(Stamp::of(time).0, *text.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_denial_names_what_failed_and_why() {
+        let check = |id: &str, verdict: bool, data: &str, error: Option<&str>| CheckResult {
+            data: Data::of(Some(data.to_owned())),
+            verdict,
+            id: id.into(),
+            error: error.map(|it| CheckFailure { name: "Error".to_owned(), message: it.to_owned() }),
+            execution_time: 0,
+            transformed: false,
+            created_at: Stamp::now(),
+            fail_on_error: error == Some("down"),
+        };
+        let hook = |deny: bool, checks: Vec<CheckResult>| HookResult {
+            verdict: false,
+            id: "g".to_owned(),
+            transformed: false,
+            checks,
+            feedback: Value::Null,
+            execution_time: 0,
+            r#async: false,
+            r#type: "guardrail",
+            created_at: Stamp::now(),
+            deny,
+        };
+        let mut results = HookResults::default();
+        results.before(vec![hook(false, vec![check("a.looks", false, "{}", None)])]);
+        assert_eq!(results.denial(), "");
+        results.after(vec![hook(
+            true,
+            vec![
+                check("a.passed", true, "{}", None),
+                check("a.words", false, r#"{"explanation": "Some words were found."}"#, None),
+                check("a.mute", false, "3", None),
+                check("a.erred", false, "{}", Some("slow")),
+                check("a.closed", false, "{}", Some("down")),
+            ],
+        )]);
+        assert_eq!(
+            results.denial(),
+            " Failed: a.words (Some words were found), a.mute, a.closed (it could not judge: down)."
+        );
     }
 
     #[test]
