@@ -283,3 +283,56 @@ async fn errors_and_streams_carry_cors_headers() {
     let answer = gateway.client().get("/v1/nowhere").header("origin", ORIGIN).send().await;
     assert!(!answer.header("access-control-allow-origin").is_empty(), "{:?}", answer.headers);
 }
+
+#[tokio::test]
+async fn pages_may_ask_for_inference_and_never_for_what_administers() {
+    let world = open_webui().await;
+    let World { gateway, .. } = &world;
+    let allowed = "access-control-allow-origin";
+    for (path, method) in [
+        ("/v1/configs", "GET"),
+        ("/v1/configs/pc-a", "PUT"),
+        ("/v2/api-keys", "GET"),
+        ("/v1/integrations", "GET"),
+        ("/v1/audit-logs", "GET"),
+        ("/v1/invites/secret", "GET"),
+        ("/v1/admin/users", "GET"),
+        ("/v1/admin/state", "GET"),
+        ("/v1/plugins", "GET"),
+        ("/v1/guardrails", "POST"),
+        ("/v1/%63onfigs", "GET"),
+    ] {
+        for asked in ["OPTIONS", method] {
+            let request = gateway.admin().request(asked, path).header("origin", ORIGIN);
+            let answer = request.header("access-control-request-method", method).send().await;
+            assert_eq!(answer.header(allowed), "", "{asked} {path}");
+        }
+    }
+    for (path, methods) in [
+        ("/v1/chat/completions", "POST, GET, OPTIONS"),
+        ("/v1/embeddings", "POST, OPTIONS"),
+        ("/v1/models", "GET, OPTIONS"),
+        ("/v1/files", "GET, POST, PUT, DELETE, PATCH, OPTIONS"),
+        ("/v1/threads/a", "GET, POST, PUT, DELETE, PATCH, OPTIONS"),
+    ] {
+        let request = gateway.client().request("OPTIONS", path).header("origin", ORIGIN);
+        let answer = request.header("access-control-request-method", "POST").send().await;
+        assert!(!answer.header(allowed).is_empty(), "{path}");
+        assert_eq!(answer.header("access-control-allow-methods"), methods, "{path}");
+    }
+    let wrong = gateway.admin().request("PATCH", "/v1/configs/pc-a").send().await;
+    assert_eq!((wrong.status, wrong.header("allow")), (405, "GET, PUT, DELETE"));
+}
+
+#[tokio::test]
+async fn head_is_answered_like_get_without_a_body() {
+    let world = open_webui().await;
+    for path in ["/", "/v1/health", "/v1/ready", "/v1/models"] {
+        let get = world.client.get(path).send().await;
+        let mut head = world.client.request("HEAD", path).send().await;
+        assert_eq!((head.status, head.text().await.as_str()), (200, ""), "{path}");
+        for name in ["content-type", "content-length"] {
+            assert_eq!(head.header(name), get.header(name), "{path}");
+        }
+    }
+}

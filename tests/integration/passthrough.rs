@@ -299,7 +299,6 @@ async fn the_gateways_own_routes_are_never_passed_on() {
         ("GET", "/v1/plugins/a/b/c", 404),
         ("PUT", "/v1/health", 405),
         ("GET", "/v1/health/x", 404),
-        ("GET", "/v1/chat/completions", 405),
         ("PUT", "/v1/embeddings", 405),
         ("DELETE", "/v1/models", 405),
         ("GET", "/v1/proxy", 404),
@@ -312,6 +311,33 @@ async fn the_gateways_own_routes_are_never_passed_on() {
     assert!(world.mock.requests().is_empty());
     let answer = world.gateway.client().get("/v1/files").send().await;
     assert_eq!(answer.status, 401, "a path of a vendor needs a key, too");
+}
+
+#[tokio::test]
+async fn kept_chats_and_models_of_a_named_provider_are_the_vendors() {
+    let world = world().await;
+    for (method, path) in [
+        ("GET", "/v1/chat/completions?limit=2"),
+        ("GET", "/v1/chat/completions/c-1"),
+        ("DELETE", "/v1/models/ft:gpt-4o:a"),
+        ("HEAD", "/v1/files"),
+    ] {
+        world.mock.reset();
+        let answer = to(&world.client, method, path, "openai-prod").send().await;
+        let seen = world.mock.requests();
+        assert_eq!(seen.len(), 1, "{method} {path}: {}", answer.status);
+        assert_eq!(seen[0].target, path, "{method} {path}");
+    }
+    world.mock.reset();
+    let known = to(&world.client, "GET", "/v1/models/mock", "openai-prod").send().await.expect(200).await;
+    assert_eq!(known["id"], "@openai-prod/mock", "{known}");
+    // Nobody is named: it is the gateway that is asked.
+    for (method, path) in [("GET", "/v1/chat/completions"), ("DELETE", "/v1/models/mock")] {
+        let mut answer = world.client.request(method, path).send().await;
+        let body = answer.json().await;
+        assert_eq!(answer.status, 405, "{method} {path}: {body}");
+        assert!(openai_error(&body).contains("x-portkey-provider names it"), "{body}");
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::ctx::Ctx;
 use super::field::Field;
 use super::reply;
-use crate::api::wrong_method;
+use crate::api::{Offer, wrong_method};
 use crate::error::GatewayError;
 use crate::server::Worker;
 
@@ -70,8 +70,9 @@ pub(super) fn register(config: &mut ServiceConfig, tables: &[&'static [Route]]) 
     ordered.sort_by_key(|(path, _)| path.split('/').map(|part| part.starts_with('{')).collect::<Vec<_>>());
     for version in ["/v1", "/v2"] {
         for (path, routes) in &ordered {
-            let mut resource =
-                web::resource(format!("{version}{path}")).default_service(web::to(wrong_method));
+            let mut resource = web::resource(format!("{version}{path}"))
+                .app_data(Offer::of(routes.iter().map(|route| &route.method)))
+                .default_service(web::to(wrong_method));
             for route in routes.iter().copied() {
                 let serve = move |request: HttpRequest, payload: web::Payload, worker: web::Data<Worker>| {
                     served(route, request, payload, worker)

@@ -3,10 +3,9 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::Offer;
 use crate::server::{Headers, Lines};
 
-/// Methods of inference routes.
-const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, OPTIONS");
 const A_DAY: HeaderValue = HeaderValue::from_static("86400");
 const ANY: HeaderValue = HeaderValue::from_static("*");
 
@@ -24,10 +23,8 @@ impl<'a> Page<'a> {
 
     /// Returns the page that asks for any route.
     pub(crate) fn at(request: &'a HttpRequest) -> Self {
-        // The pattern that matched, not the path as written: `/v1/%61dmin` is an admin route too.
-        let is_admin = |pattern: &str| pattern.starts_with("/v1/admin") || pattern.starts_with("/v1/plugins");
         let page = Self::of(request.headers());
-        if page.origin.is_some() && request.match_pattern().is_some_and(|pattern| is_admin(&pattern)) {
+        if page.origin.is_some() && !Offer::at(request).to_pages {
             return Self { origin: None };
         }
         page
@@ -79,7 +76,10 @@ pub(super) fn add_preflight(request: &HttpRequest, origins: &[String], headers: 
     if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         return;
     }
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    let methods = format!("{}, OPTIONS", Offer::at(request).methods);
+    if let Ok(methods) = HeaderValue::from_str(&methods) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    }
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, A_DAY);
     // `*` does not cover Authorization: what the page asked for is named.
     if let Some(wanted) = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS) {

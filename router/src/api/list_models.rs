@@ -31,8 +31,17 @@ pub(super) async fn one(
     path: web::Path<String>,
 ) -> HttpResponse {
     let wanted = path.into_inner();
+    // Of the provider that a header names a model needs no slug.
+    let routing = head::routing(request.headers());
+    let named =
+        ["x-portkey-provider", "x-portkey-virtual-key"].into_iter().find_map(|name| routing.get(name));
+    let slug = named.and_then(|named| named.to_str().ok()).map(|slug| slug.trim().trim_start_matches('@'));
+    let whole = slug.map(|slug| format!("@{slug}/{wanted}"));
+    let is_it = |model: &Value| {
+        model["id"] == wanted.as_str() || whole.as_ref().is_some_and(|it| model["id"] == it.as_str())
+    };
     let found = listed(&request, &worker).await.and_then(|models| {
-        models.into_iter().find(|model| model["id"] == wanted.as_str()).ok_or_else(|| {
+        models.into_iter().find(is_it).ok_or_else(|| {
             GatewayError::new(
                 ErrorKind::NotFound,
                 format!("The model '{wanted}' does not exist or is not allowed for this key"),

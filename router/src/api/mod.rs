@@ -10,6 +10,7 @@ mod health;
 mod inference;
 mod list_models;
 mod model_configs;
+mod offer;
 mod open_webui;
 mod passthrough;
 mod plugins;
@@ -18,6 +19,7 @@ mod tidy;
 
 use std::pin::pin;
 
+use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use tidegate_providers::Endpoint;
 
@@ -26,6 +28,8 @@ use crate::server::{Answer, Sent, SentBody, Worker};
 
 pub(crate) use body::read as read_body;
 pub use health::Readiness;
+pub(crate) use offer::Offer;
+use offer::Offered;
 pub(crate) use render::wrong_method;
 pub(crate) use tidy::Tidy;
 
@@ -67,30 +71,29 @@ pub fn routes(config: &mut ServiceConfig) {
     for (endpoint, dialect) in ENDPOINTS {
         let serve =
             move |request, payload, worker| inference::serve(endpoint, dialect, request, payload, worker);
-        config.service(
-            web::resource(endpoint.pathname())
-                .route(web::post().to(serve))
-                .default_service(web::to(render::wrong_method)),
-        );
+        let offered = Offered::to_pages(endpoint.pathname()).on(Method::POST, serve);
+        // Chats that a vendor keeps are listed there; what follows the path goes on anyway.
+        let offered = if endpoint == Endpoint::Chat { offered.on_passed(Method::GET) } else { offered };
+        config.service(offered.done());
     }
-    let at = |path: &str| web::resource(path.to_owned()).default_service(web::to(render::wrong_method));
+    let (at, to_pages) = (Offered::at, Offered::to_pages);
     config
-        .service(at("/v1/models").route(web::get().to(list_models::all)))
-        .service(at("/v1/models/{id:.+}").route(web::get().to(list_models::one)))
-        .service(at("/").route(web::get().to(health::hello)))
-        .service(at("/v1/health").route(web::get().to(health::health)))
-        .service(at("/v1/ready").route(web::get().to(health::ready)))
-        .service(at("/v1/admin/state").route(web::get().to(admin::state)))
-        .service(at("/v1/admin/explain").route(web::post().to(explain::explain)))
-        .service(at("/v1/admin/cache").route(web::delete().to(cache::purge)))
-        .service(at("/v1/plugins").route(web::get().to(plugins::list)).route(web::post().to(plugins::upload)))
+        .service(to_pages("/v1/models").on(Method::GET, list_models::all).done())
         .service(
-            at("/v1/plugins/{id}")
-                .route(web::get().to(plugins::one))
-                .route(web::delete().to(plugins::remove)),
+            to_pages("/v1/models/{id:.+}").on(Method::GET, list_models::one).on_passed(Method::DELETE).done(),
         )
-        .service(at("/v1/plugins/{id}/activate").route(web::post().to(plugins::activate)))
-        .service(at("/v1/plugins/{id}/rollback").route(web::post().to(plugins::roll_back)))
+        .service(to_pages("/").on(Method::GET, health::hello).done())
+        .service(to_pages("/v1/health").on(Method::GET, health::health).done())
+        .service(to_pages("/v1/ready").on(Method::GET, health::ready).done())
+        .service(at("/v1/admin/state").on(Method::GET, admin::state).done())
+        .service(at("/v1/admin/explain").on(Method::POST, explain::explain).done())
+        .service(at("/v1/admin/cache").on(Method::DELETE, cache::purge).done())
+        .service(at("/v1/plugins").on(Method::GET, plugins::list).on(Method::POST, plugins::upload).done())
+        .service(
+            at("/v1/plugins/{id}").on(Method::GET, plugins::one).on(Method::DELETE, plugins::remove).done(),
+        )
+        .service(at("/v1/plugins/{id}/activate").on(Method::POST, plugins::activate).done())
+        .service(at("/v1/plugins/{id}/rollback").on(Method::POST, plugins::roll_back).done())
         .configure(model_configs::routes)
         .configure(crate::admin::routes)
         .default_service(web::to(passthrough::serve));

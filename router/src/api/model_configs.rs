@@ -1,10 +1,12 @@
 //! `GET /model-configs/pricing/{provider}/{model}` and `/model-configs/general/…`: what the price table knows, in
 //! Portkey's words and cents per token. Prices are public: no key is needed.
 
+use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 use tidegate_prices::{Part, Price};
 
+use super::offer::Offered;
 use super::render;
 use crate::error::{ErrorKind, GatewayError};
 use crate::governance::providers::PRICES;
@@ -18,12 +20,11 @@ const CENT: f64 = 1e10;
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     for version in ["", "/v1", "/v2"] {
         let at = |what: &str| {
-            web::resource(format!("{version}/model-configs/{what}/{{provider}}/{{model:.+}}"))
-                .default_service(web::to(render::wrong_method))
+            Offered::to_pages(&format!("{version}/model-configs/{what}/{{provider}}/{{model:.+}}"))
         };
         config
-            .service(at("pricing").route(web::get().to(pricing)))
-            .service(at("general").route(web::get().to(general)));
+            .service(at("pricing").on(Method::GET, pricing).done())
+            .service(at("general").on(Method::GET, general).done());
     }
 }
 

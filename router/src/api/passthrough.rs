@@ -5,6 +5,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use actix_web::guard::{Guard, fn_guard};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use http::Method;
@@ -21,8 +22,24 @@ use crate::pipeline::{self, Answer, BadPath, Body, Caller, PlainHeaders, Proxy, 
 use crate::server::Worker;
 use crate::upstream::body::{Upload, UploadFailure, upload};
 
+/// Headers that name a provider, or a config that does.
+const NAMES: [&str; 3] = ["x-portkey-provider", "x-portkey-virtual-key", "x-portkey-config"];
+
 /// What may be asked of a vendor. OPTIONS is the browser's question to the gateway.
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
+
+/// Returns what may be asked of a vendor, as `allow` lists it.
+pub(super) fn methods() -> String {
+    METHODS.map(|method| method.to_string()).join(", ")
+}
+
+/// Holds for requests whose headers name a provider, or a config that does.
+pub(super) fn names_provider() -> impl Guard {
+    fn_guard(|context| {
+        let routing = head::routing(&context.head().headers);
+        NAMES.iter().any(|name| routing.contains_key(*name))
+    })
+}
 
 /// Serves every path that is no route of the gateway's own.
 pub(super) async fn serve(

@@ -13,6 +13,7 @@ use tidegate_providers::{Inbound, anthropic::MessagesCodec, openai::ChatCodec};
 use tidegate_store::Unit;
 use uuid::Uuid;
 
+use super::Offer;
 use super::cors::{self, Page};
 use super::head;
 use crate::clock;
@@ -295,31 +296,19 @@ pub(crate) async fn wrong_method(request: HttpRequest, worker: web::Data<Worker>
     if request.method() == Method::OPTIONS {
         return preflight(&request, &worker);
     }
-    let allowed = methods_of(request.path());
-    let message = format!("{} takes {allowed}, not {}", request.path(), request.method());
+    let allowed = Offer::at(&request).methods;
+    let method = request.method();
+    let message = if allowed.split(", ").any(|allowed| allowed == method.as_str()) {
+        format!("{method} {} goes on to a provider; x-portkey-provider names it", request.path())
+    } else {
+        format!("{} takes {allowed}, not {method}", request.path())
+    };
     let mut response =
         refusal(&request, &worker, dialect_of(&request), &GatewayError::new(ErrorKind::Method, message));
-    response.headers_mut().insert(actix_web::http::header::ALLOW, HeaderValue::from_static(allowed));
+    if let Ok(allowed) = HeaderValue::from_str(&allowed) {
+        response.headers_mut().insert(actix_web::http::header::ALLOW, allowed);
+    }
     response
-}
-
-/// Returns the methods of a route.
-fn methods_of(path: &str) -> &'static str {
-    if super::ENDPOINTS.iter().any(|(endpoint, _)| path == endpoint.pathname()) {
-        return "POST";
-    }
-    if path == "/v1/admin/explain" {
-        return "POST";
-    }
-    if path == "/v1/admin/cache" {
-        return "DELETE";
-    }
-    match path.strip_prefix("/v1/plugins") {
-        Some("") => "GET, POST",
-        Some(rest) if rest.ends_with("/activate") || rest.ends_with("/rollback") => "POST",
-        Some(_) => "GET, DELETE",
-        None => "GET",
-    }
 }
 
 fn preflight(request: &HttpRequest, worker: &Worker) -> HttpResponse {

@@ -1,13 +1,17 @@
-//! Paths as clients write them: `/v1//models/` is `/v1/models`.
+//! Requests as clients write them: `/v1//models/` is `/v1/models`, and HEAD is GET whose answer's body is left out.
 
 use std::future::{Ready, ready};
 
 use actix_web::dev::{Service, ServiceRequest, Transform, forward_ready};
-use actix_web::http::Uri;
 use actix_web::http::uri::PathAndQuery;
+use actix_web::http::{Method, Uri};
+
+/// What can be read once only is not to be lost to a HEAD.
+const READ_ONCE: &str = "/secret";
 
 /// Middleware that takes slashes away which mean nothing: those at the end, and all but one in a row. Clean paths, which
-/// nearly all are, cost a look.
+/// nearly all are, cost a look. HEAD is served as GET (RFC 9110, 9.3.2); the connection knows what was asked, and leaves
+/// the body out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tidy;
 
@@ -40,6 +44,9 @@ impl<S: Service<ServiceRequest>> Service<ServiceRequest> for TidyService<S> {
         if let Some(uri) = tidied(request.uri()) {
             request.match_info_mut().get_mut().update(&uri);
             request.head_mut().uri = uri;
+        }
+        if request.method() == Method::HEAD && !request.path().ends_with(READ_ONCE) {
+            request.head_mut().method = Method::GET;
         }
         self.service.call(request)
     }

@@ -87,8 +87,11 @@ impl Proxy {
             decoded = next;
         }
         check(&decoded)?;
-        let first = decoded.trim_start_matches('/').split('/').next().unwrap_or_default();
-        if path == "/" || (!legacy && (OWN.contains(&first) || first == "proxy")) {
+        let mut segments = decoded.trim_start_matches('/').split('/');
+        let first = segments.next().unwrap_or_default();
+        // The list of models is the gateway's; a model is a vendor's, which may delete it.
+        let is_model = first == "models" && segments.any(|segment| !segment.is_empty());
+        if path == "/" || (!legacy && !is_model && (OWN.contains(&first) || first == "proxy")) {
             return Err(BadPath::Own);
         }
         Ok(path.to_owned())
@@ -160,6 +163,7 @@ mod tests {
             ("/v1/@x", "/@x"),
             ("/v1/models-of-mine:predict", "/models-of-mine:predict"),
             ("/v1/proxyfoo", "/proxyfoo"),
+            ("/v1/models/ft:a", "/models/ft:a"),
         ] {
             assert_eq!(Proxy::path_of(asked).as_deref(), Ok(path), "{asked}");
         }
@@ -189,6 +193,7 @@ mod tests {
             "/v1/plugins/a/b/c",
             "/v1/configs/x/y",
             "/v1/health/x",
+            "/v1/models",
             "/v1//admin/state",
             "/v1/proxy",
             "/v1/proxy/",
