@@ -116,6 +116,14 @@ async fn every_change_is_a_version_and_any_of_them_can_be_put_in_force_again() {
     assert_eq!(seen, [(Some(3), true), (Some(2), false), (Some(1), false)], "{listed}");
     assert!(rows.iter().all(|row| row["name"] == "renamed" && row["config"].is_string()), "{listed}");
     answers(&client, &slug, "google").await;
+    // Back to the version that is named, not to the one before.
+    let (_, named) = ask(&gateway, "POST", &path("/rollback"), &json!({"version": 1})).await;
+    assert_eq!(named["version"], 1, "{named}");
+    for (order, status) in [(json!({"version": 9}), 404), (json!({"version": true}), 400)] {
+        let (found, told) = ask(&gateway, "POST", &path("/rollback"), &order).await;
+        assert_eq!(found, status, "{order}: {told}");
+    }
+    ask(&gateway, "POST", &path("/activate"), &json!({"version": 3})).await;
     let (_, back) = ask(&gateway, "POST", &path("/rollback"), &Value::Null).await;
     assert_eq!(back["version"], 2, "{back}");
     answers(&client, &slug, "anthropic").await;

@@ -42,7 +42,7 @@ pub(in crate::admin) const ROUTES: &[Route] = &[
     route!(DELETE "/configs/{slug}" ["configs.delete"] "Delete a config", &[], &[] => remove),
     route!(GET "/configs/{slug}/versions" ["configs.read"] "List a config's versions, newest first", &[], &[] => versions),
     route!(POST "/configs/{slug}/activate" ["configs.update"] "Put any version in force", ACTIVATED, &[] => activate),
-    route!(POST "/configs/{slug}/rollback" ["configs.update"] "Put the version before that in force", &[], &[] => roll_back),
+    route!(POST "/configs/{slug}/rollback" ["configs.update"] "Put the version before that in force, or the one that is named", ACTIVATED, &[] => roll_back),
 ];
 
 /// Reads the config that is sent, checked as a workspace sees it; `None` when there is none.
@@ -221,18 +221,26 @@ async fn versions(ctx: Ctx) -> Result<Value, GatewayError> {
     ctx.list(versions.iter().map(|version| show::version_row(&ctx, &saved, version)).collect())
 }
 
+/// Returns the version that an order names, by number or id.
+fn version_named(ctx: &Ctx) -> Result<Option<String>, GatewayError> {
+    let named = ["version", "version_id"].into_iter().find_map(|name| ctx.body.get(name));
+    match named {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(id)) => Ok(Some(id.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(invalid("version", "{\"version\": 1} or {\"version_id\": \"…\"} is expected")),
+    }
+}
+
 async fn activate(ctx: Ctx) -> Result<Value, GatewayError> {
-    let wanted = ctx.body.get("version").or_else(|| ctx.body.get("version_id"));
-    let wanted = match wanted {
-        Some(Value::String(id)) => id.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        _ => return Err(invalid("version", "{\"version\": 1} or {\"version_id\": \"…\"} is expected")),
+    let Some(wanted) = version_named(&ctx)? else {
+        return Err(invalid("version", "{\"version\": 1} or {\"version_id\": \"…\"} is expected"));
     };
     point(&ctx, Some(&wanted), "publish").await
 }
 
 async fn roll_back(ctx: Ctx) -> Result<Value, GatewayError> {
-    point(&ctx, None, "rollback").await
+    point(&ctx, version_named(&ctx)?.as_deref(), "rollback").await
 }
 
 /// Puts a version in force, if what it names is still there.
