@@ -88,6 +88,7 @@ impl Ctx {
         field::check(route.body, &body)?;
         let query = web::Query::<BTreeMap<String, String>>::from_query(request.query_string());
         let query = query.map_err(|error| invalid("query", &error.to_string()))?.into_inner();
+        field::check_query(route.query, &query)?;
         let path = request.match_info().iter();
         let path = path.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let about = About::of(request);

@@ -1,5 +1,7 @@
 //! Members that routes read: checked before a handler sees them, and written into the OpenAPI document.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::governance::Bad;
@@ -11,6 +13,8 @@ pub(super) enum Kind {
     Text(usize),
     /// One of these words.
     Word(&'static [&'static str]),
+    /// Some of these words, joined by commas: of a query.
+    Words(&'static [&'static str]),
     /// A whole number, written with or without `.0`.
     Whole,
     /// Any number.
@@ -72,6 +76,10 @@ impl Field {
                 Some(word) if words.contains(&word) => true,
                 _ => return bad(format!("{} is expected", words.join(", "))),
             },
+            Kind::Words(words) => match value.as_str() {
+                Some(list) if list.split(',').all(|word| words.contains(&word.trim())) => true,
+                _ => return bad(format!("{}, or several with commas, is expected", words.join(", "))),
+            },
             Kind::Whole => value.as_i64().is_some() || value.as_f64().is_some_and(|it| it.fract() == 0.0),
             Kind::Number => value.is_number(),
             Kind::Flag => value.is_boolean() || matches!(value.as_u64(), Some(0 | 1)),
@@ -91,6 +99,7 @@ impl Field {
         let mut schema = match self.kind {
             Kind::Text(longest) => json!({"type": "string", "minLength": 1, "maxLength": longest}),
             Kind::Word(words) => json!({"type": "string", "enum": words}),
+            Kind::Words(_) => json!({"type": "string"}),
             Kind::Whole => json!({"type": "integer"}),
             Kind::Number => json!({"type": "number"}),
             Kind::Flag => json!({"oneOf": [{"type": "boolean"}, {"type": "integer", "enum": [0, 1]}]}),
@@ -115,6 +124,7 @@ impl Kind {
         match self {
             Self::Text(_) => "a text",
             Self::Word(_) => "one of its words",
+            Self::Words(_) => "some of its words",
             Self::Whole => "a whole number",
             Self::Number => "a number",
             Self::Flag => "true, false, 1 or 0",
@@ -125,6 +135,21 @@ impl Kind {
             Self::Any => "a value",
         }
     }
+}
+
+/// Checks the words that a query filters by: one that nothing could fit would find nothing, or everything. Other
+/// parameters are for those who read them; an empty one says nothing.
+///
+/// # Errors
+/// [`Bad`] with the parameter and what is accepted.
+pub(super) fn check_query(fields: &[Field], query: &BTreeMap<String, String>) -> Result<(), Bad> {
+    let words = fields.iter().filter(|field| matches!(field.kind, Kind::Word(_) | Kind::Words(_)));
+    for field in words {
+        if let Some(text) = query.get(field.name).filter(|text| !text.is_empty()) {
+            field.check(&text.as_str().into())?;
+        }
+    }
+    Ok(())
 }
 
 /// Checks a body against its fields. Members that nobody reads are left alone: clients send more than they document.
@@ -178,6 +203,34 @@ mod tests {
             (json!({"name": "a", "default": "yes"}), "default: true, false, 1 or 0 is expected"),
         ] {
             assert_eq!(refused(body).as_deref(), Some(message));
+        }
+    }
+
+    #[test]
+    fn filters_take_their_words_only() {
+        let fields = [
+            Field::new("status", Kind::Words(&["active", "archived"]), "which"),
+            Field::new("type", Kind::Word(&["cost", "tokens"]), "which"),
+            Field::new("name", Kind::Text(3), "which"),
+        ];
+        let ask = |name: &str, value: &str| {
+            check_query(&fields, &BTreeMap::from([(name.to_owned(), value.to_owned())]))
+                .map_err(|bad| bad.to_string())
+        };
+        for (name, value) in [
+            ("status", "active, archived"),
+            ("status", ""),
+            ("type", "cost"),
+            ("name", "longer"),
+            ("more", "x"),
+        ] {
+            assert_eq!(ask(name, value), Ok(()), "{name}={value}");
+        }
+        for (name, value, part) in [
+            ("status", "active,foo", "active, archived, or several"),
+            ("type", "foo", "cost, tokens is expected"),
+        ] {
+            assert!(ask(name, value).is_err_and(|error| error.contains(part)), "{name}={value}");
         }
     }
 }

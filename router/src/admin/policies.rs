@@ -86,7 +86,8 @@ const RATE: &[Field] = &[
     Field::new("value", Kind::Whole, "how many"),
 ];
 
-const LISTED: &[Field] = &[WORKSPACE, STATUS, Field::new("type", Kind::Text(16), "cost, tokens or requests")];
+const LISTED: &[Field] =
+    &[WORKSPACE, STATUS, Field::new("type", Kind::Word(&["cost", "tokens", "requests"]), "only such")];
 const WITH_USAGE: &[Field] = &[Field::new("include_usage", Kind::Flag, "adds what each bucket has used")];
 const ENTITIES: &[Field] = &[
     Field::new("status", Kind::Word(&["active", "exhausted"]), "only such buckets"),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tidegate_tests::Gateway;
 
+use super::bench::Bench;
 use super::orders::{answer, ask, asks, done, person, refused, service_key, text, workspace};
 use crate::support::{World, world};
 
@@ -225,4 +226,23 @@ async fn a_key_of_a_workspace_sees_no_other() {
     let own =
         ask(&caller, "PUT", &format!("/v1/admin/workspaces/{ours}"), json!({"description": "ours"})).await;
     assert_eq!(own.0, 200, "{own:?}");
+}
+
+#[tokio::test]
+async fn filters_that_nothing_fits_are_refused_with_their_words() {
+    let bench = Bench::start("").await;
+    for (path, param, part) in [
+        ("/admin/workspaces?status=foo", "status", "active, archived"),
+        ("/integrations?type=foo", "type", "workspace, organisation, all"),
+        ("/integrations?status=foo", "status", "active, archived"),
+        ("/policies/usage-limits?type=foo", "type", "cost, tokens, requests"),
+        ("/admin/users?role=foo", "role", "owner, admin, member"),
+        ("/admin/users/invites?status=foo", "status", "pending, cancelled, accepted, expired"),
+    ] {
+        let (status, answer) = bench.ask("GET", path, &Value::Null).await;
+        assert_eq!((status, &answer["error"]["param"]), (400, &json!(param)), "{path}: {answer}");
+        assert!(answer["message"].as_str().is_some_and(|message| message.contains(part)), "{path}: {answer}");
+    }
+    bench.done("GET", "/admin/workspaces?status=active,archived", &Value::Null).await;
+    bench.done("GET", "/integrations?type=all&status=", &Value::Null).await;
 }

@@ -9,7 +9,7 @@ use super::users::{change, list, one, remove};
 const ROLE: Field =
     Field::new("role", Kind::Word(&["owner", "admin", "member"]), "what they may do in the organisation")
         .required();
-const BY_ROLE: Field = Field::new("role", Kind::Text(16), "only with this role");
+const BY_ROLE: Field = Field::new("role", Kind::Word(&["owner", "admin", "member"]), "only with this role");
 const BY_EMAIL: Field = Field::new("email", Kind::Text(320), "only with this address");
 
 const INVITE: &[Field] = &[
@@ -34,7 +34,7 @@ pub(in crate::admin) const ROUTES: &[Route] = &[
     route!(PUT "/admin/users/{id}" ["organisation_users.update"] "Change a person's role", &[ROLE], &[] => change),
     route!(DELETE "/admin/users/{id}" ["organisation_users.delete"] "Remove a person with their places and keys", &[], &[] => remove),
     route!(GET "/admin/users/invites" ["organisation_users.list"] "List invitations", &[],
-        &[BY_ROLE, BY_EMAIL, Field::new("status", Kind::Text(16), "pending, cancelled, accepted or expired")] => invites),
+        &[BY_ROLE, BY_EMAIL, Field::new("status", Kind::Word(&["pending", "cancelled", "accepted", "expired"]), "only such")] => invites),
     route!(POST "/admin/users/invites" ["organisation_users.create"] "Invite somebody", INVITE, &[] => invite),
     route!(GET "/admin/users/invites/{id}" ["organisation_users.read"] "Show an invitation", &[], &[] => one_invite),
     route!(DELETE "/admin/users/invites/{id}" ["organisation_users.delete"] "Cancel an invitation", &[], &[] => cancel),

@@ -49,7 +49,7 @@ const CHANGED: &[Field] = &[
 const LISTED: &[Field] = &[
     Field::new("name", Kind::Text(255), "only whose name contains this"),
     Field::new("exact_name", Kind::Text(255), "only whose name is this"),
-    Field::new("status", Kind::Text(64), "active, archived, or both with a comma; active without a word"),
+    Field::new("status", Kind::Words(&["active", "archived"]), "only such; active without a word"),
     // Clients ask for names without icons; they never have any here.
     Field::new("name_format", Kind::Text(16), "plain"),
 ];
@@ -69,7 +69,7 @@ pub(in crate::admin) const ROUTES: &[Route] = &[
     route!(PUT "/admin/workspaces/{id}" ["workspaces.update"] "Change a workspace", CHANGED, &[] => change),
     route!(DELETE "/admin/workspaces/{id}" ["workspaces.delete"] "Archive a workspace", REMOVED, &[] => remove),
     route!(GET "/admin/workspaces/{id}/users" ["workspace_users.list"] "List members of a workspace", &[],
-        &[Field::new("role", Kind::Text(16), "only with this role"), Field::new("email", Kind::Text(320), "only with this address")] => members),
+        &[ROLE, Field::new("email", Kind::Text(320), "only with this address")] => members),
     route!(POST "/admin/workspaces/{id}/users" ["workspace_users.create"] "Add members to a workspace",
         &[Field::new("users", Kind::Objects, "id, role").required()], &[] => add),
     route!(GET "/admin/workspaces/{id}/users/{user}" ["workspace_users.read"] "Show a member", &[], &[] => one_member),
