@@ -50,9 +50,15 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Found, LoadError> {
     Ok(Found { version, exports: found_exports, powers })
 }
 
+/// What every WebAssembly file begins with.
+const MAGIC: &[u8] = b"\0asm";
+
 /// Returns the names of the outermost component's imports and exports.
 fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), LoadError> {
     let broken = |error: wasmparser::BinaryReaderError| LoadError::NotAComponent(error.to_string());
+    if !bytes.starts_with(MAGIC) {
+        return Err(LoadError::NotAComponent("it does not begin as WebAssembly does".to_owned()));
+    }
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
@@ -109,7 +115,9 @@ mod tests {
     #[test]
     fn bytes_that_are_no_component_are_refused_as_such() {
         for bytes in [&b""[..], b"hello", b"\0asm\x0d\0\x01\0garbage", &wat::parse_str("(module)").unwrap()] {
-            assert!(matches!(inspect(bytes), Err(LoadError::NotAComponent(_))), "{bytes:?}");
+            let refused = inspect(bytes).map(|_| ()).unwrap_err();
+            assert!(matches!(refused, LoadError::NotAComponent(_)), "{bytes:?}");
+            assert!(!refused.to_string().contains('\n'), "{refused}");
         }
     }
 

@@ -191,7 +191,9 @@ impl From<PluginError> for GatewayError {
             PluginError::Load(_) | PluginError::Misnamed { .. } | PluginError::Ambiguous { .. } => {
                 ErrorKind::Invalid
             }
-            PluginError::Unknown { .. } | PluginError::UnknownVersion { .. } => ErrorKind::NotFound,
+            PluginError::Unknown { .. }
+            | PluginError::NoVersions { .. }
+            | PluginError::UnknownVersion { .. } => ErrorKind::NotFound,
             PluginError::Conflict(_) => ErrorKind::Conflict,
             PluginError::Host(_) | PluginError::Disk { .. } | PluginError::Unavailable => {
                 tracing::error!(%error, "a change of plugins failed");

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use tidegate_plugin_host::Plugin;
 
+use super::bundled::BUNDLED;
 use super::digest_of;
 use super::error::PluginError;
 use super::loader::Declared;
@@ -178,6 +179,9 @@ impl Plugins {
     fn uploads(&self, id: &str) -> Result<Uploads, PluginError> {
         let index = self.vault.index();
         let found = index.plugins.get(id).filter(|uploads| !uploads.kept.is_empty());
+        if found.is_none() && BUNDLED.iter().any(|bundled| bundled.id == id) {
+            return Err(PluginError::NoVersions { id: id.to_owned() });
+        }
         found.cloned().ok_or_else(|| PluginError::Unknown { id: id.to_owned() })
     }
 

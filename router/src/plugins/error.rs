@@ -26,6 +26,14 @@ pub enum PluginError {
         /// The id.
         id: String,
     },
+    /// It came with the gateway.
+    #[error(
+        "plugin {id} comes with the gateway and has no uploaded versions; upload one of your own to change it"
+    )]
+    NoVersions {
+        /// The plugin.
+        id: String,
+    },
     /// No such upload.
     #[error("plugin {id} has no uploaded version {digest}")]
     UnknownVersion {
