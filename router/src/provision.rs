@@ -15,7 +15,7 @@ use crate::secret::{hash_key, mask, new_api_key};
 use crate::settings::{Secret, Settings};
 
 /// What the Admin API and the state route need.
-pub const ADMIN_SCOPE: &str = "admin";
+pub const ADMIN_SCOPE: &str = crate::scopes::ADMIN;
 /// Ids of declared keys begin so; those of others begin with `key_`.
 const DECLARED: &str = "key:";
 /// Id of the key that is made at first start.
@@ -108,10 +108,47 @@ pub fn declared(store: &mut dyn Store, settings: &Settings) -> Result<Printed, S
         }
     }
     admin_key(store, settings, &mut changed, &mut printed)?;
-    if !changed.is_empty() {
+    let freed = make_place(store, &mut changed, &names)?;
+    if !freed.is_empty() {
+        let gone = freed.into_iter().map(Write::DeleteKey);
+        let put =
+            changed.into_iter().map(|(hash, key)| Write::PutKey { hash, key: Box::new(key), old: None });
+        store.write(&gone.chain(put).collect::<Vec<_>>(), None)?;
+    } else if !changed.is_empty() {
         store.put_keys(&changed)?;
     }
     Ok(printed)
+}
+
+/// Finds the keys whose texts are to be other keys' from now on: a declared key got another name, or two exchanged their
+/// texts. They are written anew, or are gone.
+fn make_place(
+    store: &dyn Store,
+    changed: &mut Vec<(KeyHash, KeyRecord)>,
+    declared: &HashSet<String>,
+) -> Result<HashSet<String>, StoreError> {
+    let mut freed = HashSet::new();
+    for (hash, record) in changed.iter() {
+        let Some(holder) = store.key_by_hash(hash)?.filter(|holder| holder.id != record.id) else { continue };
+        // A secret from before a rotation is not in the way.
+        if store.key_by_id(&holder.id)?.is_none_or(|(now, _)| now != *hash) {
+            continue;
+        }
+        let has_another = changed.iter().any(|(other, it)| it.id == holder.id && other != hash);
+        let is_gone = holder.id.starts_with(DECLARED) && !declared.contains(&holder.id);
+        if !has_another && !is_gone {
+            let reason = format!(
+                "its text is that of key \"{}\" ({}) already; each key needs its own",
+                holder.name, holder.id
+            );
+            return Err(StoreError::Record { id: record.id.clone(), reason });
+        }
+        freed.insert(holder.id);
+    }
+    changed.retain(|(_, it)| {
+        !freed.contains(&it.id) || !it.id.starts_with(DECLARED) || declared.contains(&it.id)
+    });
+    Ok(freed)
 }
 
 /// Makes the organisation and its default workspace at first start. Of several nodes that start at once one is first.
@@ -154,7 +191,11 @@ fn admin_key(
 ) -> Result<(), StartError> {
     let known = store.key_by_id(ADMIN_ID)?;
     let (secret, made) = match (&settings.admin_key, &known) {
-        (Some(chosen), Some((hash, _))) if hash_key(chosen.reveal()) == *hash => return Ok(()),
+        (Some(chosen), Some((hash, record)))
+            if hash_key(chosen.reveal()) == *hash && record.status == KeyStatus::Active =>
+        {
+            return Ok(());
+        }
         (Some(chosen), _) => (chosen.clone(), false),
         (None, Some(_)) => return Ok(()),
         (None, None) => (new_api_key()?, true),
@@ -205,5 +246,47 @@ mod tests {
         declared(&mut store, &settings("")).unwrap();
         assert!(store.budgets(0).unwrap().is_empty());
         assert_eq!(store.key_by_hash(&hash).unwrap().unwrap().status, KeyStatus::Revoked);
+    }
+
+    #[test]
+    fn texts_move_from_key_to_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&folder.path().join("t.db")).unwrap();
+        let two = |a: &str, b: &str| {
+            format!("[[key]]\nname = \"a\"\nkey = \"{a}\"\n[[key]]\nname = \"b\"\nkey = \"{b}\"")
+        };
+        let name =
+            |store: &SqliteStore, text: &str| store.key_by_hash(&hash_key(text)).unwrap().unwrap().name;
+        declared(&mut store, &settings(&two("tg-one", "tg-two"))).unwrap();
+        declared(&mut store, &settings(&two("tg-two", "tg-one"))).unwrap();
+        assert_eq!((name(&store, "tg-one"), name(&store, "tg-two")), ("b".to_owned(), "a".to_owned()));
+        declared(&mut store, &settings("[[key]]\nname = \"c\"\nkey = \"tg-one\"")).unwrap();
+        let (c, a) = (store.key_by_hash(&hash_key("tg-one")), store.key_by_hash(&hash_key("tg-two")));
+        let (c, a) = (c.unwrap().unwrap(), a.unwrap().unwrap());
+        assert_eq!((c.name.as_str(), c.status), ("c", KeyStatus::Active));
+        assert_eq!((a.name.as_str(), a.status), ("a", KeyStatus::Revoked));
+    }
+
+    #[test]
+    fn a_text_that_a_key_of_the_store_has_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&folder.path().join("t.db")).unwrap();
+        let made = declared(&mut store, &settings("")).unwrap();
+        let text = format!("[[key]]\nname = \"a\"\nkey = \"{}\"", made.keys[0].1.reveal());
+        let error = declared(&mut store, &settings(&text)).unwrap_err().to_string();
+        assert!(error.contains("key:a") && error.contains("key_default"), "{error}");
+    }
+
+    #[test]
+    fn a_named_admin_key_opens_also_where_it_was_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&folder.path().join("t.db")).unwrap();
+        let named = settings("admin_key = \"tga-chosen-0123456789\"");
+        declared(&mut store, &named).unwrap();
+        let (hash, mut record) = store.key_by_id(ADMIN_ID).unwrap().unwrap();
+        record.status = KeyStatus::Revoked;
+        store.put_keys(&[(hash, record)]).unwrap();
+        declared(&mut store, &named).unwrap();
+        assert_eq!(store.key_by_id(ADMIN_ID).unwrap().unwrap().1.status, KeyStatus::Active);
     }
 }

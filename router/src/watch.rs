@@ -30,6 +30,9 @@ const OLLAMA: &str = "127.0.0.1:11434";
 
 /// Watches the settings file until the process ends. `first` is the text that is in force.
 pub async fn settings_file(gateway: Arc<Gateway>, path: PathBuf, first: String) {
+    let read = |text: &str, shown: &str| Settings::parse(text, shown, &|name| std::env::var(name).ok());
+    let shown = path.display().to_string();
+    let started = read(&first, &shown).ok();
     let mut known = first;
     let mut seen = known.clone();
     let mut ticks = interval(FILE_EVERY);
@@ -43,14 +46,27 @@ pub async fn settings_file(gateway: Arc<Gateway>, path: PathBuf, first: String) 
             continue;
         }
         known.clone_from(&text);
-        let shown = path.display().to_string();
-        match Settings::parse(&text, &shown, &|name| std::env::var(name).ok()) {
-            Ok(settings) => match gateway.apply(settings).await {
-                Ok(()) => tracing::info!(file = shown, "settings changed and are in force"),
-                Err(error) => {
-                    tracing::error!(file = shown, %error, "settings could not be applied, the last good ones stay")
+        match read(&text, &shown) {
+            Ok(settings) => {
+                let waits =
+                    started.as_ref().map(|started| started.restart_for(&settings)).unwrap_or_default();
+                match gateway.apply(settings).await {
+                    Ok(()) if waits.is_empty() => {
+                        tracing::info!(file = shown, "settings changed and are in force");
+                    }
+                    Ok(()) => {
+                        let waits = waits.join(", ");
+                        tracing::warn!(
+                            file = shown,
+                            waits,
+                            "settings changed and are in force, but for those that a restart puts in force"
+                        );
+                    }
+                    Err(error) => {
+                        tracing::error!(file = shown, %error, "settings could not be applied, the last good ones stay");
+                    }
                 }
-            },
+            }
             Err(error) => tracing::error!(%error, "settings refused, the last good ones stay"),
         }
     }

@@ -68,7 +68,7 @@ fn modules_of_the_router_point_down_only() {
         ),
         ("configs", &["actors", "clock", "secret"]),
         ("plugins", &["actors", "clock", "gateway", "settings", "versions"]),
-        ("settings", &["actors", "upstream"]),
+        ("settings", &["actors", "scopes", "upstream"]),
         ("cache", &["clock", "settings"]),
         (
             "pipeline",

@@ -15,10 +15,10 @@ use super::file::{
     ConfigSettings, CorsSettings, File, KeySettings, LimitsSettings, LogSettings, ProviderSettings,
     TimeoutSettings, Unpriced,
 };
-use super::place::{line_of, name_at, place_of, with_suggestion};
+use super::place::{line_of, name_at, place_in, place_of, with_suggestion};
 use super::plugins::{self, DeclaredPlugin};
-use super::references;
 use super::values::{self, Secret, resolve_secret};
+use super::{references, sense};
 
 /// Why settings were refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -161,6 +161,7 @@ impl Settings {
             let name = start.map(|start| name_at(text, start)).unwrap_or_default();
             at(start, format!("{name}{}", with_suggestion(error.message())))
         })?;
+        sense::file(&file).map_err(|message| at(place_in(text, &message), message))?;
         let mut budgets = Vec::new();
         let mut providers = Vec::new();
         let mut slugs = HashSet::new();
@@ -178,6 +179,15 @@ impl Settings {
             from_environment(&mut providers, environment);
         }
         let configs = configs(&file.config, &at)?;
+        let admin_key = match &file.admin_key {
+            Some(reference) => {
+                let secret = resolve_secret(reference.get_ref(), environment);
+                let fine = secret.and_then(|secret| sense::key_text(&secret).map(|()| secret));
+                let refuse = |message| at(Some(reference.span().start), format!("admin_key: {message}"));
+                Some(fine.map_err(refuse)?)
+            }
+            None => environment("TIDEGATE_ADMIN_KEY").filter(|key| !key.is_empty()).map(Secret::new),
+        };
         let mut keys = Vec::new();
         let mut names = HashSet::new();
         for entry in &file.key {
@@ -187,6 +197,9 @@ impl Settings {
                 return Err(refuse(format!("key.name: \"{}\" is declared twice", declared.name)));
             }
             keys.push(key(declared, &configs, &mut budgets, environment).map_err(refuse)?);
+            if let Some(message) = sense::same_text(&keys, admin_key.as_ref()) {
+                return Err(refuse(message));
+            }
         }
         let mut declared_plugins = BTreeMap::new();
         for entry in &file.plugin {
@@ -218,19 +231,14 @@ impl Settings {
             })?;
         }
         for entry in &file.key {
-            let inline = entry.get_ref().config.as_ref().filter(|config| !configs.contains_key(*config));
+            // Saved configs are in the store, which the file is read without.
+            let is_inline = |config: &&String| !configs.contains_key(*config) && !config.starts_with(SAVED);
+            let inline = entry.get_ref().config.as_ref().filter(is_inline);
             if let Some(config) = inline {
                 references::check(config, &guardrails, &replacements)
                     .map_err(|message| at(Some(entry.span().start), format!("key.config: {message}")))?;
             }
         }
-        let admin_key = match &file.admin_key {
-            Some(reference) => Some(
-                resolve_secret(reference.get_ref(), environment)
-                    .map_err(|message| at(Some(reference.span().start), format!("admin_key: {message}")))?,
-            ),
-            None => environment("TIDEGATE_ADMIN_KEY").filter(|key| !key.is_empty()).map(Secret::new),
-        };
         let shared = file.shared.as_ref().map(|shared| {
             cache::shared(shared.get_ref(), environment)
                 .map_err(|message| at(Some(shared.span().start), message))
@@ -321,7 +329,7 @@ fn provider(
 ) -> Result<ProviderRecord, String> {
     check_slug(&declared.slug)?;
     let Some(vendor) = tidegate_providers::registry::find(&declared.vendor) else {
-        return Err(unknown_vendor(&declared.vendor));
+        return Err(format!("provider.vendor: {}", unknown_vendor(&declared.vendor)));
     };
     if declared.base_url.is_none() && vendor.default_base().is_none() && declared.options.is_empty() {
         return Err(format!("provider.base_url: vendor {} has no address of its own", declared.vendor));
@@ -381,19 +389,23 @@ pub(crate) fn check_slug(slug: &str) -> Result<(), String> {
     }
 }
 
-fn unknown_vendor(name: &str) -> String {
+/// Says that a vendor is unknown, and which one was probably meant.
+pub(crate) fn unknown_vendor(name: &str) -> String {
     let nearest = tidegate_providers::registry::all()
         .map(|provider| provider.slug())
         .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
     match nearest {
         Some(nearest) => {
             format!(
-                "provider.vendor: \"{name}\" is unknown; did you mean \"{nearest}\"? `tidegate provider vendors` lists all"
+                "\"{name}\" is unknown; did you mean \"{nearest}\"? `tidegate provider vendors` lists all"
             )
         }
-        None => format!("provider.vendor: \"{name}\" is unknown"),
+        None => format!("\"{name}\" is unknown"),
     }
 }
+
+/// What slugs of saved configs begin with.
+const SAVED: &str = "pc-";
 
 /// Credentials for more than models, which are in many environments for other reasons.
 const GENERAL_VARIABLES: [&str; 5] =
@@ -442,23 +454,23 @@ fn key(
     budgets: &mut Vec<BudgetRecord>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<DeclaredKey, String> {
-    if declared.name.trim().is_empty() {
-        return Err("key.name: is empty".to_owned());
-    }
-    let secret = declared
-        .key
-        .as_deref()
-        .map(|reference| resolve_secret(reference, environment))
-        .transpose()
-        .map_err(|message| format!("key.key: {message}"))?;
+    sense::key(declared)?;
+    let secret = match &declared.key {
+        Some(reference) => {
+            let secret = resolve_secret(reference, environment);
+            let fine = secret.and_then(|secret| sense::key_text(&secret).map(|()| secret));
+            Some(fine.map_err(|message| format!("key.key: {message}"))?)
+        }
+        None => None,
+    };
     if let Some(config) = &declared.config
         && !configs.contains_key(config)
     {
         // Saved configs are in the store, which the file is read without.
-        let is_saved = config.starts_with("pc-");
+        let is_saved = config.starts_with(SAVED);
         if !config.trim_start().starts_with('{') && !is_saved {
             return Err(format!(
-                "key.config: there is no [[config]] with id \"{config}\"; saved ones begin with \"pc-\""
+                "key.config: there is no [[config]] with id \"{config}\"; saved ones begin with \"{SAVED}\""
             ));
         }
         if !is_saved {
@@ -528,6 +540,12 @@ mod tests {
     }
 
     #[test]
+    fn a_key_may_name_a_saved_config_by_its_slug() {
+        let settings = parse("[[key]]\nname = \"a\"\nconfig = \"pc-suppor-1b9e6a\"\n").unwrap();
+        assert_eq!(settings.keys[0].settings.config.as_deref(), Some("pc-suppor-1b9e6a"));
+    }
+
+    #[test]
     fn limits_and_budgets_say_what_is_accepted() {
         for (text, part) in [
             ("[[key]]\nname = \"a\"\nlimits = [{ requests = 1 }]", "limits[0]: `per` is missing"),
@@ -545,6 +563,31 @@ mod tests {
                 "breaker.failures: 1 to",
             ),
             ("[[provider]]\nslug = \"a b\"\nvendor = \"openai\"", "letters, digits"),
+            ("listen = \"127.0.0.1:99999\"", "toml:1: listen: \"127.0.0.1:99999\" is no address"),
+            ("[[key]]\nname = \"a\"\nscopes = [\"admn\"]", "toml:3: key.scopes: there is no scope \"admn\""),
+            ("[[key]]\nname = \"a\"\nkey = \"tg-é\"", "toml:3: key.key: only visible ASCII"),
+            ("admin_key = \"tga é\"", "toml:1: admin_key: only visible ASCII"),
+            ("[[key]]\nname = \"a\"\nmodels = [\"\"]", "toml:3: key.models: \"\" matches no model"),
+            ("[[key]]\nname = \"a\\u0007\"", "toml:2: key.name: control characters"),
+            (
+                "\n[cors]\norigins = [\"chat.example.com\"]",
+                "toml:3: cors.origins: \"chat.example.com\" is no",
+            ),
+            (
+                "[security]\ntrusted_hosts = [\"http://x\"]",
+                "toml:2: security.trusted_hosts: \"http://x\" is no",
+            ),
+            ("[timeouts]\nconnect_ms = 5\nhead_ms = 0", "toml:3: timeouts.head_ms: 1 to"),
+            ("limits.body_bytes = 0", "toml:1: limits.body_bytes: 1 to"),
+            ("workers = 100000", "toml:1: workers: 1 to 1024"),
+            (
+                "[[key]]\nname = \"a\"\nkey = \"tg-x\"\n[[key]]\nname = \"b\"\nkey = \"tg-x\"",
+                "toml:6: key.key: keys \"a\" and \"b\" have the same text",
+            ),
+            (
+                "admin_key = \"tg-x\"\n[[key]]\nname = \"a\"\nkey = \"tg-x\"",
+                "toml:4: key.key: key \"a\" has the text of `admin_key`",
+            ),
             ("[[provider]]\nslug = \"a\"\nvendor = \"opnai\"", "did you mean \"openai\""),
         ] {
             let error = parse(text).unwrap_err().to_string();

@@ -27,6 +27,24 @@ pub(super) fn place_of(text: &str, table: usize, message: &str) -> usize {
     table
 }
 
+/// Returns where the member that a message begins with (`listen: …`, `cors.origins: …`) stands in the file.
+pub(super) fn place_in(text: &str, message: &str) -> Option<usize> {
+    let path = message.split(':').next()?;
+    let (table, member) = path.rsplit_once('.').unwrap_or(("", path));
+    let (mut at, mut inside) = (0, "");
+    for line in text.split_inclusive('\n') {
+        let words = line.trim_start();
+        let name = words.split('=').next().unwrap_or_default().trim();
+        if let Some(head) = words.strip_prefix('[') {
+            inside = head.split(']').next().unwrap_or_default().trim();
+        } else if (inside == table && name == member) || (inside.is_empty() && name == path) {
+            return Some(at);
+        }
+        at += line.len();
+    }
+    None
+}
+
 pub(super) fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
 }
