@@ -6,6 +6,7 @@
 //! a change that can't be written changes nothing; an object that can't be read any more is left out and logged.
 
 mod bad;
+pub mod budgets;
 mod by_workspace;
 mod customs;
 mod defaults;

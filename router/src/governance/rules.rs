@@ -113,12 +113,30 @@ pub struct IntegrationRules {
 }
 
 #[derive(Clone, Debug)]
-struct Integration {
-    name: String,
+pub(super) struct Integration {
+    pub(super) name: String,
     models: Arc<ModelRules>,
     workspaces: HashMap<String, Arc<IntegrationRules>>,
     /// For workspaces without a word of their own.
     global: Value,
+}
+
+impl Integration {
+    /// Returns what a workspace may do with it; `id` is its own. `None` when what holds for all can't be read.
+    pub(super) fn of(&self, id: &str, workspace: &str) -> Option<Arc<IntegrationRules>> {
+        if let Some(own) = self.workspaces.get(workspace) {
+            return Some(own.clone());
+        }
+        if self.global.is_null() {
+            return Some(Arc::new(IntegrationRules {
+                models: self.models.clone(),
+                enabled: true,
+                ..IntegrationRules::default()
+            }));
+        }
+        let read = access(id, &self.name, workspace, &self.global, &self.models, "global");
+        read.ok().map(Arc::new)
+    }
 }
 
 type ById<T> = RedBlackTreeMapSync<Arc<str>, T>;
@@ -278,20 +296,7 @@ impl Rules {
     /// Returns what a workspace may do with an integration; `None` when there is no such integration.
     #[must_use]
     pub fn integration(&self, id: &str, workspace: &str) -> Option<Arc<IntegrationRules>> {
-        let integration = self.integrations.get(id)?;
-        if let Some(own) = integration.workspaces.get(workspace) {
-            return Some(own.clone());
-        }
-        if integration.global.is_null() {
-            return Some(Arc::new(IntegrationRules {
-                models: integration.models.clone(),
-                enabled: true,
-                ..IntegrationRules::default()
-            }));
-        }
-        let read =
-            access(id, &integration.name, workspace, &integration.global, &integration.models, "global");
-        read.ok().map(Arc::new)
+        self.integrations.get(id)?.of(id, workspace)
     }
 
     /// Calls with each budget of a usage policy that a request falls under: the bucket's id and its terms.
@@ -366,7 +371,7 @@ fn budgets(prefix: &str, name: &str, body: &Value) -> Result<Vec<Arc<BudgetRecor
     Ok(budgets.into_iter().map(Arc::new).collect())
 }
 
-fn workspace(object: &ObjectRecord) -> Result<WorkspaceRules, Bad> {
+pub(super) fn workspace(object: &ObjectRecord) -> Result<WorkspaceRules, Bad> {
     let (body, id) = (&object.body, object.id.clone());
     let name = text(body, "name");
     let defaults = &body["defaults"];
@@ -409,7 +414,7 @@ fn access(
     read().map_err(|bad| Bad::new(format!("{path}.{}", bad.param), bad.message))
 }
 
-fn integration(object: &ObjectRecord) -> Result<Integration, Bad> {
+pub(super) fn integration(object: &ObjectRecord) -> Result<Integration, Bad> {
     let (body, id) = (&object.body, &object.id);
     let name = text(body, "name");
     let models = Arc::new(ModelRules::of(body));
