@@ -33,6 +33,7 @@ use crate::provision::{self, Printed};
 use crate::routing::breakers::Breakers;
 use crate::routing::plans::Plans;
 use crate::routing::retry_budget::RetryBudgets;
+use crate::sealing;
 use crate::secret::{MasterKey, SecretError};
 use crate::settings::{Durability, Settings};
 use crate::upstream::Client;
@@ -121,11 +122,11 @@ pub fn prices_path(data: &Path) -> PathBuf {
     data.join("prices.json")
 }
 
-/// Makes the data folder if need be, opens the store and the master key.
+/// Makes the data folder if need be, and opens the store.
 ///
 /// # Errors
 /// [`StartError`]
-pub fn open_data(settings: &Settings, node: &str) -> Result<(Box<dyn Store>, MasterKey), StartError> {
+pub fn open_data(settings: &Settings, node: &str) -> Result<Box<dyn Store>, StartError> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     let data = &settings.data;
     std::fs::DirBuilder::new()
@@ -142,9 +143,7 @@ pub fn open_data(settings: &Settings, node: &str) -> Result<(Box<dyn Store>, Mas
             .open(store_path(data))
             .map_err(|error| StartError::Data { path: data.display().to_string(), error })?;
     }
-    let store = open_store(settings, node, STORE_WITHIN)?;
-    let master = settings.master_key.as_ref().map(|key| key.reveal());
-    Ok((store, MasterKey::load(data, master)?))
+    Ok(open_store(settings, node, STORE_WITHIN)?)
 }
 
 /// Opens a connection to the store of the settings; `node` names this process in it.
@@ -156,24 +155,6 @@ pub fn open_store(settings: &Settings, node: &str, within: Duration) -> Result<B
         Some(url) => Box::new(PostgresStore::open_within(url.reveal(), node, within)?),
         None => Box::new(SqliteStore::open(&store_path(&settings.data))?),
     })
-}
-
-/// Refuses a master key that is not the one that sealed what is in the store: nodes of a cluster must have the same.
-fn check_master(store: &mut dyn Store, master: &MasterKey) -> Result<(), StartError> {
-    const NAME: &str = "master_key_check";
-    match store.meta(NAME)? {
-        Some(sealed) => {
-            master.open(&sealed).map_err(|_| {
-                SecretError::MasterKey(
-                    "it is not the one that sealed the secrets of this store; nodes that share a store need the same \
-                     TIDEGATE_MASTER_KEY"
-                        .to_owned(),
-                )
-            })?;
-        }
-        None => store.set_meta(NAME, &master.seal("tidegate")?)?,
-    }
-    Ok(())
 }
 
 /// Takes the data folder for this process: two gateways on one folder would each believe to own every budget.
@@ -209,13 +190,13 @@ impl Gateway {
         };
         let node =
             cluster.as_ref().map_or_else(|| Uuid::new_v4().simple().to_string(), |cluster| cluster.name());
-        let (mut store, master) = open_data(&settings, &node)?;
+        let mut store = open_data(&settings, &node)?;
+        let master = sealing::master_key(store.as_mut(), &settings)?;
         // Of several nodes, those that live settle for those that died, once they are sure of it.
         let recovered = if cluster.is_some() { 0 } else { store.recover(&[])? };
         if recovered > 0 {
             tracing::warn!(recovered, "requests that a crash cut off were settled at their held amount");
         }
-        check_master(store.as_mut(), &master)?;
         let printed = provision::declared(store.as_mut(), &settings)?;
         let master = Arc::new(master);
         let configs = Configs::start(store.as_ref(), master.clone())?;
@@ -286,7 +267,10 @@ impl Gateway {
         let printed = self
             .book
             .read(move |store| {
-                provision::declared(store, &shared).map_err(|error| StoreError::Database(error.to_string()))
+                provision::declared(store, &shared).map_err(|error| match error {
+                    StartError::Store(error) => error,
+                    other => StoreError::Database(other.to_string()),
+                })
             })
             .await?;
         printed.print();

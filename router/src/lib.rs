@@ -27,6 +27,7 @@ pub mod powers;
 pub mod provision;
 pub mod routing;
 pub mod scopes;
+pub mod sealing;
 pub mod secret;
 pub mod server;
 pub mod settings;

@@ -94,11 +94,37 @@ impl MasterKey {
     /// # Errors
     /// [`SecretError`]
     pub fn load(data: &Path, from_environment: Option<&str>) -> Result<Self, SecretError> {
-        let bytes = match from_environment {
-            Some(text) => hash_key(text).0,
-            None => Self::from_file(&data.join("master.key"))?,
-        };
-        Self::from_bytes(&bytes)
+        match Self::known(data, from_environment)? {
+            Some(known) => Ok(known),
+            None => Self::make(&data.join("master.key")),
+        }
+    }
+
+    /// Takes `TIDEGATE_MASTER_KEY`'s value, else reads `master.key` in the data folder; `None` where neither is.
+    ///
+    /// # Errors
+    /// [`SecretError`]
+    pub fn known(data: &Path, from_environment: Option<&str>) -> Result<Option<Self>, SecretError> {
+        match from_environment {
+            Some(text) => Self::from_bytes(&hash_key(text).0).map(Some),
+            None => Self::read(&data.join("master.key")),
+        }
+    }
+
+    /// Reads a key file; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`SecretError::MasterKey`]
+    pub fn read(path: &Path) -> Result<Option<Self>, SecretError> {
+        let broken = |reason: String| SecretError::MasterKey(format!("{}: {reason}", path.display()));
+        match fs::read(path) {
+            Ok(bytes) => {
+                let bytes = bytes.try_into().map_err(|_| broken("is not 32 bytes long".into()))?;
+                Self::from_bytes(&bytes).map(Some)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(broken(error.to_string())),
+        }
     }
 
     /// Makes a new key aside, as `master.key.new`; [`Self::put_in_place`] makes it the key.
@@ -109,7 +135,7 @@ impl MasterKey {
         let path = data.join(NEXT);
         // One that was left behind sealed nothing: what it should have sealed was written together or not at all.
         let _gone = fs::remove_file(&path);
-        Self::from_bytes(&Self::from_file(&path)?)
+        Self::make(&path)
     }
 
     /// Puts the key in place that was made aside; the one before is kept as `master.key.old`.
@@ -129,23 +155,16 @@ impl MasterKey {
         Ok(Self { key: LessSafeKey::new(key) })
     }
 
-    fn from_file(path: &Path) -> Result<[u8; 32], SecretError> {
-        let broken = |reason: String| SecretError::MasterKey(format!("{}: {reason}", path.display()));
-        match fs::read(path) {
-            Ok(bytes) => bytes.try_into().map_err(|_| broken("is not 32 bytes long".into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let bytes = random::<32>()?;
-                fs::OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path)
-                    .and_then(|mut file| file.write_all(&bytes))
-                    .map_err(|error| broken(error.to_string()))?;
-                Ok(bytes)
-            }
-            Err(error) => Err(broken(error.to_string())),
-        }
+    fn make(path: &Path) -> Result<Self, SecretError> {
+        let bytes = random::<32>()?;
+        fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .and_then(|mut file| file.write_all(&bytes))
+            .map_err(|error| SecretError::MasterKey(format!("{}: {error}", path.display())))?;
+        Self::from_bytes(&bytes)
     }
 
     /// Seals a secret for the store.

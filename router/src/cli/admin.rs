@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::running::{Running, segment};
-use super::{Context, Failure, show};
+use super::{Context, Failure, pair, show};
 
 /// Rows of a page.
 const PAGE: usize = 1_000;
@@ -24,14 +24,14 @@ pub(super) struct Admin {
     name: Option<String>,
     /// A member of the body, like `name=support` or `usage_limits={"credit_limit":5}`; values that are JSON are taken as
     /// JSON, and `NAME=null` clears.
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    set: Vec<String>,
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
     /// The whole body: JSON text, a file with `@FILE`, or `-` for standard input.
     #[arg(long)]
     data: Option<String>,
     /// A parameter of the query, like `workspace_id=ws-sales-0f3a9c`.
-    #[arg(long = "query", value_name = "NAME=VALUE")]
-    query: Vec<String>,
+    #[arg(long = "query", value_name = "NAME=VALUE", value_parser = pair)]
+    query: Vec<(String, String)>,
     #[command(flatten)]
     gateway: Running,
 }
@@ -105,9 +105,26 @@ impl Kind {
     }
 }
 
-pub(super) fn run(context: &Context, admin: &Admin) -> Result<(), Failure> {
-    let query = admin.query.iter().map(|pair| split(pair, "--query")).collect::<Result<Vec<_>, _>>()?;
-    let base = admin.kind.path(&query)?;
+/// What the gateway is to be asked.
+pub(super) struct Order {
+    method: Method,
+    path: String,
+    is_list: bool,
+}
+
+impl Admin {
+    /// Reads the arguments together.
+    ///
+    /// # Errors
+    /// What is missing among them.
+    pub(super) fn order(&self) -> Result<Order, Failure> {
+        order(self)
+    }
+}
+
+fn order(admin: &Admin) -> Result<Order, Failure> {
+    let query = &admin.query;
+    let base = admin.kind.path(query)?;
     let named = || {
         let name = admin.name.as_deref().ok_or("an id or slug is needed")?;
         Ok::<_, Failure>(format!("{base}/{}", segment(name)))
@@ -148,6 +165,11 @@ pub(super) fn run(context: &Context, admin: &Admin) -> Result<(), Failure> {
         pairs.push(format!("page_size={PAGE}"));
     }
     let path = if pairs.is_empty() { path } else { format!("{path}?{}", pairs.join("&")) };
+    Ok(Order { method, path, is_list })
+}
+
+pub(super) fn run(context: &Context, admin: &Admin, order: Order) -> Result<(), Failure> {
+    let Order { method, path, is_list } = order;
     let body = body(admin)?;
     let body = if method == Method::GET { Bytes::new() } else { Bytes::from(body.to_string()) };
     let answer = admin.gateway.ask(context, method, &path, body)?;
@@ -156,11 +178,6 @@ pub(super) fn run(context: &Context, admin: &Admin) -> Result<(), Failure> {
     }
     print(&answer);
     Ok(())
-}
-
-fn split(pair: &str, option: &str) -> Result<(String, String), Failure> {
-    let (name, value) = pair.split_once('=').ok_or(format!("{option} {pair}: NAME=VALUE is expected"))?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn body(admin: &Admin) -> Result<Value, Failure> {
@@ -178,9 +195,8 @@ fn body(admin: &Admin) -> Result<Value, Failure> {
     };
     let mut members: Map<String, Value> =
         serde_json::from_str(&text).map_err(|error| format!("--data: a JSON object is expected: {error}"))?;
-    for pair in &admin.set {
-        let (name, value) = split(pair, "--set")?;
-        members.insert(name, serde_json::from_str(&value).unwrap_or(json!(value)));
+    for (name, value) in &admin.set {
+        members.insert(name.clone(), serde_json::from_str(value).unwrap_or(json!(value)));
     }
     Ok(Value::Object(members))
 }

@@ -3,12 +3,13 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 use tidegate_prices::NanoUsd;
-use tidegate_store::{BudgetRecord, Origin, Store, Write};
+use tidegate_store::{BudgetRecord, Origin, Period, Store, Unit, Write};
 
 use super::audited::{self, Change};
 use super::key::read_period;
 use super::{Context, Failure, show};
 use crate::clock;
+use crate::governance::budgets;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Budget {
@@ -19,10 +20,10 @@ pub(super) enum Budget {
         /// Id or name.
         budget: String,
         /// US dollars.
-        usd: String,
+        usd: NanoUsd,
         /// When it starts again: daily, weekly, monthly, total.
-        #[arg(long)]
-        period: Option<String>,
+        #[arg(long, value_parser = read_period)]
+        period: Option<Period>,
     },
     /// Set a budget's spend to zero.
     Reset {
@@ -32,11 +33,14 @@ pub(super) enum Budget {
 }
 
 pub(super) fn run(context: &Context, command: Budget) -> Result<(), Failure> {
-    let (_, mut store, _) = context.open()?;
+    let (_, mut store) = context.open_known()?;
     let failed = |error: tidegate_store::StoreError| error.to_string();
     let all = store.budgets(clock::unix()).map_err(failed)?;
     match command {
-        Budget::List => list(context, store.as_ref(), &all),
+        Budget::List => {
+            let described = budgets::described(store.as_ref(), clock::unix()).map_err(failed)?;
+            list(context, store.as_ref(), &[all, described].concat())
+        }
         Budget::Set { budget, usd, period } => {
             let mut record = find(&all, &budget)?;
             if record.origin == Origin::Settings {
@@ -46,11 +50,8 @@ pub(super) fn run(context: &Context, command: Budget) -> Result<(), Failure> {
                 ));
             }
             let before = audited::budget(&record);
-            let limit: NanoUsd = usd.parse().map_err(|error| format!("{usd}: {error}"))?;
-            record.limit = limit.as_i64();
-            if period.is_some() {
-                record.period = read_period(period.as_deref())?;
-            }
+            record.limit = usd.as_i64();
+            record.period = period.unwrap_or(record.period);
             let change = Change {
                 command: "budget set",
                 resource: "budget",
@@ -88,9 +89,25 @@ fn find(all: &[(BudgetRecord, i64)], wanted: &str) -> Result<BudgetRecord, Failu
     let by_name: Vec<_> = all.iter().filter(|(budget, _)| budget.name == wanted).collect();
     match (by_id, by_name.as_slice()) {
         (Some((budget, _)), _) | (None, [(budget, _)]) => Ok(budget.clone()),
+        (None, []) if ["workspace:", "integration:", "policy:"].iter().any(|of| wanted.starts_with(of)) => {
+            Err(format!("budget {wanted} is part of another object: `tidegate admin` changes that"))
+        }
         (None, []) => Err(format!("there is no budget with id or name \"{wanted}\"")),
         (None, _) => Err(format!("several budgets are named \"{wanted}\"; use the id")),
     }
+}
+
+/// What amounts are counted in.
+fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Cost => "nano_usd",
+        Unit::Tokens => "tokens",
+        Unit::Requests => "requests",
+    }
+}
+
+fn amount(of: Unit, amount: i64) -> String {
+    if of == Unit::Cost { show::dollars(amount) } else { format!("{amount} {}", unit(of)) }
 }
 
 fn list(context: &Context, store: &dyn Store, all: &[(BudgetRecord, i64)]) -> Result<(), Failure> {
@@ -101,8 +118,8 @@ fn list(context: &Context, store: &dyn Store, all: &[(BudgetRecord, i64)]) -> Re
             .iter()
             .map(|(budget, spent)| {
                 json!({
-                    "id": budget.id, "name": budget.name, "limit": budget.limit, "spent": spent,
-                    "held": held.get(&budget.id).unwrap_or(&0), "period": budget.period,
+                    "id": budget.id, "name": budget.name, "unit": unit(budget.unit),
+                    "limit": budget.limit, "spent": spent, "held": held.get(&budget.id).unwrap_or(&0), "period": budget.period,
                 })
             })
             .collect();
@@ -115,8 +132,8 @@ fn list(context: &Context, store: &dyn Store, all: &[(BudgetRecord, i64)]) -> Re
             vec![
                 budget.name.clone(),
                 budget.id.clone(),
-                show::dollars(budget.limit),
-                show::dollars(*spent),
+                amount(budget.unit, budget.limit),
+                amount(budget.unit, *spent),
                 resets,
             ]
         })

@@ -21,7 +21,6 @@ pub(super) fn run(context: &Context, command: Check) -> Result<(), Failure> {
     if command.explain {
         return explain::run(context, command.request);
     }
-    command.request.refuse_alone()?;
     let settings = context.settings()?;
     let file = context
         .path

@@ -27,46 +27,34 @@ use crate::upstream::Client;
 #[derive(Args, Debug)]
 pub(super) struct Explain {
     /// Config of the request: a file, JSON text, or the id of a saved one. Without, the key's own.
-    #[arg(long, value_name = "FILE|JSON|ID")]
+    #[arg(long, value_name = "FILE|JSON|ID", requires = "explain")]
     with: Option<String>,
     /// Key whose request it is, by name or id. Without, the first of the settings.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "explain")]
     key: Option<String>,
     /// Model that the request names.
-    #[arg(long)]
+    #[arg(long, requires = "explain")]
     model: Option<String>,
     /// File with the request's JSON body.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "explain")]
     body: Option<PathBuf>,
     /// Metadata of the request.
-    #[arg(long, value_name = "JSON")]
-    metadata: Option<String>,
+    #[arg(long, value_name = "JSON", requires = "explain")]
+    metadata: Option<Value>,
     /// A header of the request; may be given several times.
-    #[arg(long, value_name = "NAME: VALUE")]
-    header: Vec<String>,
+    #[arg(long, value_name = "NAME: VALUE", requires = "explain", value_parser = header)]
+    header: Vec<(String, String)>,
     /// Path of the request.
     #[arg(long, default_value = "/v1/chat/completions")]
     path: String,
     /// Ask the running gateway: limits, budgets and health as they are now.
-    #[arg(long)]
+    #[arg(long, requires = "explain")]
     running: bool,
     #[command(flatten)]
     gateway: Running,
 }
 
 impl Explain {
-    /// Refuses what means nothing without `--explain`.
-    pub(super) fn refuse_alone(&self) -> Result<(), Failure> {
-        let given = self.with.is_some()
-            || self.key.is_some()
-            || self.model.is_some()
-            || self.body.is_some()
-            || self.metadata.is_some()
-            || !self.header.is_empty()
-            || self.running;
-        if given { Err("these options explain a request: add --explain".to_owned()) } else { Ok(()) }
-    }
-
     fn question(&self) -> Result<Value, Failure> {
         let mut body = match &self.body {
             Some(path) => {
@@ -83,13 +71,8 @@ impl Explain {
         if let Some(model) = &self.model {
             body["model"] = model.as_str().into();
         }
-        let mut headers = BTreeMap::new();
-        for header in &self.header {
-            let (name, value) = header
-                .split_once(':')
-                .ok_or_else(|| format!("--header {header}: NAME: VALUE is expected"))?;
-            headers.insert(name.trim().to_owned(), value.trim().to_owned());
-        }
+        let headers: BTreeMap<&str, &str> =
+            self.header.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let mut question = Map::new();
         question.insert("path".to_owned(), self.path.as_str().into());
         question.insert("headers".to_owned(), json!(headers));
@@ -98,12 +81,15 @@ impl Explain {
             question.insert("config".to_owned(), config(with)?);
         }
         if let Some(metadata) = &self.metadata {
-            let metadata: Value =
-                serde_json::from_str(metadata).map_err(|error| format!("--metadata: {error}"))?;
-            question.insert("metadata".to_owned(), metadata);
+            question.insert("metadata".to_owned(), metadata.clone());
         }
         Ok(Value::Object(question))
     }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("NAME: VALUE is expected")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// Reads a config: JSON text, a file, or else the id of a saved one.

@@ -11,6 +11,7 @@ use super::audited::{self, Change};
 use super::{Context, Failure, show};
 use crate::clock;
 use crate::pipeline::SCOPE;
+use crate::provision::ADMIN_ID;
 use crate::secret::{hash_key, mask, new_api_key, new_id};
 use crate::settings::Settings;
 
@@ -19,17 +20,17 @@ pub(super) enum Key {
     /// Make a key; it is printed once.
     Create {
         /// Its name.
-        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        #[arg(value_parser = check_name)]
         name: String,
         /// Allowed models, like `@openai/*`; all without.
-        #[arg(long = "model")]
+        #[arg(long = "model", value_parser = check_model)]
         models: Vec<String>,
         /// Budget in US dollars.
         #[arg(long)]
-        usd: Option<String>,
+        usd: Option<NanoUsd>,
         /// When the budget starts again: daily, weekly, monthly.
-        #[arg(long, requires = "usd")]
-        period: Option<String>,
+        #[arg(long, requires = "usd", value_parser = read_period)]
+        period: Option<Period>,
         /// Requests per minute.
         #[arg(long)]
         rpm: Option<u32>,
@@ -63,7 +64,6 @@ pub(super) enum Key {
 }
 
 pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
-    let (settings, mut store, _) = context.open()?;
     match command {
         Key::Create {
             name,
@@ -77,6 +77,7 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
             default_config,
             forbid_config_override,
         } => {
+            let (settings, mut store) = context.open()?;
             if let Some(config) = &default_config {
                 check_config(&settings, store.as_ref(), config)?;
             }
@@ -86,10 +87,10 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
                 concurrent.map(|amount| LimitRecord::Concurrent { amount }),
             ];
             let id = new_id("key").map_err(|error| error.to_string())?;
-            let budget = match usd {
-                Some(usd) => Some(new_budget(&id, &name, &usd, period.as_deref())?),
-                None => None,
-            };
+            let budget = usd.map(|usd| BudgetRecord {
+                period: period.unwrap_or(Period::Total),
+                ..BudgetRecord::named(&id, &name, usd.as_i64())
+            });
             let secret = new_api_key().map_err(|error| error.to_string())?;
             let record = KeyRecord {
                 mask: mask(secret.reveal()),
@@ -110,8 +111,11 @@ pub(super) fn run(context: &Context, command: Key) -> Result<(), Failure> {
             show::line(&format!("API key {name} (shown once): {}", secret.reveal()));
             Ok(())
         }
-        Key::List { limit } => list(context, store.as_ref(), limit),
-        Key::Revoke { key } => revoke(context, store.as_mut(), &key),
+        Key::List { limit } => list(context, context.open_known()?.1.as_ref(), limit),
+        Key::Revoke { key } => {
+            let (settings, mut store) = context.open_known()?;
+            revoke(context, &settings, store.as_mut(), &key)
+        }
     }
 }
 
@@ -126,11 +130,6 @@ fn check_config(settings: &Settings, store: &dyn Store, config: &str) -> Result<
         return Ok(());
     }
     Err(format!("--default-config: there is no config \"{config}\"; `tidegate config list` shows them"))
-}
-
-fn new_budget(id: &str, name: &str, usd: &str, period: Option<&str>) -> Result<BudgetRecord, Failure> {
-    let limit: NanoUsd = usd.parse().map_err(|error| format!("--usd: {error}"))?;
-    Ok(BudgetRecord { period: read_period(period)?, ..BudgetRecord::named(id, name, limit.as_i64()) })
 }
 
 fn create(
@@ -157,16 +156,24 @@ fn create(
 }
 
 /// Reads a period's name.
-pub(super) fn read_period(name: Option<&str>) -> Result<Period, Failure> {
+pub(super) fn read_period(name: &str) -> Result<Period, String> {
     match name {
-        None | Some("total" | "never") => Ok(Period::Total),
-        Some("daily") => Ok(Period::Daily),
-        Some("weekly") => Ok(Period::Weekly),
-        Some("monthly") => Ok(Period::Monthly),
-        Some(other) => {
-            Err(format!("--period: \"{other}\" is unknown; daily, weekly, monthly or total are accepted"))
-        }
+        "total" | "never" => Ok(Period::Total),
+        "daily" => Ok(Period::Daily),
+        "weekly" => Ok(Period::Weekly),
+        "monthly" => Ok(Period::Monthly),
+        _ => Err("daily, weekly, monthly or total are accepted".to_owned()),
     }
+}
+
+fn check_name(name: &str) -> Result<String, String> {
+    crate::settings::check_name(name)?;
+    Ok(name.to_owned())
+}
+
+fn check_model(pattern: &str) -> Result<String, String> {
+    crate::settings::check_model(pattern)?;
+    Ok(pattern.to_owned())
 }
 
 fn list(context: &Context, store: &dyn Store, limit: usize) -> Result<(), Failure> {
@@ -191,7 +198,38 @@ fn list(context: &Context, store: &dyn Store, limit: usize) -> Result<(), Failur
     Ok(())
 }
 
-fn revoke(context: &Context, store: &mut dyn Store, wanted: &str) -> Result<(), Failure> {
+/// Refuses to take the last key that opens the Admin API: nobody could make another one there.
+fn leaves_an_admin(settings: &Settings, store: &dyn Store, key: &KeyRecord) -> Result<(), Failure> {
+    if !key.is_root() {
+        return Ok(());
+    }
+    if key.id == ADMIN_ID && settings.admin_key.is_some() {
+        return Err("the admin key is named by `admin_key` in the settings file, or by TIDEGATE_ADMIN_KEY: \
+                    change it there"
+            .to_owned());
+    }
+    let all = store.keys(usize::MAX).map_err(|error| error.to_string())?;
+    let opens = |other: &KeyRecord| {
+        let lasts = other.expires_at.is_none_or(|expiry| expiry > clock::unix());
+        other.id != key.id && other.is_root() && other.status == KeyStatus::Active && lasts
+    };
+    if all.iter().any(opens) {
+        return Ok(());
+    }
+    Err(format!(
+        "key {} is the last one that opens the Admin API: make another first (`tidegate admin key create \
+         organisation-service --set name=NAME --set 'scopes=[\"admin\"]'`), or name one as `admin_key` in the settings \
+         file or in TIDEGATE_ADMIN_KEY: it takes this one's place when the gateway starts",
+        key.name
+    ))
+}
+
+fn revoke(
+    context: &Context,
+    settings: &Settings,
+    store: &mut dyn Store,
+    wanted: &str,
+) -> Result<(), Failure> {
     let failed = |error: tidegate_store::StoreError| error.to_string();
     let id = match store.key_by_id(wanted).map_err(failed)? {
         Some((_, key)) => key.id,
@@ -212,6 +250,7 @@ fn revoke(context: &Context, store: &mut dyn Store, wanted: &str) -> Result<(), 
     if key.origin == Origin::Settings {
         return Err(format!("key {} is declared in the settings file; remove it there", key.name));
     }
+    leaves_an_admin(settings, store, &key)?;
     let before = audited::key(&key);
     key.status = KeyStatus::Revoked;
     let (name, workspace) = (key.name.clone(), key.workspace.clone());

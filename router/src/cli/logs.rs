@@ -36,7 +36,7 @@ enum Order {
 }
 
 pub(super) fn run(context: &Context, command: Logs) -> Result<(), Failure> {
-    let (_, store, _) = context.open()?;
+    let (_, store) = context.open_known()?;
     if let Some(Order::Show { id }) = command.command {
         let filter = LogFilter { trace_id: Some(id.clone()), ..LogFilter::default() };
         let rows = store.logs(&filter).map_err(|error| error.to_string())?;

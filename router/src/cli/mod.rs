@@ -20,8 +20,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::gateway::open_data;
-use crate::secret::MasterKey;
+use crate::gateway::{open_data, store_path};
 use crate::settings::Settings;
 use tidegate_store::Store;
 
@@ -98,11 +97,38 @@ impl Context {
             .map_err(|error| error.to_string())
     }
 
-    fn open(&self) -> Result<(Settings, Box<dyn Store>, MasterKey), Failure> {
+    /// Opens the store to put something into it; it is made where there is none.
+    fn open(&self) -> Result<(Settings, Box<dyn Store>), Failure> {
         let settings = self.settings()?;
-        let (store, master) = open_data(&settings, "cli").map_err(|error| error.to_string())?;
-        Ok((settings, store, master))
+        let store = open_data(&settings, "cli").map_err(|error| error.to_string())?;
+        Ok((settings, store))
     }
+
+    /// Opens the store that is there. A command that looks for something must not make an empty one where it looks.
+    fn open_known(&self) -> Result<(Settings, Box<dyn Store>), Failure> {
+        let settings = self.settings()?;
+        store_is_there(&settings)?;
+        let store = open_data(&settings, "cli").map_err(|error| error.to_string())?;
+        Ok((settings, store))
+    }
+}
+
+/// Reads `NAME=VALUE`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("NAME=VALUE is expected")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Refuses a data folder without a store.
+fn store_is_there(settings: &Settings) -> Result<(), Failure> {
+    let place = store_path(&settings.data);
+    if settings.store.is_some() || place.exists() {
+        return Ok(());
+    }
+    Err(format!(
+        "there is no store at {}: `tidegate serve` makes it; `data` in the settings file (--config) says where it is",
+        place.display()
+    ))
 }
 
 /// Runs the command line and returns the exit code: 0 done, 1 failed, 2 wrong usage.
@@ -123,17 +149,20 @@ pub fn run() -> i32 {
         Command::Config(command) => config::run(&context, command),
         Command::Plugin(command) => plugin::run(&context, command),
         Command::Logs(command) => logs::run(&context, command),
-        Command::Admin(command) => admin::run(&context, &command),
+        Command::Admin(command) => match command.order() {
+            Ok(order) => admin::run(&context, &command, order),
+            Err(wrong) => {
+                eprintln!("tidegate: {wrong}");
+                return 2;
+            }
+        },
         Command::Audit(command) => transfer::audit(&context, &command),
         Command::Import(command) => transfer::import(&context, &command),
         Command::Export(command) => transfer::export(&context, &command),
         Command::Backup(command) => transfer::backup(&context, &command),
         Command::Restore(command) => transfer::restore(&context, &command),
         Command::Secrets(command) => transfer::secrets(&context, &command),
-        Command::Version => {
-            show::line(&format!("tidegate {}", env!("CARGO_PKG_VERSION")));
-            Ok(())
-        }
+        Command::Version => show::version(&context),
     };
     match done {
         Ok(()) => 0,

@@ -81,7 +81,7 @@ fn price(context: &Context, vendor: &str, model: &str) -> Result<(), Failure> {
 }
 
 fn take_over(context: &Context, from: &str, vendor: Option<&str>) -> Result<(), Failure> {
-    let (settings, mut store, _) = context.open()?;
+    let (settings, mut store) = context.open()?;
     let bytes = if from.starts_with("http://") || from.starts_with("https://") {
         fetch(from)?
     } else {
@@ -119,6 +119,14 @@ fn take_over(context: &Context, from: &str, vendor: Option<&str>) -> Result<(), 
     };
     audited::write(store.as_mut(), change, &[])?;
     store.note_change(ChangeKind::Prices, "").map_err(|error| error.to_string())?;
+    if context.json {
+        let skipped: Vec<Value> = refreshed
+            .skipped
+            .iter()
+            .map(|skipped| json!({"model": skipped.model, "reason": skipped.reason.to_string()}))
+            .collect();
+        return show::json(&json!({"ok": true, "models": models, "file": path, "skipped": skipped}));
+    }
     for skipped in &refreshed.skipped {
         show::line(&format!("left out {}: {}", skipped.model, skipped.reason));
     }

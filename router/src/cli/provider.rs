@@ -1,14 +1,13 @@
 //! `tidegate provider`
 
-use std::collections::BTreeMap;
-
 use clap::Subcommand;
 use serde_json::{Value, json};
 use tidegate_store::{Origin, ProviderRecord, Store, Write};
 
 use super::audited::{self, Change};
-use super::{Context, Failure, show};
-use crate::settings::{check_slug, resolve_secret};
+use super::{Context, Failure, pair, show, store_is_there};
+use crate::sealing;
+use crate::settings::{check_slug, resolve_secret, unknown_vendor};
 use crate::upstream::address::check_base_url;
 
 #[derive(Debug, Subcommand)]
@@ -30,8 +29,8 @@ pub(super) enum Provider {
         #[arg(long)]
         trusted: bool,
         /// Vendor-specific fields, like `azure_resource_name=my-resource`.
-        #[arg(long = "option", value_name = "NAME=VALUE")]
-        options: Vec<String>,
+        #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
+        options: Vec<(String, String)>,
     },
     /// List providers of settings, environment and store.
     List,
@@ -49,7 +48,7 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
         Provider::Vendors => vendors(context),
         Provider::List => list(context),
         Provider::Remove { slug } => {
-            let (_, mut store, _) = context.open()?;
+            let (_, mut store) = context.open_known()?;
             let Some(before) = stored(store.as_ref(), &slug)? else {
                 return Err(format!("the store has no provider \"{slug}\""));
             };
@@ -58,11 +57,10 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
             show::done(context, &format!("provider @{slug} is removed"))
         }
         Provider::Add { slug, vendor, api_key, base_url, trusted, options } => {
-            let (_, mut store, master) = context.open()?;
             let vendor = vendor.unwrap_or_else(|| slug.clone());
             check_slug(&slug)?;
             let Some(dialect) = tidegate_providers::registry::find(&vendor) else {
-                return Err(format!("vendor \"{vendor}\" is unknown; `tidegate provider vendors` lists all"));
+                return Err(format!("vendor {}", unknown_vendor(&vendor)));
             };
             if let Some(url) = &base_url {
                 check_base_url(url, trusted)?;
@@ -76,22 +74,21 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
                 None if dialect.key_optional() || base_url.is_some() => None,
                 None => return Err(format!("vendor {vendor} needs --api-key")),
             };
-            let options = options
-                .iter()
-                .map(|pair| {
-                    let (name, value) =
-                        pair.split_once('=').ok_or(format!("--option {pair}: NAME=VALUE is expected"))?;
-                    Ok((name.to_owned(), value.to_owned()))
-                })
-                .collect::<Result<BTreeMap<_, _>, String>>()?;
-            let sealed =
-                secret.map(|secret| master.seal(&secret)).transpose().map_err(|error| error.to_string())?;
+            let (settings, mut store) = context.open()?;
+            let sealed = match secret {
+                Some(secret) => {
+                    let master = sealing::master_key(store.as_mut(), &settings);
+                    let master = master.map_err(|error| error.to_string())?;
+                    Some(master.seal(&secret).map_err(|error| error.to_string())?)
+                }
+                None => None,
+            };
             let record = ProviderRecord {
                 origin: Origin::Store,
                 base_url,
                 trusted,
                 api_key: sealed,
-                options,
+                options: options.into_iter().collect(),
                 ..ProviderRecord::named(&slug, vendor)
             };
             let before = stored(store.as_ref(), &slug)?;
@@ -133,8 +130,12 @@ fn read_line() -> Result<String, Failure> {
 }
 
 fn list(context: &Context) -> Result<(), Failure> {
-    let (settings, store, _) = context.open()?;
-    let stored = store.providers().map_err(|error| error.to_string())?;
+    let settings = context.settings()?;
+    // Those of settings and environment are there before the first start, too.
+    let stored = match store_is_there(&settings) {
+        Ok(()) => context.open_known()?.1.providers().map_err(|error| error.to_string())?,
+        Err(_) => Vec::new(),
+    };
     let mut all: Vec<&ProviderRecord> = settings.providers.iter().collect();
     all.extend(
         stored

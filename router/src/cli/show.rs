@@ -27,6 +27,15 @@ pub(super) fn done(context: &super::Context, sentence: &str) -> Result<(), Failu
     Ok(())
 }
 
+pub(super) fn version(context: &super::Context) -> Result<(), Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    if context.json {
+        return json(&serde_json::json!({"version": version}));
+    }
+    line(&format!("tidegate {version}"));
+    Ok(())
+}
+
 /// Prints rows under heads, padded to the widest of each column.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
     let mut widths: Vec<usize> = heads.iter().map(|head| head.len()).collect();

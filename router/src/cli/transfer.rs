@@ -8,13 +8,16 @@ use bytes::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Map, Value, json};
-use tidegate_store::{AuditFilter, SqliteStore, Store as _};
+use tidegate_store::{AuditFilter, AuditRecord, SqliteStore, Store as _};
 
 use super::audited::{self, Change};
 use super::running::Running;
-use super::{Context, Failure, show};
+use super::{Context, Failure, show, store_is_there};
+use crate::clock;
 use crate::gateway::{lock, store_path};
+use crate::sealing;
 use crate::secret::{MasterKey, shown};
+use crate::settings::Settings;
 
 #[derive(Args, Debug)]
 pub(super) struct Import {
@@ -51,12 +54,27 @@ pub(super) fn import(context: &Context, import: &Import) -> Result<(), Failure> 
         From::Litellm => tidegate_import::litellm(&text),
     };
     let converted = converted.map_err(|error| format!("{}: {error}", import.file))?;
-    for note in &converted.notes {
-        eprintln!("note: {}: {}", note.path, note.message);
+    if !context.json {
+        for note in &converted.notes {
+            eprintln!("note: {}: {}", note.path, note.message);
+        }
+        for variable in &converted.variables {
+            eprintln!("set: {} ({})", variable.name, variable.path);
+        }
     }
-    for variable in &converted.variables {
-        eprintln!("set: {} ({})", variable.name, variable.path);
-    }
+    let mut told = json!({
+        "ok": true,
+        "notes": converted
+            .notes
+            .iter()
+            .map(|note| json!({"path": note.path, "message": note.message}))
+            .collect::<Vec<_>>(),
+        "variables": converted
+            .variables
+            .iter()
+            .map(|variable| json!({"name": variable.name, "path": variable.path}))
+            .collect::<Vec<_>>(),
+    });
     match &import.out {
         Some(path) => {
             let mut file = fs::OpenOptions::new();
@@ -64,7 +82,13 @@ pub(super) fn import(context: &Context, import: &Import) -> Result<(), Failure> 
             let written =
                 opened.and_then(|mut file| std::io::Write::write_all(&mut file, converted.toml.as_bytes()));
             written.map_err(|error| format!("{}: {error}", path.display()))?;
-            show::done(context, &format!("{} is written; `tidegate check -c {0}` checks it", path.display()))
+            let sentence = format!("{} is written; `tidegate check -c {0}` checks it", path.display());
+            told["message"] = sentence.as_str().into();
+            if context.json { show::json(&told) } else { show::done(context, &sentence) }
+        }
+        None if context.json => {
+            told["toml"] = converted.toml.into();
+            show::json(&told)
         }
         None => {
             show::line(converted.toml.trim_end());
@@ -155,7 +179,7 @@ pub(super) enum Audit {
 }
 
 pub(super) fn audit(context: &Context, audit: &Audit) -> Result<(), Failure> {
-    let (_, store, _) = context.open()?;
+    let (_, store) = context.open_known()?;
     let failed = |error: tidegate_store::StoreError| error.to_string();
     match audit {
         Audit::Verify => {
@@ -200,6 +224,7 @@ pub(super) fn backup(context: &Context, backup: &Backup) -> Result<(), Failure> 
     if settings.store.is_some() {
         return Err("the store is a PostgreSQL: use pg_dump".to_owned());
     }
+    store_is_there(&settings)?;
     let store = SqliteStore::open(&store_path(&settings.data)).map_err(|error| error.to_string())?;
     store.copy_to(&backup.file).map_err(|error| format!("{}: {error}", backup.file.display()))?;
     private(&backup.file)?;
@@ -228,11 +253,14 @@ pub(super) struct Restore {
 /// Puts a backup in place of the embedded store; the one before is kept beside it.
 pub(super) fn restore(context: &Context, restore: &Restore) -> Result<(), Failure> {
     let settings = context.settings()?;
+    if settings.store.is_some() {
+        return Err("the store is a PostgreSQL: use pg_restore".to_owned());
+    }
     let _stopped = lock(&settings.data).map_err(|error| error.to_string())?;
-    let io = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     let place = store_path(&settings.data);
     let fresh = place.with_extension("restored");
-    fs::copy(&restore.file, &fresh).map_err(|error| io(&restore.file, error))?;
+    fs::copy(&restore.file, &fresh).map_err(|error| io(&restore.file, &error))?;
+    private(&fresh)?;
     // It is opened, checked and brought up to date aside: what is refused replaces nothing.
     let change = Change {
         command: "restore",
@@ -243,32 +271,57 @@ pub(super) fn restore(context: &Context, restore: &Restore) -> Result<(), Failur
         before: Value::Null,
         after: json!({"from": restore.file.file_name().map(|name| name.to_string_lossy())}),
     };
-    let row = audited::row(change);
-    let checked = SqliteStore::open(&fresh).and_then(|mut store| {
-        store.check()?;
-        store.write(&[], Some(&row))
-    });
-    if let Err(error) = checked {
-        let _removed = fs::remove_file(&fresh);
-        return Err(format!("{}: {error}; nothing was changed", restore.file.display()));
+    let checked = check_copy(&fresh, restore, &settings, &audited::row(change));
+    if let Err(reason) = checked {
+        for tail in TAILS {
+            let _gone = fs::remove_file(with_tail(&fresh, tail));
+        }
+        return Err(format!("{}: {reason}; nothing was changed", restore.file.display()));
     }
-    let kept = place.with_extension(format!("before-{}", crate::clock::unix()));
-    if place.exists() {
-        // What is in the write-ahead log belongs to it.
-        drop(SqliteStore::open(&place).and_then(|store| store.copy_to(&kept)));
-        for tail in ["db-wal", "db-shm"] {
-            let _gone = fs::remove_file(place.with_extension(tail));
+    let kept = if place.exists() { Some(keep(&place)?) } else { None };
+    fs::rename(&fresh, &place).map_err(|error| io(&place, &error))?;
+    let and = kept.map(|kept| format!("; the one before is kept as {}", kept.display())).unwrap_or_default();
+    show::done(context, &format!("{} is the store now{and}", restore.file.display()))
+}
+
+/// A store's file, and what SQLite keeps beside it.
+const TAILS: [&str; 3] = ["", "-wal", "-shm"];
+
+fn with_tail(path: &Path, tail: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(tail);
+    path.into()
+}
+
+fn io(path: &Path, error: &std::io::Error) -> Failure {
+    format!("{}: {error}", path.display())
+}
+
+/// Opens a copy of a backup, brings it up to date and notes that it comes back.
+fn check_copy(fresh: &Path, of: &Restore, settings: &Settings, row: &AuditRecord) -> Result<(), Failure> {
+    let failed = |error: tidegate_store::StoreError| error.to_string();
+    let mut store = SqliteStore::open(fresh).map_err(failed)?;
+    store.check().map_err(failed)?;
+    sealing::check_copy(&store, settings, &of.file)?;
+    store.write(&[], Some(row)).map_err(failed)
+}
+
+/// Moves a store aside, damaged or not, with what its write-ahead log holds. Returns where it is.
+fn keep(place: &Path) -> Result<PathBuf, Failure> {
+    let names = (clock::unix()..).map(|now| place.with_extension(format!("before-{now}")));
+    let kept = names.into_iter().find(|name| !name.exists()).unwrap_or_default();
+    for tail in TAILS {
+        let (from, to) = (with_tail(place, tail), with_tail(&kept, tail));
+        if from.exists() {
+            fs::rename(&from, &to).map_err(|error| io(&from, &error))?;
+            private(&to)?;
         }
     }
-    private(&fresh)?;
-    fs::rename(&fresh, &place).map_err(|error| io(&place, error))?;
-    for tail in ["restored-wal", "restored-shm"] {
-        let _gone = fs::remove_file(place.with_extension(tail));
+    if with_tail(&kept, "-wal").exists() {
+        // Closing it writes the log into the file. Where SQLite can't, the files stay as they are.
+        drop(SqliteStore::open(&kept));
     }
-    show::done(
-        context,
-        &format!("{} is the store now; the one before is kept as {}", restore.file.display(), kept.display()),
-    )
+    Ok(kept)
 }
 
 #[derive(Debug, Subcommand)]
@@ -285,8 +338,10 @@ pub(super) enum Secrets {
 pub(super) fn secrets(context: &Context, secrets: &Secrets) -> Result<(), Failure> {
     let Secrets::Rotate { new_key_env } = secrets;
     let settings = context.settings()?;
+    store_is_there(&settings)?;
     let _stopped = lock(&settings.data).map_err(|error| error.to_string())?;
-    let (_, mut store, old) = context.open()?;
+    let (_, mut store) = context.open_known()?;
+    let old = sealing::master_key(store.as_mut(), &settings).map_err(|error| error.to_string())?;
     let failed = |error: crate::secret::SecretError| error.to_string();
     let new = match new_key_env {
         Some(name) => {
@@ -317,8 +372,9 @@ pub(super) fn secrets(context: &Context, secrets: &Secrets) -> Result<(), Failur
         after: key(new_key_env.as_deref().unwrap_or("file")),
     };
     let row = audited::row(change);
-    let sealed =
-        store.reseal(crate::secret::SEALED, &mut reseal, Some(&row)).map_err(|error| error.to_string())?;
+    let sealed = store.reseal(crate::secret::SEALED, &mut reseal, Some(&row)).map_err(|error| {
+        format!("{error}; nothing was changed: set the secret that can't be opened anew, or remove it")
+    })?;
     if new_key_env.is_none() {
         MasterKey::put_in_place(&settings.data).map_err(failed)?;
     }

@@ -3,6 +3,7 @@
 mod apart;
 mod audited_commands;
 mod bench;
+mod by_hand;
 mod command_line;
 mod guardrails;
 mod inline;

@@ -3,7 +3,7 @@
 use super::session::{Fault, Session};
 
 /// Tables and columns that may hold secrets.
-const TABLES: [(&str, &str); 6] = [
+pub(super) const TABLES: [(&str, &str); 6] = [
     ("provider", "record"),
     ("config_version", "record"),
     ("object", "record"),

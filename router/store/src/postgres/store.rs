@@ -247,7 +247,8 @@ impl Store for PostgresStore {
         let found = self.read(async move |session| super::reseal::find(session, &wanted).await)?;
         let (mut changes, mut counts) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
         for (table, text) in found {
-            let (anew, count) = crate::secrets::rewrite(&text, prefix, reseal)?;
+            let (anew, count) =
+                crate::secrets::rewrite(super::reseal::TABLES[table].0, &text, prefix, reseal)?;
             changes.push((table, text, anew));
             counts.push(count);
         }

@@ -33,7 +33,7 @@ pub(super) fn all(
         let mut put =
             transaction.prepare(&format!("UPDATE {table} SET {column} = ?2 WHERE {column} = ?1"))?;
         for text in texts {
-            let (anew, count) = rewrite(&text, prefix, reseal)?;
+            let (anew, count) = rewrite(table, &text, prefix, reseal)?;
             sealed += count * put.execute(params![text, anew])?;
         }
     }
