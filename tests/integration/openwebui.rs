@@ -327,9 +327,10 @@ async fn pages_may_ask_for_inference_and_never_for_what_administers() {
 #[tokio::test]
 async fn head_is_answered_like_get_without_a_body() {
     let world = open_webui().await;
+    let client = world.gateway.with_key(KEY);
     for path in ["/", "/v1/health", "/v1/ready", "/v1/models"] {
-        let get = world.client.get(path).send().await;
-        let mut head = world.client.request("HEAD", path).send().await;
+        let get = client.get(path).send().await;
+        let mut head = client.request("HEAD", path).send().await;
         assert_eq!((head.status, head.text().await.as_str()), (200, ""), "{path}");
         for name in ["content-type", "content-length"] {
             assert_eq!(head.header(name), get.header(name), "{path}");
