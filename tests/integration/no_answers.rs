@@ -182,7 +182,8 @@ async fn guards_refuse_what_others_could_read_otherwise_and_read_what_is_cut() {
     let config =
         json!({"input_guardrails": [{"deny": true, "contains": {"words": ["hi"], "operator": "none"}}]});
     let send = |message: &str| {
-        let body = format!(r#"{{"model":"@openai-prod/mock","messages":[{message}]}}"#);
+        // Translated, as the scripted upstream itself reads no halves of characters.
+        let body = format!(r#"{{"model":"@anthropic-prod/mock","messages":[{message}]}}"#);
         let request =
             world.client.request("POST", "/v1/chat/completions").header("content-type", "application/json");
         request.header("x-portkey-config", config.to_string()).body(body).send()
