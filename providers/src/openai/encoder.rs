@@ -9,7 +9,7 @@ use super::frame::{DONE, write_frame, write_inside};
 use super::usage::UsageOut;
 use crate::codec::{EncodeOptions, Encoder};
 use crate::error::ErrorBody;
-use crate::event::Event;
+use crate::event::{Event, FinishKind};
 use crate::usage::Usage;
 
 /// One chunk. No member of another name may be added at this level: some user interfaces act on `event`, `type`
@@ -289,8 +289,10 @@ impl Encoder for ChatEncoder {
             }
             Event::Finish { choice, reason } => {
                 let at = self.open(*choice, out);
-                // Clients parse what they collected, and nothing is no JSON.
-                for tool in std::mem::take(&mut self.choices[at].bare) {
+                // Clients parse what they collected, and nothing is no JSON. Of a call that was cut or denied nobody knows the
+                // arguments.
+                let is_whole = !matches!(reason.kind, FinishKind::Length | FinishKind::ContentFilter);
+                for tool in std::mem::take(&mut self.choices[at].bare).into_iter().filter(|_| is_whole) {
                     self.arguments(*choice, tool, "{}", out);
                 }
                 let finish_reason = Some(finish_word(reason, self.options.strict));

@@ -206,3 +206,13 @@ fn a_call_without_arguments_has_an_empty_object_before_its_choice_ends() {
     assert_eq!(collected, ["{}", "{\"a\":1}", "{}"], "clients parse what they collected");
     assert_eq!(deltas.last(), Some(&json!({})), "the finish comes last");
 }
+
+#[test]
+fn a_call_that_was_cut_has_no_arguments_that_nobody_sent() {
+    let call = Event::ToolStart { choice: 0, tool: 0, id: "c".into(), name: "f".into(), signature: None };
+    for kind in [FinishKind::Length, FinishKind::ContentFilter] {
+        let cut = Event::Finish { choice: 0, reason: FinishReason::new(kind, "cut") };
+        let deltas = deltas(true, &[start(), call.clone(), cut, Event::End]);
+        assert_eq!(deltas.len(), 3, "role, call, finish: {deltas:?}");
+    }
+}
