@@ -248,7 +248,10 @@ impl Watch {
     }
 
     fn judge(&mut self, progress: &mut Progress, data: &str, frame: &[u8]) -> Verdict {
-        if self.is_over() {
+        // Two dialects end with it. Some servers send it in the others, too, where it ends nothing: their own last
+        // event does, or the end of the body shows that it is missing.
+        let is_foreign = data.trim() == DONE && !matches!(self.wire, Wire::Chat | Wire::Completions);
+        if self.is_over() || is_foreign {
             return Verdict::Hide;
         }
         let (mut pieces, alike) = (0, &mut self.alike);
@@ -365,6 +368,18 @@ mod tests {
         assert_eq!(passed(Wire::Chat, begun), (begun.to_owned(), None));
         let ended = "data: {\"type\":\"response.completed\",\"response\":{}}\n\n";
         assert_eq!(passed(Wire::Responses, ended), (ended.to_owned(), None));
+    }
+
+    #[test]
+    fn another_dialects_end_marker_ends_nothing() {
+        let begun = "data: {\"type\":\"response.created\",\"response\":{}}\n\n";
+        let (out, error) = passed(Wire::Responses, &format!("{begun}data: [DONE]\n\n"));
+        assert_eq!(error.map(|(status, _)| status), Some(502), "{out}");
+        assert!(out.starts_with(begun) && !out.contains("[DONE]"), "{out}");
+        let told = "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
+        let (out, error) = passed(Wire::Messages, &format!("{told}data: [DONE]\n\n"));
+        assert_eq!(error, None);
+        assert_eq!(out, format!("{told}event: message_stop\ndata: {{\"type\":\"message_stop\"}}\n\n"));
     }
 
     #[test]

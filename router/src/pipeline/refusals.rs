@@ -45,7 +45,7 @@ pub(super) fn limit_refusal(refusal: &Refusal, whose: &str) -> GatewayError {
                 ErrorKind::RateLimit,
                 format!(
                     "Rate limit reached for {whose}: {limit} {what} per {per}. Try again in {:.1} s",
-                    wait.as_secs_f64()
+                    tenths(wait)
                 ),
             );
             error.retry_after = Some(wait);
@@ -60,7 +60,7 @@ pub(super) fn limit_refusal(refusal: &Refusal, whose: &str) -> GatewayError {
             error
         }
         Refusal::Open { wait } => {
-            let seconds = wait.as_secs_f64();
+            let seconds = tenths(wait);
             let message = format!(
                 "Too many of the last requests to {whose} failed; it is left alone for {seconds:.1} s (circuit breaker)"
             );
@@ -69,6 +69,11 @@ pub(super) fn limit_refusal(refusal: &Refusal, whose: &str) -> GatewayError {
             error
         }
     }
+}
+
+/// Returns seconds, rounded up to tenths and never none: who is refused and told to wait 0.0 s learns nothing.
+fn tenths(wait: Duration) -> f64 {
+    ((wait.as_secs_f64() * 10.0).ceil() / 10.0).max(0.1)
 }
 
 /// Makes the 429 of a provider's own limit, or the 503 of its breaker.
