@@ -1,5 +1,6 @@
 //! What a vendor is: places, credential, wire, quirks.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -213,6 +214,11 @@ pub trait Provider: Send + Sync + 'static {
     /// Returns whether the vendor can be called without a key (self-hosted servers).
     fn key_optional(&self) -> bool {
         false
+    }
+
+    /// Returns the names of what it reads from [`Credential::options`].
+    fn options(&self) -> Vec<Cow<'static, str>> {
+        Vec::new()
     }
 
     /// Returns how an endpoint is served for a model; `None` when the vendor doesn't offer it.

@@ -1,5 +1,7 @@
 //! Anthropic as a vendor: places, credential, headers.
 
+use std::borrow::Cow;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -43,6 +45,10 @@ impl Provider for Anthropic {
 
     fn key_variables(&self) -> &'static [&'static str] {
         &["ANTHROPIC_API_KEY"]
+    }
+
+    fn options(&self) -> Vec<Cow<'static, str>> {
+        vec!["anthropic_version".into(), "anthropic_beta".into()]
     }
 
     fn lane(&self, endpoint: Endpoint, _model: &str) -> Option<Lane> {

@@ -1,5 +1,7 @@
 //! The vendor.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::place::{option, other_url, root, url};
@@ -24,6 +26,11 @@ impl Provider for Azure {
 
     fn key_variables(&self) -> &'static [&'static str] {
         &["AZURE_OPENAI_API_KEY"]
+    }
+
+    fn options(&self) -> Vec<Cow<'static, str>> {
+        let own = ["azure_resource_name", "azure_deployment_id", "azure_api_version", "azure_ad_token"];
+        own.iter().flat_map(|name| [(*name).into(), name.trim_start_matches("azure_").into()]).collect()
     }
 
     fn lane(&self, endpoint: Endpoint, _model: &str) -> Option<Lane> {

@@ -35,6 +35,12 @@ pub(crate) fn fill(template: &str, slug: &str, credential: &Credential) -> Resul
     Ok(url)
 }
 
+/// Returns the options that a template's placeholders take.
+pub(crate) fn placeholders(template: &'static str) -> impl Iterator<Item = &'static str> {
+    let inner = template.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    inner.flat_map(|(inner, _)| inner.split('|').next().unwrap_or(inner).split(','))
+}
+
 /// Returns the URL without a trailing slash when it is one that can be called.
 pub(crate) fn http_url<'a>(url: &'a str, name: &str) -> Result<&'a str, InvalidCall> {
     let url = url.trim().trim_end_matches('/');

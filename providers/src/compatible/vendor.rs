@@ -1,9 +1,11 @@
 //! A row of the table, and the one [`Provider`] behind all rows.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::adapt::adapt;
-use super::base::{fill, header_value, http_url, with_version};
+use super::base::{fill, header_value, http_url, placeholders, with_version};
 use super::quirks::Quirks;
 use crate::error::InvalidCall;
 use crate::fields::Fields;
@@ -95,6 +97,11 @@ impl Provider for Compatible {
 
     fn key_optional(&self) -> bool {
         self.quirks.has(Quirks::NO_KEY)
+    }
+
+    fn options(&self) -> Vec<Cow<'static, str>> {
+        let headers = self.forwards.iter().map(|name| name.replace('-', "_").into());
+        placeholders(self.base).map(Cow::Borrowed).chain(headers).collect()
     }
 
     fn lane(&self, endpoint: Endpoint, _model: &str) -> Option<Lane> {

@@ -7,7 +7,7 @@ use tidegate_store::{Origin, ProviderRecord, Store, Write};
 use super::audited::{self, Change};
 use super::{Context, Failure, pair, show, store_is_there};
 use crate::sealing;
-use crate::settings::{check_slug, resolve_secret, unknown_vendor};
+use crate::settings::{check_slug, resolve_secret, vendors};
 use crate::upstream::address::check_base_url;
 
 #[derive(Debug, Subcommand)]
@@ -60,11 +60,13 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
             let vendor = vendor.unwrap_or_else(|| slug.clone());
             check_slug(&slug)?;
             let Some(dialect) = tidegate_providers::registry::find(&vendor) else {
-                return Err(format!("vendor {}", unknown_vendor(&vendor)));
+                return Err(format!("vendor {}", vendors::unknown(&vendor)));
             };
             if let Some(url) = &base_url {
                 check_base_url(url, trusted)?;
             }
+            let options = options.into_iter().collect();
+            vendors::check(dialect, base_url.as_deref(), &options)?;
             let secret = match api_key.as_deref() {
                 Some("-") => Some(read_line()?),
                 Some(reference) => {
@@ -88,7 +90,7 @@ pub(super) fn run(context: &Context, command: Provider) -> Result<(), Failure> {
                 base_url,
                 trusted,
                 api_key: sealed,
-                options: options.into_iter().collect(),
+                options,
                 ..ProviderRecord::named(&slug, vendor)
             };
             let before = stored(store.as_ref(), &slug)?;

@@ -18,7 +18,7 @@ use super::file::{
 use super::place::{line_of, name_at, place_in, place_of, with_suggestion};
 use super::plugins::{self, DeclaredPlugin};
 use super::values::{self, Secret, resolve_secret};
-use super::{references, sense};
+use super::{references, sense, vendors};
 
 /// Why settings were refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -329,11 +329,9 @@ fn provider(
 ) -> Result<ProviderRecord, String> {
     check_slug(&declared.slug)?;
     let Some(vendor) = tidegate_providers::registry::find(&declared.vendor) else {
-        return Err(format!("provider.vendor: {}", unknown_vendor(&declared.vendor)));
+        return Err(format!("provider.vendor: {}", vendors::unknown(&declared.vendor)));
     };
-    if declared.base_url.is_none() && vendor.default_base().is_none() && declared.options.is_empty() {
-        return Err(format!("provider.base_url: vendor {} has no address of its own", declared.vendor));
-    }
+    vendors::check(vendor, declared.base_url.as_deref(), &declared.options)?;
     let api_key = declared
         .api_key
         .as_deref()
@@ -386,21 +384,6 @@ pub(crate) fn check_slug(slug: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("provider.slug: \"{slug}\" is not 1 to 64 letters, digits, `-`, `_` or `.`"))
-    }
-}
-
-/// Says that a vendor is unknown, and which one was probably meant.
-pub(crate) fn unknown_vendor(name: &str) -> String {
-    let nearest = tidegate_providers::registry::all()
-        .map(|provider| provider.slug())
-        .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-    match nearest {
-        Some(nearest) => {
-            format!(
-                "\"{name}\" is unknown; did you mean \"{nearest}\"? `tidegate provider vendors` lists all"
-            )
-        }
-        None => format!("\"{name}\" is unknown"),
     }
 }
 

@@ -194,6 +194,11 @@ pub(super) fn read_options(
             continue;
         }
         let name = older.map_or(name, str::to_owned);
+        let vendor = tidegate_providers::registry::find(&provider.vendor);
+        if vendor.is_some_and(|vendor| !vendor.options().iter().any(|known| *known == name)) {
+            draft.note(at, "has no effect with this vendor");
+            continue;
+        }
         if !provider.options.iter().any(|(known, _)| *known == name) {
             provider.options.push((name, text.to_owned()));
         }
