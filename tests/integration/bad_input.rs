@@ -228,3 +228,39 @@ async fn kindness_to_clients_costs_nothing() {
     let request = client.post("/v1//chat/completions", &body).header("x-portkey-trace-id", "").chunked();
     assert_eq!(request.send().await.expect(200).await["choices"][0]["message"]["content"], "echo: hi");
 }
+
+#[tokio::test]
+async fn a_packed_body_is_unpacked_or_refused_with_what_is_known() {
+    let world = world().await;
+    let World { mock, client, .. } = &world;
+    // `{"model":"@openai-prod/mock","messages":[{"role":"user","content":"packed"}]}`, twice.
+    let gzip: &[u8] = &[
+        31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 13, 202, 59, 14, 128, 32, 16, 69, 209, 189, 188, 90, 99, 79, 229,
+        62, 140, 5, 129, 23, 99, 248, 12, 153, 193, 138, 176, 119, 105, 239, 185, 3, 69, 34, 51, 28, 78, 105,
+        172, 254, 221, 155, 74, 60, 138, 132, 132, 13, 133, 102, 254, 161, 193, 93, 3, 42, 153, 235, 251,
+        140, 186, 40, 72, 237, 172, 125, 133, 230, 67, 98, 196, 188, 231, 15, 187, 196, 154, 161, 77, 0, 0,
+        0,
+    ];
+    let zlib: &[u8] = &[
+        120, 218, 13, 202, 59, 14, 128, 32, 16, 69, 209, 189, 188, 90, 99, 79, 229, 62, 140, 5, 129, 23, 99,
+        248, 12, 153, 193, 138, 176, 119, 105, 239, 185, 3, 69, 34, 51, 28, 78, 105, 172, 254, 221, 155, 74,
+        60, 138, 132, 132, 13, 133, 102, 254, 161, 193, 93, 3, 42, 153, 235, 251, 140, 186, 40, 72, 237, 172,
+        125, 133, 230, 67, 98, 196, 188, 231, 15, 6, 152, 26, 121,
+    ];
+    let send = |coding: &str, body: &[u8]| {
+        let request =
+            client.request("POST", "/v1/chat/completions").header("content-type", "application/json");
+        request.header("content-encoding", coding).body(body.to_vec()).send()
+    };
+    for (coding, body) in [("gzip", gzip), ("GZIP", gzip), ("deflate", zlib)] {
+        let answer = send(coding, body).await.expect(200).await;
+        assert_eq!(answer["choices"][0]["message"]["content"], "echo: packed", "{coding}");
+    }
+    let asked = mock.requests().len();
+    assert_eq!(asked, 3);
+    for (coding, body) in [("br", gzip), ("gzip, gzip", gzip), ("gzip", zlib), ("gzip", &gzip[..30])] {
+        let told = refused(send(coding, body).await, 400, false, coding).await;
+        assert!(told.contains("content-encoding"), "{coding}: {told}");
+    }
+    assert_eq!(mock.requests().len(), asked, "nothing that can't be read reaches upstream");
+}

@@ -9,6 +9,7 @@ use tokio_stream::{Stream, StreamExt};
 use super::head;
 use crate::error::{ErrorKind, GatewayError};
 use crate::server::{Headers, SentBody};
+use crate::upstream::unpack::Unpacking;
 
 /// Reads a whole body that may be there already.
 ///
@@ -73,6 +74,40 @@ pub(crate) async fn read(
             format!("The body did not arrive within {} ms", within.as_millis()),
         ))
     })
+}
+
+/// Unpacks a body that says to be packed.
+///
+/// # Errors
+/// 400 when the coding is not known here or the bytes are not in it, 413 when more than `limit` come out.
+pub(super) async fn unpacked(
+    sent: &impl Headers,
+    packed: Bytes,
+    limit: usize,
+) -> Result<Bytes, GatewayError> {
+    let Some(coding) = head::text(sent, "content-encoding") else { return Ok(packed) };
+    if coding.is_empty() || coding.eq_ignore_ascii_case("identity") {
+        return Ok(packed);
+    }
+    let refused = |message: String| GatewayError::new(ErrorKind::Invalid, message).at("content-encoding");
+    let Some(mut unpacking) = Unpacking::of(coding) else {
+        return Err(refused(format!("\"{coding}\" is not known; gzip, deflate or none is expected")));
+    };
+    let unreadable = |error| refused(format!("The body is not {coding}: {error}"));
+    let mut whole = BytesMut::new();
+    unpacking.push(packed);
+    while let Some(piece) = unpacking.next().map_err(unreadable)? {
+        if whole.len() + piece.len() > limit {
+            return Err(too_large(limit));
+        }
+        whole.extend_from_slice(&piece);
+        // A large body takes long: others have their turn.
+        tokio::task::yield_now().await;
+    }
+    if let Some(rest) = unpacking.finish().map_err(unreadable)? {
+        whole.extend_from_slice(&rest);
+    }
+    if whole.len() > limit { Err(too_large(limit)) } else { Ok(whole.freeze()) }
 }
 
 /// Returns how long a body says it is.

@@ -79,7 +79,7 @@ async fn answered(
     let record = key.record();
     let guarded = head::shows_headers(&record, &headers) || gateway.default_config(&record).is_some();
     let metadata = head::metadata(sent, &headers, &record, settings.openwebui_jwt_secret.as_ref());
-    let bytes = body.await?;
+    let bytes = body::unpacked(sent, body.await?, settings.limits.body_bytes).await?;
     let content_type = head::text(sent, "content-type").unwrap_or("application/json");
     let is_form = begins(content_type, "multipart/form-data");
     let wants_form =

@@ -13,7 +13,7 @@ mod pool;
 mod reply;
 #[cfg(test)]
 mod tests;
-mod unpack;
+pub(crate) mod unpack;
 
 pub use call::{Call, Envelope};
 pub use client::{Client, ConnectFailure};

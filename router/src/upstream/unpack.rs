@@ -1,4 +1,5 @@
-//! Bodies that a vendor packed although it was asked not to: gzip and deflate, unpacked as they come.
+//! Bodies that are packed: a vendor's, although it was asked not to, and those of clients. Gzip and deflate, unpacked as
+//! they come.
 //!
 //! What is packed may be a thousand times larger when unpacked. It is unpacked in small pieces, each of which is taken
 //! before the next, so that whoever reads can stop at its limit.
@@ -13,7 +14,7 @@ const PIECE: usize = 4 << 10;
 
 /// Unpacks one body.
 #[derive(Debug)]
-pub(super) struct Unpacking {
+pub(crate) struct Unpacking {
     coding: Coding,
     /// What is not unpacked yet.
     packed: Bytes,
@@ -31,7 +32,7 @@ enum Coding {
 
 impl Unpacking {
     /// Begins; `None` where a coding can't be unpacked here.
-    pub(super) fn of(coding: &str) -> Option<Self> {
+    pub(crate) fn of(coding: &str) -> Option<Self> {
         let coding = match coding.trim().to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => Coding::Gzip(MultiGzDecoder::new(Vec::new())),
             "deflate" => Coding::Unknown,
@@ -41,7 +42,7 @@ impl Unpacking {
     }
 
     /// Adds bytes.
-    pub(super) fn push(&mut self, packed: Bytes) {
+    pub(crate) fn push(&mut self, packed: Bytes) {
         self.packed = packed;
     }
 
@@ -49,7 +50,7 @@ impl Unpacking {
     ///
     /// # Errors
     /// When the bytes are not what they are said to be.
-    pub(super) fn next(&mut self) -> io::Result<Option<Bytes>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Bytes>> {
         while !self.packed.is_empty() {
             let piece = self.packed.split_to(PIECE.min(self.packed.len()));
             let unpacked = self.unpack(&piece)?;
@@ -64,7 +65,7 @@ impl Unpacking {
     ///
     /// # Errors
     /// When something is missing.
-    pub(super) fn finish(&mut self) -> io::Result<Option<Bytes>> {
+    pub(crate) fn finish(&mut self) -> io::Result<Option<Bytes>> {
         if std::mem::replace(&mut self.is_over, true) {
             return Ok(None);
         }
